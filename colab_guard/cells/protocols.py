@@ -1,0 +1,68 @@
+"""What the rooms above bring to a resumable cell: policies for loops, and loops that live inside libraries."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from colab_guard.snapshots.units import UnitRecord
+
+
+class Decision(enum.Enum):
+    """What happens after an error in a loop's body."""
+
+    RAISE = "raise"
+    NEXT_ITEM = "next item"
+    ROLL_BACK = "roll back"
+
+
+class LoopPolicy(Protocol):
+    """Decides for one loop at the cell's own level; made by a `PolicyFactory` when the loop is entered."""
+
+    def begin(self, units: Sequence[UnitRecord]) -> None:
+        """Before the first item, on a resume too: `units` are the committed ones of this store, oldest first."""
+
+    def item_started(self, item: object) -> None:
+        """`item` was fetched, and its iteration begins (or goes on, after a resume)."""
+
+    def item_ended(self, item: object) -> UnitRecord | None:
+        """The iteration is over, without an error or after NEXT_ITEM; what it gives goes into the unit-end commit."""
+
+    def on_error(self, item: object, error: Exception) -> Decision:
+        """The body raised `error`. After NEXT_ITEM, `item_ended` follows."""
+
+
+PolicyFactory = Callable[[object], "LoopPolicy | None"]
+"""Gives the policy for an iterable (`Sweep` → its own), or None when it is not the factory's business."""
+
+
+class LoopNeeds(Protocol):
+    """What a library loop may ask of the running cell."""
+
+    def poll(self, loop: LibraryLoop, capture: Callable[[], object]) -> None:
+        """A safe point inside the library's loop: training state is whole now.
+
+        When a snapshot is due, `capture()` is called; it gives the loop's own state as an object that `state` can
+        capture (model, optimizer and whatever else the cell's names do not reach; references, not copies).
+        May raise KeyboardInterrupt when the user asked to stop.
+        """
+
+    def resuming(self, loop: LibraryLoop) -> object | None:
+        """What `capture` gave, once, if the call now running is the one that is being resumed; else None."""
+
+    def resumed(self, loop: LibraryLoop) -> None:
+        """The loop stands where it was: random state is set, as the last act before training goes on."""
+
+
+class LibraryLoop(Protocol):
+    """A training loop inside a library, with a safe point of its own (transformers' `Trainer` first)."""
+
+    name: str
+    call_names: frozenset[str]
+
+    def available(self) -> bool:
+        """Whether the library is imported already; reads `sys.modules` only."""
+
+    def install(self, needs: LoopNeeds) -> Callable[[], None]:
+        """Hook into the library for the time of one guarded cell; give the undo."""

@@ -1,0 +1,80 @@
+"""What can go wrong, and whose mistake it is.
+
+    GuardError
+    ├── UserMistake              the caller can mend it: one line says what, why, and what to type next
+    │   ├── BadOption            a word, number or combination that means nothing (also a ValueError)
+    │   ├── BadCell              the cell cannot be parsed, or is empty
+    │   ├── StoreInUse           another living process writes this store
+    │   ├── StoreTooNew          the store was written by a newer colab_guard
+    │   ├── ForeignStore         the NAME belongs to another notebook, or the folder is no store
+    │   ├── MirrorUnusable       the place named by --to cannot be written
+    │   ├── CellChanged          the cell is not the one that was committed
+    │   ├── InputChanged         a value that the cell reads is not the committed one
+    │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
+    ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
+    ├── StoreDamaged             bytes on disk are not the bytes that were committed
+    ├── SnapshotRefused          state is not whole here; caught by `snapshots`, counted and shown, never raised to the user
+    └── HostMemoryPressure       host memory is nearly gone (also a MemoryError)
+"""
+
+from __future__ import annotations
+
+
+class GuardError(Exception):
+    """Base of every error that colab_guard raises on purpose."""
+
+
+class UserMistake(GuardError):
+    """Something that the user typed or did; its text is one line, shown without a traceback."""
+
+
+class BadOption(UserMistake, ValueError):
+    """An option, argument or combination that means nothing."""
+
+
+class BadCell(UserMistake):
+    """The cell under `%%checkpointed` cannot be parsed, or there is nothing in it."""
+
+
+class StoreInUse(UserMistake):
+    """Another living process holds the store's lease."""
+
+
+class StoreTooNew(UserMistake):
+    """The store's FORMAT names a version that this colab_guard does not know."""
+
+
+class ForeignStore(UserMistake):
+    """The store belongs to another notebook, or the folder holds something else."""
+
+
+class MirrorUnusable(UserMistake):
+    """The place named by `--to` does not exist and cannot be made, or cannot be written."""
+
+
+class CellChanged(UserMistake):
+    """The cell's code differs from the code that was committed under this name."""
+
+
+class InputChanged(UserMistake):
+    """A value that the cell reads differs from the value that was committed."""
+
+
+class MissingExtra(UserMistake, ImportError):
+    """A library is needed that the installed extras do not bring."""
+
+
+class CannotResume(GuardError):
+    """The commit is whole, but it cannot be taken up here; the text names the reason."""
+
+
+class StoreDamaged(GuardError):
+    """Bytes on disk fail their checksum, or a file that a commit needs is missing."""
+
+
+class SnapshotRefused(GuardError):
+    """State is not whole at this safe point; the text names what stands in the way."""
+
+
+class HostMemoryPressure(GuardError, MemoryError):
+    """Host memory is nearly exhausted; raised only inside guarded work."""

@@ -1,0 +1,89 @@
+"""The values that enter and leave a store: drafts, commit records, what was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+Bytes = bytes | bytearray | memoryview
+CommitKind = Literal["step", "unit", "cell"]
+"""step: inside a unit; unit: a unit ended here; cell: the whole cell is done."""
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Whose commits a store holds: the NAME, the notebook (a path or an id; "" when unknown) and the cell's hash."""
+
+    name: str
+    notebook: str
+    cell: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BufferDraft:
+    """A buffer outside the pickles. `data` is flat and is not changed until the commit is written.
+
+    `dtype`, `shape` and `stride` (elements) describe it to those who never unpickle; `label` says whose it is, for people.
+    """
+
+    key: str
+    data: Bytes
+    dtype: str = "uint8"
+    shape: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CommitDraft:
+    """What a snapshot hands over. `position`, `meta` and `unit` are JSON-able; `parts` are pickles by name.
+
+    `files` and `unit_files` map relative names to files to read in now. `unit` (with `unit_files`) outlives the
+    state: it is kept by retention for as long as the store is.
+    """
+
+    kind: CommitKind
+    position: Mapping[str, Any]
+    parts: Mapping[str, Bytes]
+    buffers: Sequence[BufferDraft] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    unit: Mapping[str, Any] | None = None
+    unit_files: Mapping[str, Path] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class CommitRecord:
+    """A commit as its record file tells it. `id` is `<generation>-<seq>-<hash>`; `raw` is the whole JSON."""
+
+    id: str
+    generation: int
+    seq: int
+    kind: CommitKind
+    created: float
+    parent: str | None
+    position: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    unit: Mapping[str, Any] | None
+    raw: Mapping[str, Any]
+    bytes_total: int = 0
+    bytes_new: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A commit's state, verified: parts and writable buffers by key."""
+
+    record: CommitRecord
+    parts: Mapping[str, bytes]
+    buffers: Mapping[str, bytearray]
+
+
+@dataclass(frozen=True, slots=True)
+class PassedOver:
+    """A commit that could not be used, and why."""
+
+    commit: str
+    reason: str
