@@ -1,0 +1,136 @@
+"""Running a compiled cell in the user's namespace: from its start, or from a snapshot.
+
+An error leaves with its own traceback, whose frames inside the project are cut off, so that the user sees the cell's
+lines. A rolled-back cell is restored from the newest snapshot and entered again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+from colab_guard import state
+from colab_guard.cells.points import CELL, FrameInfo
+from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
+from colab_guard.cells.rewrite import PREFIX, RUNTIME, VALUE
+from colab_guard.cells.runtime import RollBack, Runtime
+from colab_guard.cells.scope import Scope
+from colab_guard.cells.source import CompiledCell
+from colab_guard.errors import CannotResume
+from colab_guard.snapshots import Engine, Position, UnitRecord
+from colab_guard.store import Loaded
+
+NO_VALUE = object()
+
+
+@dataclass(slots=True)
+class Execution:
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
+
+    cell: CompiledCell
+    scope: Scope
+    engine: Engine
+    now: Callable[[], float]
+    policies: Sequence[PolicyFactory] = ()
+    loops: Sequence[LibraryLoop] = ()
+    units: Sequence[UnitRecord] = ()
+    newest: Callable[[], Loaded | None] = lambda: None
+
+    def restore_finished(self, loaded: Loaded) -> Any:
+        """The cell was done: put its results back and give the value of its last expression."""
+        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        self.scope.set_names(needed, kept)
+        state.set_random_state(needed["random"])
+        return self._take_value()
+
+    def run(self, loaded: Loaded | None) -> Any:
+        """Run the cell, from `loaded`'s position if given; the value of its last expression, or None."""
+        while True:
+            try:
+                return self._run(loaded)
+            except RollBack as wish:
+                loaded = self.newest()
+                if loaded is None:
+                    raise CannotResume("there is no snapshot to go back to") from wish.__cause__
+
+    def _run(self, loaded: Loaded | None) -> Any:
+        namespace = self.scope.namespace
+        codes: dict[Any, FrameInfo] = {self.cell.code: self.cell.info}
+        runtime = Runtime(
+            codes, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+        )
+        with ExitStack() as undo:
+            undo.callback(self._forget_hidden_names)
+            for loop in self.loops:
+                if loop.available():
+                    undo.callback(loop.install(runtime))
+            undo.callback(state.track_dataloaders())
+            if loaded is not None:
+                self._take_up(loaded, runtime)
+            namespace[RUNTIME] = runtime
+            try:
+                self._execute(namespace)
+            except BaseException as error:
+                raise error.with_traceback(_from_cell(error.__traceback__, self.cell.filename)) from error.__cause__
+            self._finish()
+            return self._take_value()
+
+    def _take_up(self, loaded: Loaded, runtime: Runtime) -> None:
+        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+
+        def set_names() -> None:
+            self.scope.set_names(needed, kept)
+
+        set_names()
+        frame = needed["frames"][0]
+        runtime.resume(frame, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"]))
+
+    def _execute(self, namespace: dict[str, Any]) -> None:
+        if not self.cell.code.co_flags & inspect.CO_COROUTINE:
+            exec(self.cell.code, namespace)
+            return
+        # the kernel's own event loop is running this cell: a top-level `await` gets one of its own
+        failure: list[BaseException] = []
+
+        def run() -> None:
+            try:
+                asyncio.run(eval(self.cell.code, namespace))
+            except BaseException as error:
+                failure.append(error)
+
+        thread = threading.Thread(target=run, name="colab_guard-cell")
+        thread.start()
+        thread.join()
+        if failure:
+            raise failure[0]
+
+    def _finish(self) -> None:
+        """The commit at the end of the cell: results only, no position."""
+        position = Position("the end of the cell", 0, None, self.cell.info.signature())
+        self.engine.take("cell", position, lambda: self.scope.capture(None))
+
+    def _take_value(self) -> Any:
+        value = self.scope.namespace.pop(VALUE, NO_VALUE)
+        return value if self.cell.shows_value and value is not NO_VALUE else None
+
+    def _forget_hidden_names(self) -> None:
+        namespace = self.scope.namespace
+        for name in [n for n in namespace if n.startswith(PREFIX) and n != VALUE]:
+            del namespace[name]
+
+
+def _from_cell(traceback: TracebackType | None, filename: str) -> TracebackType | None:
+    """The traceback from the cell's own frame on; whole if the cell is not in it."""
+    step = traceback
+    while step is not None and step.tb_frame.f_code.co_filename != filename:
+        step = step.tb_next
+    return step or traceback
+
+
+__all__ = ["CELL", "Execution"]

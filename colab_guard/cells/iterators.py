@@ -1,0 +1,133 @@
+"""How the place in an iterable is kept: which of the ways, and the state that a snapshot holds.
+
+live     the iterator itself is captured (built-in iterators, DataLoader iterators, a sweep's, plain objects)
+replay   the iterable is captured with the random state at the loop's entry; a resume makes a new iterator, skips what
+         was done, and compares the last item
+while    nothing to keep but the count
+barred   the iterator cannot be kept (a generator): no snapshot while the loop runs
+"""
+
+from __future__ import annotations
+
+import itertools
+import types
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+Mode = Literal["live", "replay", "while", "barred"]
+
+
+@dataclass(slots=True)
+class LoopState:
+    """A loop's place: `done` iterations are complete, `item` is out in a governed loop's body.
+
+    For a replay: the iterable, the random state at the loop's entry, how many items were fetched, and what the last
+    one looked like.
+    """
+
+    mode: Mode
+    done: int
+    iterator: Any = None
+    item: Any = None
+    iterable: Any = None
+    random: Any = None
+    fetched: int = 0
+    last: str | None = None
+
+
+class Counted:
+    """An iterator that remembers how many items it gave, and the last one."""
+
+    def __init__(self, iterator: Iterator[Any], fetched: int = 0, last: Any = None) -> None:
+        self._iterator = iterator
+        self.fetched = fetched
+        self.last = last
+
+    def __iter__(self) -> Counted:
+        return self
+
+    def __next__(self) -> Any:
+        item = next(self._iterator)
+        self.fetched += 1
+        self.last = item
+        return item
+
+
+_SAMPLES: tuple[Iterable[Any], ...] = ([], (), range(1), range(2**70), {}, {}.items(), {}.values(), set(), "", b"", bytearray())
+BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in _SAMPLES) | {
+    enumerate,
+    zip,
+    map,
+    filter,
+    reversed,
+    type(reversed([])),
+    type(reversed(range(3))),
+    type(reversed({})),
+    type(iter(int, 1)),
+}
+ITERTOOLS: frozenset[type] = frozenset(value for value in vars(itertools).values() if isinstance(value, type))
+
+
+class BarIterator:
+    """Iterates a tqdm bar as its own generator does, but can be captured: the bar and the iterator below it."""
+
+    def __init__(self, bar: Any) -> None:
+        self._bar = bar
+        self._below: Iterator[Any] | None = iter(bar.iterable)
+        self._begun = False
+
+    def __iter__(self) -> BarIterator:
+        return self
+
+    def __next__(self) -> Any:
+        if self._below is None:
+            raise StopIteration
+        if self._begun and not self._bar.disable:
+            self._bar.update(1)
+        try:
+            item = next(self._below)
+        except StopIteration:
+            self._below = None
+            self._bar.close()
+            raise
+        self._begun = True
+        return item
+
+
+def is_bar(iterable: object) -> bool:
+    """Whether `iterable` is a tqdm progress bar around something that it iterates."""
+    names = {f"{base.__module__}.{base.__name__}" for base in type(iterable).__mro__}
+    return "tqdm.std.tqdm" in names and getattr(iterable, "iterable", None) is not None
+
+
+def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
+    """The iterator over `iterable`, and the way in which its place can be kept."""
+    if is_bar(iterable):
+        bar = BarIterator(iterable)
+        return ("barred" if isinstance(bar._below, types.GeneratorType) else "live"), bar
+    iterator = iter(iterable)
+    if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
+        return ("live" if _reducible(iterator) else _again(iterable, iterator)), iterator
+    if isinstance(iterator, types.GeneratorType):
+        return _again(iterable, iterator), iterator
+    if _known(iterator) or _reducible(iterator):
+        return "live", iterator
+    return _again(iterable, iterator), iterator
+
+
+def _again(iterable: object, iterator: object) -> Mode:
+    return "barred" if iterator is iterable else "replay"
+
+
+def _known(iterator: object) -> bool:
+    """Iterators that `state` knows how to reduce though their own reduce fails."""
+    return any(base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__)
+
+
+def _reducible(iterator: object) -> bool:
+    try:
+        iterator.__reduce_ex__(4)
+    except (TypeError, AttributeError, NotImplementedError):
+        return False
+    return True

@@ -1,0 +1,127 @@
+"""Which names may be read, from a statement on, before they are written again (backward data-flow over the AST).
+
+What is not live at a safe point need not be whole in the snapshot there: a `loss` whose graph is spent, an iterator
+used up. What is live must be. Names that nested functions and classes read count as live everywhere (their calls
+cannot be seen from here).
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable
+
+Names = frozenset[str]
+NONE: Names = frozenset()
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
+
+
+def reads(node: ast.AST | None) -> Names:
+    """Names that `node` reads, deletes or changes in place."""
+    if node is None:
+        return NONE
+    found = {n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Load, ast.Del))}
+    found |= {n.target.id for n in ast.walk(node) if isinstance(n, ast.AugAssign) and isinstance(n.target, ast.Name)}
+    return frozenset(found)
+
+
+def writes(node: ast.AST | None) -> Names:
+    """Names that `node` surely binds when it runs: plain targets, not those inside conditional expressions."""
+    if node is None:
+        return NONE
+    return frozenset(n.id for n in ast.walk(node) if isinstance(n, ast.Name) and isinstance(n.ctx, (ast.Store, ast.Del)))
+
+
+def nested_reads(body: Iterable[ast.stmt]) -> Names:
+    """Names read inside functions, lambdas and classes anywhere below `body`."""
+    found: set[str] = set()
+    for statement in body:
+        for node in ast.walk(statement):
+            if isinstance(node, SCOPES):
+                found |= reads(node)
+    return frozenset(found)
+
+
+class Liveness:
+    """`at[id(statement)]`: for a loop, what is live before its next item; for others, what is live after or during it."""
+
+    def __init__(self, body: list[ast.stmt]) -> None:
+        self.at: dict[int, Names] = {}
+        self.after: dict[int, Names] = {}
+        self._always = nested_reads(body)
+        self._block(body, NONE, NONE, NONE)
+
+    def of(self, statement: ast.stmt) -> Names:
+        return self.at.get(id(statement), NONE) | self._always
+
+    def behind(self, statement: ast.stmt) -> Names:
+        return self.after.get(id(statement), NONE) | self._always
+
+    def _block(self, body: list[ast.stmt], out: Names, on_break: Names, on_continue: Names) -> Names:
+        live = out
+        for statement in reversed(body):
+            self.after[id(statement)] = live
+            live = self._statement(statement, live, on_break, on_continue)
+        return live
+
+    def _statement(self, node: ast.stmt, out: Names, on_break: Names, on_continue: Names) -> Names:
+        if isinstance(node, (ast.For, ast.AsyncFor)):
+            after = self._block(node.orelse, out, on_break, on_continue)
+            head = self._fixpoint(after, lambda h: self._block(node.body, h, out, h) - writes(node.target))
+            self.at[id(node)] = head
+            return head | reads(node.iter)
+        if isinstance(node, ast.While):
+            endless = isinstance(node.test, ast.Constant) and bool(node.test.value)
+            after = NONE if endless else self._block(node.orelse, out, on_break, on_continue)
+            head = self._fixpoint(reads(node.test) | after, lambda h: self._block(node.body, h, out, h))
+            self.at[id(node)] = head
+            return head
+        if isinstance(node, ast.If):
+            taken = self._block(node.body, out, on_break, on_continue)
+            return reads(node.test) | taken | self._block(node.orelse, out, on_break, on_continue)
+        if isinstance(node, (ast.With, ast.AsyncWith)):
+            inside = self._block(node.body, out, on_break, on_continue)
+            for item in node.items:
+                inside -= writes(item.optional_vars)
+            return inside.union(*(reads(item.context_expr) for item in node.items))
+        if isinstance(node, (ast.Try, ast.TryStar)):
+            return self._try(node, out, on_break, on_continue)
+        if isinstance(node, ast.Match):
+            arms = [self._block(case.body, out, on_break, on_continue) for case in node.cases]
+            return out.union(reads(node.subject), *arms, *(reads(case.guard) for case in node.cases))
+        return self._simple(node, out, on_break, on_continue)
+
+    def _try(self, node: ast.Try | ast.TryStar, out: Names, on_break: Names, on_continue: Names) -> Names:
+        final = self._block(node.finalbody, out, on_break, on_continue)
+        caught = NONE
+        for handler in node.handlers:
+            caught |= self._block(handler.body, final, on_break, on_continue) | reads(handler.type)
+        orelse = self._block(node.orelse, final, on_break, on_continue)
+        # an error can come from anywhere in the body: what a handler reads is live all through it
+        return self._block(node.body, orelse | caught | final, on_break | final, on_continue | final) | caught | final
+
+    def _simple(self, node: ast.stmt, out: Names, on_break: Names, on_continue: Names) -> Names:
+        if isinstance(node, ast.Break):
+            return on_break
+        if isinstance(node, ast.Continue):
+            return on_continue
+        self.at[id(node)] = out | reads(node)
+        if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+            return (out - {node.name}) | reads(node)
+        if isinstance(node, (ast.Assign, ast.AnnAssign)):
+            return (out - self._sure_targets(node)) | reads(node)
+        return out | reads(node)
+
+    @staticmethod
+    def _sure_targets(node: ast.Assign | ast.AnnAssign) -> Names:
+        if isinstance(node, ast.AnnAssign):
+            return writes(node.target) if node.value is not None else NONE
+        return frozenset().union(*(writes(target) for target in node.targets))
+
+    @staticmethod
+    def _fixpoint(start: Names, step) -> Names:  # type: ignore[no-untyped-def]
+        head = start
+        while True:
+            grown = head | step(head)
+            if grown == head:
+                return head
+            head = grown

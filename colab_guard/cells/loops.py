@@ -1,0 +1,201 @@
+"""A loop of the user's code while it runs: hands out items, passes safe points, keeps its place.
+
+The iteration itself is a generator of a few lines, because it stands between every two items: it counts, and looks at
+the clock only when the count reaches a limit that `Pace` sets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from typing import TYPE_CHECKING, Any, Literal
+
+from colab_guard import state
+from colab_guard.cells.iterators import Counted, LoopState, Mode, open_iterator
+from colab_guard.cells.protocols import Decision, LoopPolicy
+from colab_guard.errors import CannotResume, GuardError
+
+if TYPE_CHECKING:
+    from colab_guard.cells.runtime import Runtime
+
+ReEnter = Literal["before", "inside", "orelse"]
+"""How a resume comes back into a loop: at its own safe point, in its body, or in its else arm."""
+
+FAST_S = 0.0002
+SLOW_S = 0.001
+MOST_BETWEEN_LOOKS = 4096
+
+
+class Pace:
+    """How many iterations pass between two looks at the clock: doubling while they are fast, back to one when slow."""
+
+    __slots__ = ("iteration_s", "looks", "last")
+
+    def __init__(self, now: float) -> None:
+        self.looks = 1
+        self.last = now
+        self.iteration_s = 0.0
+
+    def next(self, now: float) -> int:
+        spent = now - self.last
+        self.last = now
+        self.iteration_s = spent / self.looks
+        if spent < FAST_S * 10 and self.iteration_s < FAST_S:
+            self.looks = min(2 * self.looks, MOST_BETWEEN_LOOKS)
+        elif self.iteration_s > SLOW_S or spent > 0.05:
+            self.looks = max(1, self.looks // 4)
+        return self.looks
+
+
+class Loop:
+    """One `for` or `while` on its way. `run` (or `ticks`) is the generator that the rewritten code iterates."""
+
+    def __init__(self, runtime: Runtime, point: int, kept: LoopState, re_enter: ReEnter | None = None) -> None:
+        self.point = point
+        self.pace = Pace(runtime.now())
+        self.policy: LoopPolicy | None = None
+        self._runtime = runtime
+        self._kept = kept
+        self._re_enter = re_enter
+        self._item = kept.item
+        self._generator: Generator[Any, None, None] | None = None
+
+    @classmethod
+    def enter(cls, runtime: Runtime, point: int, iterable: Any) -> Loop:
+        """A loop that begins now."""
+        entry = state.random_state()
+        mode, iterator = open_iterator(iterable)
+        if mode == "replay":
+            return cls(runtime, point, LoopState(mode, 0, Counted(iterator), iterable=iterable, random=entry))
+        return cls(runtime, point, LoopState(mode, 0, iterator))
+
+    # run
+
+    def run(self) -> Iterator[Any]:
+        """The items of a `for`."""
+        self._generator = self._governed(self.policy) if self.policy is not None else self._items()
+        return self._generator
+
+    def ticks(self) -> Iterator[bool]:
+        """True before every test of a `while`."""
+        self._generator = self._ticks()
+        return self._generator
+
+    def _items(self) -> Generator[Any, None, None]:
+        k = 0
+        limit = 1
+        if self._re_enter == "orelse":
+            return
+        if self._re_enter == "inside":
+            yield None
+            k = 1
+        elif self._re_enter == "before":
+            self._runtime.arrived()
+        iterator = self._ready()
+        safe = self._runtime.safe
+        for item in iterator:
+            yield item
+            k += 1
+            if k >= limit:
+                limit = k + safe(self)
+
+    def _ticks(self) -> Generator[bool, None, None]:
+        k = 0
+        limit = 1
+        if self._re_enter == "orelse":
+            yield False
+        if self._re_enter == "before":
+            self._runtime.arrived()
+        safe = self._runtime.safe
+        while True:
+            yield True
+            k += 1
+            if k >= limit:
+                limit = k + safe(self)
+
+    def _governed(self, policy: LoopPolicy) -> Generator[Any, None, None]:
+        """The items of a loop that a policy governs: every end of an iteration is a unit end."""
+        k = 0
+        if self._re_enter == "orelse":
+            return
+        if self._re_enter == "inside":
+            policy.item_started(self._item)
+            yield None
+            k += 1
+            self._unit_end(policy)
+        elif self._re_enter == "before":
+            self._runtime.arrived()
+        for item in self._ready():
+            self._item = item
+            policy.item_started(item)
+            yield item
+            k += 1
+            self._unit_end(policy)
+
+    def _unit_end(self, policy: LoopPolicy) -> None:
+        item, self._item = self._item, None
+        self._runtime.unit_end(self, policy.item_ended(item))
+
+    def _ready(self) -> Iterator[Any]:
+        if self._kept.iterator is None:
+            self._kept.iterator = self._replayed()
+        iterator: Iterator[Any] = self._kept.iterator
+        return iterator
+
+    def _replayed(self) -> Counted:
+        """A new iterator, past what was done; global random state is left as it was."""
+        kept = self._kept
+        before = state.random_state()
+        state.set_random_state(kept.random)
+        iterator = iter(kept.iterable)
+        last = None
+        for _ in range(kept.fetched):
+            last = next(iterator, None)
+        state.set_random_state(before)
+        if kept.last is not None and state.fingerprint(last) != kept.last:
+            line = self._runtime.line(self.point)
+            raise CannotResume(f"the loop at line {line} gave other items than before the loss; --fresh begins again")
+        return Counted(iterator, kept.fetched, last)
+
+    # asked by the rewritten code
+
+    def failed(self, error: Exception) -> bool:
+        """An error in the body: whether it goes on up."""
+        if self.policy is None or self._runtime.R or isinstance(error, GuardError):
+            return True
+        decision = self.policy.on_error(self._item, error)
+        if decision is Decision.ROLL_BACK:
+            self._runtime.roll_back(error)
+        return decision is Decision.RAISE
+
+    def end(self) -> None:
+        """The loop statement is over: exhausted, or left by `break`."""
+        left_by_break = self.policy is not None and self._item is not None
+        self._generator = None
+        if left_by_break and self.policy is not None:
+            self._unit_end(self.policy)
+
+    # asked by a snapshot
+
+    @property
+    def mode(self) -> Mode:
+        return self._kept.mode
+
+    @property
+    def item_is_out(self) -> bool:
+        """Whether the body runs now, as seen from a safe point inside it."""
+        return self._generator is not None and not self._generator.gi_running and self._generator.gi_frame is not None
+
+    @property
+    def done(self) -> int:
+        """Iterations that are complete."""
+        frame = self._generator.gi_frame if self._generator is not None else None
+        return self._kept.done + (int(frame.f_locals["k"]) if frame is not None and "k" in frame.f_locals else 0)
+
+    def state(self) -> LoopState:
+        """The loop's place, to be captured; references, not copies."""
+        kept = self._kept
+        if self.mode != "replay":
+            return LoopState(self.mode, self.done, kept.iterator, self._item)
+        counted = kept.iterator
+        last = state.fingerprint(counted.last) if counted.fetched else None
+        return LoopState("replay", self.done, None, self._item, kept.iterable, kept.random, counted.fetched, last)

@@ -1,0 +1,47 @@
+"""What the rewrite learned about a piece of code: its points, and how each is reached.
+
+A point is a place where running code may stand when a snapshot is taken: an instrumented loop, a call into a library
+loop, or the end of a statement of the cell. Its chain leads from the frame's top inwards: pairs of a compound
+statement's id and the arm of it that was taken.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+PointKind = Literal["for", "while", "if", "with", "try", "call", "stmt"]
+Arm = Literal["body", "orelse"]
+Chain = tuple[tuple[int, Arm], ...]
+
+CELL = "cell"
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One numbered place. `live` are the names that code after it may read before writing them."""
+
+    id: int
+    kind: PointKind
+    chain: Chain
+    line: int
+    live: frozenset[str]
+    text: str = ""
+
+    @property
+    def is_loop(self) -> bool:
+        return self.kind in ("for", "while")
+
+
+@dataclass(slots=True)
+class FrameInfo:
+    """The points of one kind of frame: the cell's own, or (by code id) a notebook function's."""
+
+    id: str
+    points: dict[int, Point] = field(default_factory=dict)
+    calls: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Calls on a path, by (end line, end column) in the source."""
+
+    def signature(self) -> list[list[object]]:
+        """The shape that a position refers to: equal signatures mean that positions can be carried over."""
+        return [[p.id, p.kind, [list(step) for step in p.chain]] for p in self.points.values()]

@@ -1,0 +1,147 @@
+"""Which of the user's names belong to a snapshot, and capturing them.
+
+Every name that the cell reads or writes; every name that the notebook's functions and classes it reaches read or
+write; and every other name that shares mutable objects, or memory, with those. Names that code after the safe point
+may read are `needed`: what cannot be kept of them refuses the snapshot. The others are `kept` as far as they go.
+"""
+
+from __future__ import annotations
+
+import types
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from colab_guard import state
+from colab_guard.cells.rewrite import PREFIX, VALUE
+
+SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
+DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def code_names(code: types.CodeType) -> Iterator[str]:
+    """Global names and attributes that `code`, and code nested in it, mentions."""
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from code_names(constant)
+
+
+class Scope:
+    """The names of one guarded cell in `namespace`."""
+
+    def __init__(
+        self,
+        namespace: dict[str, Any],
+        code: types.CodeType,
+        *,
+        keep: Iterable[str] = (),
+        skip: Iterable[str] = (),
+    ) -> None:
+        self.namespace = namespace
+        self.start: Mapping[str, Any] = dict(namespace)
+        self.live = state.Live(namespace, self.start)
+        self._skip = frozenset(skip)
+        mentioned = set(code_names(code)) | set(keep)
+        self.through_functions = frozenset(self._reached(mentioned))
+        self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
+        self._shared_looked_for = False
+
+    def _reached(self, mentioned: Iterable[str]) -> set[str]:
+        """Names that functions and classes of the notebook, reached from `mentioned`, mention."""
+        found: set[str] = set()
+        todo = list(mentioned)
+        seen: set[str] = set()
+        while todo:
+            name = todo.pop()
+            if name in seen:
+                continue
+            seen.add(name)
+            for code in _notebook_code(self.namespace.get(name), self.namespace):
+                more = set(code_names(code))
+                found |= more
+                todo += more
+        return found
+
+    def _is_users(self, name: str) -> bool:
+        return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip
+
+    # capture
+
+    def capture(self, live: frozenset[str] | None, **needed: Any) -> state.Captured:
+        """All names as they are now; `live` None means that nothing of the cell runs any more."""
+        captured = self._capture(live, needed)
+        if not self._shared_looked_for:
+            self._shared_looked_for = True
+            shared = self._sharing(captured)
+            if shared:
+                self.tracked |= shared
+                captured = self._capture(live, needed)
+        return captured
+
+    def _capture(self, live: frozenset[str] | None, needed: Mapping[str, Any]) -> state.Captured:
+        present = {name: self.namespace[name] for name in sorted(self.tracked) if name in self.namespace}
+        if live is None:
+            wanted: set[str] = set()
+        else:
+            wanted = {n for n in present if n in live or n in self.through_functions}
+        # what was there before the cell and is not code's to lose would be missed just as much
+        rest = {name: value for name, value in present.items() if name not in wanted}
+        if VALUE in self.namespace:
+            rest[VALUE] = self.namespace[VALUE]
+        gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
+        return state.capture(
+            {
+                **needed,
+                "names": {name: present[name] for name in sorted(wanted)},
+                "gone": gone,
+                "random": state.random_state(),
+            },
+            {"names": rest},
+            self.live,
+        )
+
+    def _sharing(self, captured: state.Captured) -> set[str]:
+        """Other names whose values share objects or memory with what was captured."""
+        found = set()
+        for name, value in self.namespace.items():
+            if name in self.tracked or name.startswith("_") or not self._is_users(name):
+                continue
+            if isinstance(value, DEFINITIONS) and not getattr(value, "__closure__", None):
+                continue
+            if captured.shares(value):
+                found.add(name)
+        return found
+
+    # restore
+
+    def set_names(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        """Put restored names into the namespace, and take out those that had been deleted."""
+        for names in (kept["names"], needed["names"]):
+            self.tracked.update(name for name in names if name != VALUE)
+            for name, value in names.items():
+                if not isinstance(value, state.Placeholder):
+                    self.namespace[name] = value
+                elif name not in self.start:
+                    self.namespace.pop(name, None)
+        for name in needed["gone"]:
+            self.namespace.pop(name, None)
+
+
+def _notebook_code(value: Any, namespace: Mapping[str, Any], depth: int = 0) -> Iterator[types.CodeType]:
+    """Code of functions that the notebook defined, reached through `value`: methods, wrappers, classes."""
+    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
+        value = value.__func__
+    if isinstance(value, property):
+        for part in (value.fget, value.fset, value.fdel):
+            yield from _notebook_code(part, namespace, depth)
+    elif isinstance(value, types.FunctionType):
+        if value.__globals__ is namespace:
+            yield value.__code__
+        wrapped = getattr(value, "__wrapped__", None)
+        if wrapped is not None:
+            yield from _notebook_code(wrapped, namespace, depth)
+    elif isinstance(value, type) and value.__module__ == "__main__" and depth < 3:
+        for part in vars(value).values():
+            yield from _notebook_code(part, namespace, depth + 1)
+    elif type(value).__module__ == "__main__" and not isinstance(value, type) and depth < 3:
+        yield from _notebook_code(type(value), namespace, depth + 1)

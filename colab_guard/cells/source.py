@@ -1,0 +1,65 @@
+"""A cell's text: through the shell's own transforms, parsed, compiled, and hashed so that comments do not count."""
+
+from __future__ import annotations
+
+import ast
+import copy
+import hashlib
+import io
+import tokenize
+from collections.abc import Iterable
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+from colab_guard.cells.points import FrameInfo
+from colab_guard.cells.rewrite import Rewriter, take_last_expression
+from colab_guard.errors import BadCell
+
+FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+
+
+@dataclass(frozen=True, slots=True)
+class CompiledCell:
+    """A cell ready to run. `code` is the rewritten code, `original` what it was made from (for its names)."""
+
+    text: str
+    filename: str
+    hash: str
+    code: CodeType
+    original: CodeType
+    info: FrameInfo
+    shows_value: bool
+
+
+def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> CompiledCell:
+    """Transform, parse and rewrite `text`; raises BadCell for an empty cell and SyntaxError as Python words it."""
+    source = shell.transform_cell(text)
+    filename = _remember(shell, source, text)
+    tree = ast.parse(source, filename)
+    if not tree.body:
+        raise BadCell("%%checkpointed found no code in the cell; put it above the code that is to be resumable")
+    digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
+    original = compile(copy.deepcopy(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
+    shows_value = take_last_expression(tree) and not _ends_with_semicolon(source)
+    rewriter = Rewriter(call_names)
+    code = compile(rewriter.cell(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
+    return CompiledCell(text, filename, digest, code, original, rewriter.info, shows_value)
+
+
+def _remember(shell: Any, source: str, text: str) -> str:
+    """Give the source to the shell's cache, so that tracebacks show the cell's lines; the name to compile it under."""
+    name: str = shell.compile.cache(source, shell.execution_count, raw_code=text)
+    return name
+
+
+def _ends_with_semicolon(source: str) -> bool:
+    """Whether the last token that is no comment is `;`, which asks not to show the last value."""
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(source).readline):
+            if token.type not in (tokenize.COMMENT, tokenize.NEWLINE, tokenize.NL, tokenize.ENDMARKER, tokenize.DEDENT):
+                last = token.string
+    except tokenize.TokenError:
+        return False
+    return last == ";"

@@ -1,0 +1,237 @@
+"""Capture → queue → commit, for one guarded piece of work.
+
+The training thread calls `take` at a safe point. State is captured there (training stands still for that long), and a
+writer thread commits it. One commit is on its way at a time: while the writer is busy, nothing more is due. Unit ends
+and the end of the cell are waited for, so that what is shown as finished is saved.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from colab_guard.clock import Clock
+from colab_guard.errors import GuardError, SnapshotRefused
+from colab_guard.events import EventBus, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.snapshots.files import FolderWatch
+from colab_guard.snapshots.position import Position
+from colab_guard.snapshots.schedule import Schedule
+from colab_guard.snapshots.units import UnitRecord
+from colab_guard.state import Captured
+from colab_guard.store import CommitDraft, CommitKind, CommitRecord
+from colab_guard.workers import Workers
+
+
+class Sink(Protocol):
+    """What the engine needs of a store."""
+
+    def commit(self, draft: CommitDraft) -> CommitRecord: ...
+
+
+class Stopped(KeyboardInterrupt):
+    """Work stopped at a safe point, as asked; its text says what is saved and how to go on."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"Stopped: {self}"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """One capture on its way to the store: a draft, or one for each unit that it ends."""
+
+    drafts: tuple[CommitDraft, ...]
+    stall_s: float
+    done: threading.Event
+
+
+class Engine:
+    """Takes snapshots into `sink`; `meta` goes into every commit record."""
+
+    def __init__(
+        self,
+        name: str,
+        sink: Sink,
+        *,
+        schedule: Schedule,
+        bus: EventBus,
+        clock: Clock,
+        workers: Workers,
+        files: FolderWatch | None = None,
+        meta: Mapping[str, Any] | None = None,
+        on_saved: Callable[[CommitRecord], None] | None = None,
+    ) -> None:
+        self.name = name
+        self.schedule = schedule
+        self.refusals: dict[str, int] = {}
+        self.failure: BaseException | None = None
+        self.saved: CommitRecord | None = None
+        self.taken = 0
+        self.meta = dict(meta or {})
+        self._sink = sink
+        self._bus = bus
+        self._clock = clock
+        self._workers = workers
+        self._files = files
+        self._on_saved = on_saved
+        self._commit_asked = False
+        self._stop_asked: str | None = None
+        self._said: set[str] = set()
+        self._owed: list[UnitRecord] = []
+        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
+        self._pending: _Job | None = None
+        self._writer = workers.start("writer", self._write)
+
+    # requests
+
+    def request_commit(self) -> None:
+        """Commit at the next safe point."""
+        self._commit_asked = True
+
+    def request_stop(self, by: str) -> None:
+        """Commit and stop at the next safe point."""
+        self._stop_asked = by
+
+    @property
+    def stop_asked(self) -> str | None:
+        return self._stop_asked
+
+    def due(self) -> bool:
+        """Whether a snapshot should be taken at a safe point now."""
+        if self._stop_asked is not None or self._commit_asked:
+            return True
+        return self.schedule.due() and not self._busy()
+
+    def overdue(self) -> bool:
+        return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
+
+    # taking
+
+    def take(
+        self,
+        kind: CommitKind,
+        position: Position,
+        capture: Callable[[], Captured],
+        unit: UnitRecord | None = None,
+    ) -> bool:
+        """Capture and commit; say whether it was possible. Raises `Stopped` when that was asked and is now saved."""
+        if self._workers.disarmed:
+            return False
+        self._wait_for_writer()
+        if unit is not None:
+            self._owed.append(unit)
+        began = self._clock.monotonic()
+        try:
+            captured = capture()
+            drafts = self._drafts(kind, position, captured)
+        except SnapshotRefused as refusal:
+            self._not_taken(position, str(refusal), failed=False)
+            return False
+        except (GuardError, OSError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError) as error:
+            # a reducer of some library failed: training goes on, the snapshot is shown as failed
+            self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
+            return False
+        stall_s = self._clock.monotonic() - began
+        self._name_losses(captured)
+        self.schedule.captured(stall_s)
+        job = self._pending = _Job(drafts, stall_s, threading.Event())
+        self._owed = []
+        self._jobs.put(job)
+        self._commit_asked = False
+        if kind != "step" or self._stop_asked is not None:
+            self._wait_for_writer()
+        if self._stop_asked is not None and self.failure is None:
+            raise Stopped(f"{self.name} is saved at {position.text}; run the cell again to go on.")
+        return True
+
+    def refuse(self, position: Position, reason: str) -> None:
+        """A safe point that cannot be used: count it, show it, try at the next."""
+        self._not_taken(position, reason, failed=False)
+
+    def close(self) -> None:
+        """Wait until what was captured is written, and end the writer."""
+        self._wait_for_writer()
+        self._jobs.put(None)
+        self._workers.stop_one(self._writer)
+
+    # inside
+
+    def _busy(self) -> bool:
+        return self._pending is not None and not self._pending.done.is_set()
+
+    def _wait_for_writer(self) -> None:
+        while self._pending is not None and not self._pending.done.wait(0.5):
+            if not self._writer.thread.is_alive():
+                break
+
+    def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
+        """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
+        state = CommitDraft(
+            kind=kind,
+            position=position.to_json(),
+            parts=captured.parts,
+            buffers=captured.buffers,
+            files=self._files.changed() if self._files is not None else {},
+            meta={**self.meta, "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
+        )
+        units: tuple[CommitDraft, ...] = tuple(
+            replace(
+                state,
+                kind="unit",
+                unit={"group": owed.group, "key": owed.key, "record": dict(owed.record)},
+                unit_files=owed.files,
+            )
+            for owed in self._owed
+        )
+        return units if kind == "unit" and units else (*units, state)
+
+    def _write(self, stopping: threading.Event) -> None:
+        while (job := self._jobs.get()) is not None:
+            began = self._clock.monotonic()
+            try:
+                for draft in job.drafts:
+                    record = self._sink.commit(draft)
+            except Exception as error:  # full disk, lost lease: shown, and the next snapshot is tried
+                self.failure = error
+                position = Position.from_json(job.drafts[-1].position)
+                self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
+            else:
+                self._report(record, job, self._clock.monotonic() - began)
+            finally:
+                job.done.set()
+
+    def _report(self, record: CommitRecord, job: _Job, write_s: float) -> None:
+        self.failure = None
+        self.saved = record
+        self.taken += 1
+        self.schedule.written(job.stall_s, write_s)
+        self._bus.post(
+            SnapshotSaved(
+                name=self.name,
+                commit=record.id,
+                kind=record.kind,
+                position=str(record.position["text"]),
+                bytes_new=record.bytes_new,
+                bytes_total=record.bytes_total,
+                stall_s=job.stall_s,
+                write_s=write_s,
+            )
+        )
+        if self._on_saved is not None:
+            self._on_saved(record)
+
+    def _not_taken(self, position: Position, reason: str, *, failed: bool) -> None:
+        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        self.schedule.refused()
+        self._bus.post(SnapshotNotTaken(name=self.name, position=position.text, reason=reason, failed=failed))
+
+    def _name_losses(self, captured: Captured) -> None:
+        losses = {p.path: p.reason for p in captured.placeholders}
+        if self._files is not None:
+            losses |= self._files.not_kept
+        for what, why in losses.items():
+            if what not in self._said:
+                self._said.add(what)
+                self._bus.post(NotKept(name=self.name, what=what, why=why))

@@ -1,0 +1,61 @@
+"""When a snapshot is due: often enough to lose little, seldom enough to cost little.
+
+`every_s` bounds the work at risk; `budget` bounds the share of time for which training stands still. Where both can't
+be had the budget wins, and `interval_s` says what is at risk instead. A snapshot is also never due before three times
+what the last one took to capture and write, so that a slow disk is not fed without end.
+"""
+
+from __future__ import annotations
+
+from colab_guard.clock import Clock
+
+COST_FACTOR = 3.0
+RETRY_S = 0.02
+RETRY_MAX_S = 5.0
+
+
+class Schedule:
+    """Knows the next time at which a snapshot is due."""
+
+    def __init__(self, clock: Clock, every_s: float, budget: float) -> None:
+        self._clock = clock
+        self.every_s = every_s
+        self.budget = budget
+        self.interval_s = every_s
+        self._retry_s = RETRY_S
+        self._stalled_s = 0.0
+        self.started = clock.monotonic()
+        self.last_taken = self.started
+        self.due_at = self.started + every_s
+
+    def due(self) -> bool:
+        return self._clock.monotonic() >= self.due_at
+
+    def overdue(self) -> bool:
+        """So late that any safe point will do, an unfavourable one too."""
+        return self._clock.monotonic() >= self.due_at + self.interval_s
+
+    def captured(self, stall_s: float) -> None:
+        """A snapshot was captured in `stall_s` seconds just now."""
+        self._stalled_s += stall_s
+        self._retry_s = RETRY_S
+        self.last_taken = self._clock.monotonic()
+        self._plan(stall_s, 0.0)
+
+    def written(self, stall_s: float, write_s: float) -> None:
+        """The snapshot captured last is on disk; writing took `write_s` seconds."""
+        self._plan(stall_s, write_s)
+
+    def refused(self) -> None:
+        """State was not whole: try again soon, and less and less soon while that lasts."""
+        self.due_at = self._clock.monotonic() + self._retry_s
+        self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
+
+    @property
+    def stall_share(self) -> float:
+        """Share of the time so far for which training stood still."""
+        return self._stalled_s / max(self._clock.monotonic() - self.started, 1e-9)
+
+    def _plan(self, stall_s: float, write_s: float) -> None:
+        self.interval_s = max(self.every_s, COST_FACTOR * (stall_s + write_s), stall_s / self.budget)
+        self.due_at = self.last_taken + self.interval_s
