@@ -1,7 +1,7 @@
 """Running a compiled cell in the user's namespace: from its start, or from a snapshot.
 
-An error leaves with its own traceback, whose frames inside the project are cut off, so that the user sees the cell's
-lines. A rolled-back cell is restored from the newest snapshot and entered again.
+An error leaves with its own traceback; `__tracebackhide__` asks IPython to pass over the project's frames, so that the
+user sees the cell's lines. A rolled-back cell is restored from the newest snapshot and entered again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any
 
 from colab_guard import state
@@ -51,6 +50,7 @@ class Execution:
 
     def run(self, loaded: Loaded | None) -> Any:
         """Run the cell, from `loaded`'s position if given; the value of its last expression, or None."""
+        __tracebackhide__ = True
         while True:
             try:
                 return self._run(loaded)
@@ -60,6 +60,7 @@ class Execution:
                     raise CannotResume("there is no snapshot to go back to") from wish.__cause__
 
     def _run(self, loaded: Loaded | None) -> Any:
+        __tracebackhide__ = True
         namespace = self.scope.namespace
         codes: dict[Any, FrameInfo] = {self.cell.code: self.cell.info}
         runtime = Runtime(
@@ -74,10 +75,7 @@ class Execution:
             if loaded is not None:
                 self._take_up(loaded, runtime)
             namespace[RUNTIME] = runtime
-            try:
-                self._execute(namespace)
-            except BaseException as error:
-                raise error.with_traceback(_from_cell(error.__traceback__, self.cell.filename)) from error.__cause__
+            self._execute(namespace)
             self._finish()
             return self._take_value()
 
@@ -92,6 +90,7 @@ class Execution:
         runtime.resume(frame, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"]))
 
     def _execute(self, namespace: dict[str, Any]) -> None:
+        __tracebackhide__ = True
         if not self.cell.code.co_flags & inspect.CO_COROUTINE:
             exec(self.cell.code, namespace)
             return
@@ -123,14 +122,6 @@ class Execution:
         namespace = self.scope.namespace
         for name in [n for n in namespace if n.startswith(PREFIX) and n != VALUE]:
             del namespace[name]
-
-
-def _from_cell(traceback: TracebackType | None, filename: str) -> TracebackType | None:
-    """The traceback from the cell's own frame on; whole if the cell is not in it."""
-    step = traceback
-    while step is not None and step.tb_frame.f_code.co_filename != filename:
-        step = step.tb_next
-    return step or traceback
 
 
 __all__ = ["CELL", "Execution"]

@@ -34,7 +34,8 @@ class CompiledCell:
 
 def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> CompiledCell:
     """Transform, parse and rewrite `text`; raises BadCell for an empty cell and SyntaxError as Python words it."""
-    source = shell.transform_cell(text)
+    # an empty line stands for that of the magic, so that lines count as the user sees them
+    source = "\n" + shell.transform_cell(text)
     filename = _remember(shell, source, text)
     tree = ast.parse(source, filename)
     if not tree.body:

@@ -1,0 +1,258 @@
+"""One guarded cell from beginning to end: what `%%checkpointed` and its Python twin do.
+
+Nothing touches the disk before the cell is parsed and its options are checked. Then the store is opened (a lost local
+store is fetched from the mirror), the newest commit that verifies is found, and the cell runs: from its start, from the
+commit's position, or not at all where it had ended.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colab_guard import cells, hosts, store
+from colab_guard.errors import BadCell, BadOption, CellChanged
+from colab_guard.events import CommitPassedOver, EventBus, NotKept, Resumed, WorkEnded, WorkStarted
+from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.requests import RequestFolder
+from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, Stopped, UnitRecord
+
+if TYPE_CHECKING:
+    from colab_guard.session import Session
+
+MIRROR_CLOSE_S = 20.0
+VERSIONS_OF = ("colab_guard", "torch", "numpy", "transformers", "peft", "accelerate", "pandas", "scikit-learn")
+
+
+@dataclass(frozen=True, slots=True)
+class WorkStatus:
+    """What is known of running work: for `%guard`, and for whoever asks."""
+
+    name: str
+    saved: str | None
+    position: str
+    snapshots: int
+    refusals: Mapping[str, int]
+    stall_share: float
+    interval_s: float
+    mirror: str
+
+
+class GuardedCell:
+    """The work of one `%%checkpointed` cell."""
+
+    def __init__(self, session: Session, name: str, source: str, options: CheckpointOptions) -> None:
+        self.name = name
+        self._session = session
+        self._bus: EventBus = session.bus
+        self._options = options
+        self._source = source
+        self._loops = session.library_loops()
+        names = {name for loop in self._loops for name in loop.call_names}
+        self.cell = cells.compile_cell(session.shell, source, names)
+        self.engine: Engine | None = None
+        self.mirror: store.Mirror | None = None
+
+    # what the session asks of running work
+
+    def request_stop(self, by: str) -> None:
+        if self.engine is not None:
+            self.engine.request_stop(by)
+
+    def request_commit(self) -> None:
+        if self.engine is not None:
+            self.engine.request_commit()
+
+    def status(self) -> WorkStatus:
+        engine = self.engine
+        saved = engine.saved if engine is not None else None
+        return WorkStatus(
+            name=self.name,
+            saved=saved.id if saved else None,
+            position=str(saved.position["text"]) if saved else "NOT SAVED yet",
+            snapshots=engine.taken if engine is not None else 0,
+            refusals=dict(engine.refusals) if engine is not None else {},
+            stall_share=engine.schedule.stall_share if engine is not None else 0.0,
+            interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
+            mirror=self.mirror.status.state if self.mirror is not None else "off",
+        )
+
+    # the run
+
+    def run(self) -> Any:
+        __tracebackhide__ = True
+        options, bus = self._options, self._bus
+        local = hosts.home() / self.name
+        identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
+        folder = hosts.mirror_folder(options.to, self.name) if options.to else None
+        with ExitStack() as undo:
+            if folder is not None and not options.fresh:
+                store.fetch_from_mirror(folder, local, identity)
+            opened = store.Store.open(local, identity, clock=self._session.clock, take_over=options.take_over)
+            undo.callback(opened.close)
+            if options.fresh:
+                opened.clear()
+            loaded, passed_over = opened.newest()
+            for step in passed_over:
+                bus.post(CommitPassedOver(name=self.name, commit=step.commit, reason=step.reason))
+            if loaded is not None:
+                self._check_same_cell(loaded.record)
+            self._open_mirror(opened, folder, undo)
+            files = self._watch_files()
+            engine = self._open_engine(opened, files, undo)
+            bus.post(WorkStarted(name=self.name, where=options.to))
+            try:
+                value, outcome = self._run_cell(opened, loaded, engine, files)
+            except BaseException as error:
+                ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                bus.post(WorkEnded(name=self.name, outcome=ended, reason=f"{type(error).__name__}: {error}"))
+                raise
+            bus.post(WorkEnded(name=self.name, outcome=outcome))
+            return value
+
+    def _run_cell(
+        self, opened: store.Store, loaded: store.Loaded | None, engine: Engine, files: FolderWatch
+    ) -> tuple[Any, str]:
+        __tracebackhide__ = True
+        shell = self._session.shell
+        scope = cells.Scope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        units = [unit_record(record) for record in opened.units()]
+        self._session.adopt(units, opened.path)
+        loaded = self._reopened_by_new_units(opened, loaded)
+        execution = cells.Execution(
+            self.cell,
+            scope,
+            engine,
+            self._session.clock.monotonic,
+            policies=self._session.policy_factories(),
+            loops=self._loops,
+            units=units,
+            newest=lambda: opened.newest()[0],
+        )
+        if loaded is None:
+            return self._guarded(execution, None, engine), "done"
+        self._restore_files(opened, loaded.record, files)
+        position = Position.from_json(loaded.record.position)
+        finished = loaded.record.kind == "cell"
+        self._bus.post(
+            Resumed(name=self.name, commit=loaded.record.id, position=position.text, depth=position.depth)
+        )
+        if finished:
+            return execution.restore_finished(loaded), "restored"
+        return self._guarded(execution, loaded, engine), "done"
+
+    def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
+        __tracebackhide__ = True
+        with self._session.guarded(self), Interrupts(engine, self._session.clock), RequestFolder(self, self._session):
+            return execution.run(loaded)
+
+    # parts
+
+    def _open_mirror(self, opened: store.Store, folder: Path | None, undo: ExitStack) -> None:
+        if folder is None:
+            return
+        self.mirror = store.Mirror(
+            opened,
+            folder,
+            workers=self._session.workers,
+            bus=self._bus,
+            clock=self._session.clock,
+            every_s=self._options.mirror_every_s,
+            durable_proof=hosts.proves_durability(folder),
+        )
+        undo.callback(self.mirror.close, MIRROR_CLOSE_S)
+
+    def _open_engine(self, opened: store.Store, files: FolderWatch, undo: ExitStack) -> Engine:
+        clock = self._session.clock
+        mirror = self.mirror
+        self.engine = Engine(
+            self.name,
+            opened,
+            schedule=Schedule(clock, self._options.every_s, self._options.budget),
+            bus=self._bus,
+            clock=clock,
+            workers=self._session.workers,
+            files=files,
+            meta={"cell": self.cell.hash, "source": self._source, "versions": versions(), "cwd": os.getcwd()},
+            on_saved=None if mirror is None else lambda record: mirror.nudge(),
+        )
+        undo.callback(self.engine.close)
+        return self.engine
+
+    def _watch_files(self) -> FolderWatch:
+        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
+        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files)
+        if not watch.whole:
+            why = "too many files to look at; files that the cell writes there are not kept"
+            self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))
+        return watch
+
+    def _restore_files(self, opened: store.Store, record: store.CommitRecord, files: FolderWatch) -> None:
+        known = opened.files(record)
+        later = files.restore(known, lambda name: opened.read_file(record, name), {n: i.mode for n, i in known.items()})
+        for name in later:
+            why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
+            self._bus.post(NotKept(name=self.name, what=name, why=why))
+
+    def _check_same_cell(self, record: store.CommitRecord) -> None:
+        """Another cell than the committed one is taken up only when the user says so, and only where it fits."""
+        if record.meta.get("cell") == self.cell.hash:
+            return
+        committed = Position.from_json(record.position)
+        fits = record.kind != "cell" and committed.signature == self.cell.info.signature()
+        if not self._options.resume:
+            how = "--resume goes on in the changed code, " if fits else ""
+            raise CellChanged(
+                f"the cell's code is not the one committed as {self.name!r} ({committed.text}); {how}"
+                "--fresh begins again, another NAME keeps both"
+            )
+        if not fits:
+            raise CellChanged(
+                f"the changed code of {self.name!r} has other loops or blocks than the committed one, so its position "
+                f"({committed.text}) means nothing there; --fresh begins again, another NAME keeps both"
+            )
+
+    def _reopened_by_new_units(self, opened: store.Store, loaded: store.Loaded | None) -> store.Loaded | None:
+        """A finished cell whose sweep has grown goes on at its newest unit end."""
+        if loaded is None or loaded.record.kind != "cell" or not self._session.unfinished_units():
+            return loaded
+        for record in opened.commits():
+            if record.kind == "unit":
+                return opened.load(record)
+        return None
+
+
+def unit_record(record: store.CommitRecord) -> UnitRecord:
+    unit = record.unit or {}
+    return UnitRecord(str(unit["group"]), str(unit["key"]), unit["record"])
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the libraries that decide about bits, as far as they are installed."""
+    found = {"python": platform.python_version()}
+    for name in VERSIONS_OF:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def run(session: Session, name: str, source: str, options: CheckpointOptions) -> Any:
+    """Run `source` as the guarded cell `name`; the value of its last expression."""
+    __tracebackhide__ = True
+    if session.work is not None:
+        raise BadOption(f"{session.work.name!r} is running; one guarded cell at a time")
+    if not source.strip():
+        raise BadCell("%%checkpointed found no code in the cell; put it above the code that is to be resumable")
+    return GuardedCell(session, name, source, options).run()
