@@ -7,6 +7,7 @@ the clock only when the count reaches a limit that `Pace` sets.
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
@@ -83,16 +84,16 @@ class Loop:
     def _items(self) -> Generator[Any, None, None]:
         k = 0
         limit = 1
+        safe = self._runtime.safe
         if self._re_enter == "orelse":
             return
         if self._re_enter == "inside":
             yield None
             k = 1
+            limit = k + safe(self)
         elif self._re_enter == "before":
             self._runtime.arrived()
-        iterator = self._ready()
-        safe = self._runtime.safe
-        for item in iterator:
+        for item in self._ready():
             yield item
             k += 1
             if k >= limit:
@@ -197,5 +198,7 @@ class Loop:
         if self.mode != "replay":
             return LoopState(self.mode, self.done, kept.iterator, self._item)
         counted = kept.iterator
+        if counted is None:  # came back inside its body, and has not been asked for an item since
+            return replace(kept, done=self.done, item=self._item)
         last = state.fingerprint(counted.last) if counted.fetched else None
         return LoopState("replay", self.done, None, self._item, kept.iterable, kept.random, counted.fetched, last)
