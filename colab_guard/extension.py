@@ -1,0 +1,80 @@
+"""The entry: `%load_ext colab_guard` wires session, magics and panel, and `%unload_ext` takes all of it back."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
+
+from colab_guard import magics, session
+from colab_guard.session import found
+from colab_guard.session.seams import Panel
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+_undos: WeakKeyDictionary[InteractiveShell, Callable[[], None]] = WeakKeyDictionary()
+
+
+def load(shell: InteractiveShell) -> None:
+    """Register the magics in `shell` and say in one line what this machine is and what can be resumed."""
+    unload(shell)
+    guard = session.current(shell)
+    guard.panel_factory = _panel
+    remove_magics = magics.install(shell, session.Guard(lambda: session.current(shell)))
+
+    def undo() -> None:
+        remove_magics()
+        # by now the session may be another one than at loading
+        existing = session.loaded()
+        if existing is not None and existing.shell is shell:
+            existing.close()
+
+    _undos[shell] = undo
+    print(greeting(guard))
+
+
+def unload(shell: InteractiveShell) -> None:
+    """Take back what `load` and the magics put in place; nothing where nothing was loaded."""
+    undo = _undos.pop(shell, None)
+    if undo is not None:
+        undo()
+
+
+def greeting(guard: session.Session) -> str:
+    """The line of `%load_ext`: host, device, what is protected, what was found to resume."""
+    return f"colab_guard on {guard.host.label}, {_device()}. Put %%checkpointed NAME above a training cell. {_to_resume()}"
+
+
+def _panel(guard: session.Session) -> Panel:
+    made: Panel = importlib.import_module("colab_guard.panel").Panel(guard.shell, guard.bus, guard.clock, guard.workers)
+    return made
+
+
+def _device() -> str:
+    for device in importlib.import_module("colab_guard.hosts").devices():
+        if device.kind != "cpu":
+            return f"{device.kind.upper()} {device.name}"
+    if "torch" in sys.modules:
+        return "CPU (no GPU)"
+    return "GPU not looked for yet" if _has_driver() else "CPU (no GPU)"
+
+
+def _has_driver() -> bool:
+    # torch would know, and importing it costs seconds: the driver's own file is looked for instead
+    from pathlib import Path
+
+    return any(Path(place).exists() for place in ("/dev/nvidia0", "/proc/driver/nvidia/version"))
+
+
+def _to_resume() -> str:
+    stores = found.look()
+    unfinished = [store.name for store in stores if store.to_resume]
+    if unfinished:
+        return f"To resume: {', '.join(unfinished)} (run the same cells again)."
+    broken = [store.name for store in stores if store.problem]
+    if broken:
+        return f"Nothing to resume; cannot be read: {', '.join(broken)} (%guard checkpoints says why)."
+    return "Nothing to resume."

@@ -1,0 +1,219 @@
+"""`Session`: the one guard of a kernel."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colab_guard.clock import Clock, SystemClock
+from colab_guard.errors import BadOption
+from colab_guard.events import EventBus, ListenerFailed
+from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.seams import GuardedWork, MemoryGuard, Panel, PanelFactory
+from colab_guard.workers import Workers
+
+if TYPE_CHECKING:
+    from colab_guard.cells import LibraryLoop, PolicyFactory
+    from colab_guard.hosts import Host
+    from colab_guard.keepalive import KeepAlive
+    from colab_guard.snapshots import UnitRecord
+
+
+class Session:
+    """Builds the parts when they are first asked for, and takes them back in `close`.
+
+    `shell` is None outside IPython. `panel_factory` is set by the extension; without it there is no panel.
+    """
+
+    def __init__(self, shell: Any = None, *, clock: Clock | None = None, bus: EventBus | None = None) -> None:
+        self.shell = shell
+        self.clock: Clock = clock or SystemClock()
+        self.workers = Workers(self.clock, self._worker_failed)
+        self.bus = bus or EventBus(self.workers, self.clock)
+        self.work: GuardedWork | None = None
+        self.panel_factory: PanelFactory | None = None
+        self.failures: list[str] = []
+        self.closed = False
+        self._host: Host | None = None
+        self._keepalive: KeepAlive | None = None
+        self._memory: MemoryGuard | None = None
+        self._panel: Panel | None = None
+        self._panel_shown = False
+        self._undo: list[Callable[[], object]] = [self._stop_workers]
+
+    # the parts
+
+    @property
+    def host(self) -> Host:
+        """What machine this is."""
+        if self._host is None:
+            self._host = importlib.import_module("colab_guard.hosts").detect()
+        return self._host
+
+    @property
+    def keepalive(self) -> KeepAlive:
+        """Signs of life; made when first asked for, off until switched on."""
+        if self._keepalive is None:
+            from colab_guard.keepalive import KeepAlive
+
+            self._keepalive = KeepAlive(self.shell, self.bus, self.clock, self.workers, self.host)
+            self._undo.append(self._keepalive.off)
+        return self._keepalive
+
+    @property
+    def memory(self) -> MemoryGuard:
+        """The memory guard; made when first asked for, without a limit until one is set."""
+        if self._memory is None:
+            made: MemoryGuard = importlib.import_module("colab_guard.memory").MemoryGuard(
+                bus=self.bus, clock=self.clock, workers=self.workers
+            )
+            self._memory = made
+            self._undo.append(made.close)
+        return self._memory
+
+    @property
+    def panel(self) -> Panel | None:
+        """The panel; None where nobody has handed in how to make one."""
+        if self._panel is None and self.panel_factory is not None:
+            self._panel = self.panel_factory(self)
+            self._undo.append(self._panel.close)
+        return self._panel
+
+    def in_force(self) -> tuple[bool, bool]:
+        """Whether keep-alive and a memory limit are in force; builds nothing."""
+        return (
+            self._keepalive is not None and self._keepalive.in_force,
+            self._memory is not None and self._memory.in_force,
+        )
+
+    # guarded work
+
+    def run_checkpointed(self, name: str, source: str, options: CheckpointOptions) -> object:
+        """Run `source` as guarded work `name`; give the value of its last expression. The cell's errors pass through."""
+        from colab_guard.session import checkpointing
+
+        __tracebackhide__ = True
+        with self.panelled():
+            return checkpointing.run(self, name, source, options)
+
+    @contextmanager
+    def guarded(self, work: GuardedWork) -> Iterator[None]:
+        """The time of guarded work: signs of life, memory watch and panel begin with it and end with it."""
+        __tracebackhide__ = True
+        if self.work is not None:
+            raise BadOption(f"{self.work.name!r} is running; one piece of guarded work at a time")
+        self.work = work
+        with ExitStack() as undo:
+            undo.callback(self._forget_work)
+            undo.callback(self.memory.work_ended)
+            self.memory.work_started(work.name)
+            undo.callback(self.keepalive.work_ended)
+            self.keepalive.work_started(work.name)
+            self.show_panel()
+            yield
+
+    def request_stop(self, by: str = "magic") -> bool:
+        """Ask the running work to stop at its next safe point; False when none runs."""
+        if self.work is None:
+            return False
+        self.work.request_stop(by)
+        return True
+
+    def request_commit(self) -> bool:
+        """Ask the running work for a snapshot at its next safe point; False when none runs."""
+        if self.work is None:
+            return False
+        self.work.request_commit()
+        return True
+
+    def policy_factories(self) -> list[PolicyFactory]:
+        """What decides about loops: the sweep's policy; imported only where a sweep can exist."""
+        sweep = sys.modules.get("colab_guard.sweep")
+        return [sweep.policy_factory(self)] if sweep is not None else []
+
+    def library_loops(self) -> list[LibraryLoop]:
+        """The loops inside libraries that can be resumed."""
+        loops: list[LibraryLoop] = list(importlib.import_module("colab_guard.training").default_loops())
+        return loops
+
+    def adopt(self, units: Sequence[UnitRecord], store: Path) -> None:
+        """Tell the live sweeps which of their runs are committed in `store`."""
+        sweep = sys.modules.get("colab_guard.sweep")
+        if sweep is not None:
+            sweep.adopt(units, store)
+
+    def unfinished_units(self) -> bool:
+        """Whether a live sweep has runs that are neither done nor failed."""
+        sweep = sys.modules.get("colab_guard.sweep")
+        return sweep is not None and bool(sweep.unfinished())
+
+    # the panel's time
+
+    def show_panel(self) -> bool:
+        """Draw the panel in the running cell's output; False where there is none."""
+        panel = self.panel
+        if panel is None:
+            return False
+        panel.show()
+        self._panel_shown = True
+        return True
+
+    @contextmanager
+    def panelled(self) -> Iterator[None]:
+        """The panel listens before the first event is posted, and is frozen after the last one."""
+        __tracebackhide__ = True
+        self._panel_shown = False
+        panel = self.panel
+        try:
+            yield
+        finally:
+            self.bus.flush()
+            if panel is not None and self._panel_shown:
+                panel.freeze()
+
+    # the end
+
+    def close(self) -> None:
+        """Take back everything, the newest first: limits, heartbeat, panel, threads. Safe to call twice."""
+        self.closed = True
+        self.bus.flush()
+        while self._undo:
+            self._undo.pop()()
+        self._keepalive = self._memory = self._panel = None
+
+    def _forget_work(self) -> None:
+        self.work = None
+
+    def _stop_workers(self) -> None:
+        for name in self.workers.stop():
+            self.failures.append(f"the thread {name} did not end in time and is left behind")
+
+    def _worker_failed(self, who: str, error: BaseException) -> None:
+        self.failures.append(f"{who}: {type(error).__name__}: {error}")
+        del self.failures[:-20]
+        self.bus.post(ListenerFailed(who=who, error=f"{type(error).__name__}: {error}"))
+
+
+_current: Session | None = None
+
+
+def current(shell: Any = None) -> Session:
+    """The session of this kernel (or of `shell`); made when there is none yet."""
+    global _current
+    if shell is None:
+        ipython = sys.modules.get("IPython")
+        shell = ipython.get_ipython() if ipython is not None else None
+    if _current is None or _current.closed or _current.shell is not shell:
+        if _current is not None and not _current.closed:
+            _current.close()
+        _current = Session(shell)
+    return _current
+
+
+def loaded() -> Session | None:
+    """The session that exists already, or None; makes none."""
+    return _current if _current is not None and not _current.closed else None

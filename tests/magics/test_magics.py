@@ -1,0 +1,215 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from IPython.core.interactiveshell import InteractiveShell
+
+from colab_guard import session
+from colab_guard.session import CheckpointOptions, Session
+
+COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+
+
+def run(shell: InteractiveShell, cell: str, capsys: pytest.CaptureFixture[str]) -> tuple[bool, str, str]:
+    result = shell.run_cell(cell)
+    out, err = (COLOUR.sub("", text) for text in capsys.readouterr())
+    return bool(result.success), out, err
+
+
+@pytest.fixture
+def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, CheckpointOptions]]:
+    """What reached the room that runs cells."""
+    seen: list[tuple[str, str, CheckpointOptions]] = []
+
+    def fake(session: object, name: str, source: str, options: CheckpointOptions) -> object:
+        seen.append((name, source, options))
+        return 42
+
+    monkeypatch.setattr(Session, "run_checkpointed", fake)
+    return seen
+
+
+@pytest.mark.parametrize("magic", ["%keepalive", "%memguard", "%guard", "%%checkpointed"])
+@pytest.mark.parametrize("option", ["-h", "--help", "-h  # what is this"])
+def test_h_prints_help_and_does_nothing(magic: str, option: str, shell: Any, capsys: Any, home: Path) -> None:
+    success, out, err = run(shell, f"{magic} {option}\n" + ("x = 1" if magic.startswith("%%") else ""), capsys)
+    assert success
+    assert out.startswith(f"usage: {magic}")
+    assert "x" not in shell.user_ns
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("magic", ["%keepalive", "%memguard", "%guard", "%%checkpointed"])
+def test_a_question_mark_shows_the_help(magic: str, shell: Any) -> None:
+    assert f"usage: {magic}" in shell.object_inspect(magic)["docstring"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("%memguard 85", "85%"),
+        ("%memguard much", "not a fraction"),
+        ("%memguard 0.85 --soft 0.7", "--soft is not there yet"),
+        ("%memguard -1", "-1"),
+        ("%keepalive --every never", "not a duration"),
+        ("%keepalive for ever", "unrecognized arguments: ever"),
+        ("%keepalive sometimes", "sometimes is not one of"),
+        ("%keepalive --release", "--release is not there yet"),
+        ("%keepalive --notify http://x", "--notify is not there yet"),
+        ("%keepalive --page-script", "--page-script is not there yet"),
+        ("%guard dance", "dance is not one of"),
+        ("%guard stop now", "takes no further word"),
+        ("%%checkpointed\nx = 1", "needs a NAME"),
+        ("%%checkpointed a b\nx = 1", "takes one NAME"),
+        ("%%checkpointed ../up\nx = 1", "cannot be a NAME"),
+        ("%%checkpointed a --explain\nx = 1", "--explain is not there yet"),
+        ("%%checkpointed a --fresh --resume\nx = 1", "type one of them"),
+        ("%%checkpointed a --budget 3\nx = 1", "3%"),
+        ("%%checkpointed a --every 0\nx = 1", "not a duration"),
+        ("%%checkpointed a --every 5x\nx = 1", "not a duration"),
+        ("%%checkpointed a --nothing\nx = 1", "--nothing"),
+        ("%%checkpointed a\n ", "no code under it"),
+        ("%%checkpointed a\nx = 1\nfor x in:\n    pass", "line 2 under %%checkpointed"),
+    ],
+)
+def test_a_mistake_is_one_line_without_a_traceback_and_changes_nothing(
+    line: str, said: str, shell: Any, capsys: Any, home: Path, runs: list[object]
+) -> None:
+    success, out, err = run(shell, line, capsys)
+    assert not success
+    assert out == ""
+    assert err.startswith("UsageError: ")
+    assert said in err
+    assert len(err.strip().splitlines()) == 1
+    assert not home.exists()
+    assert runs == []
+    assert "x" not in shell.user_ns
+
+
+def test_colab_passes_a_blank_for_an_empty_body(shell: Any, capsys: Any, runs: list[object]) -> None:
+    from IPython.core.error import UsageError
+
+    with pytest.raises(UsageError, match="no code under it"):
+        shell.run_cell_magic("checkpointed", "a", " ")
+
+
+def test_options_reach_the_guarded_cell(shell: Any, capsys: Any, runs: list[Any]) -> None:
+    line = "%%checkpointed my-run --to 'my drive' --every 2m --budget 0.05 --mirror-every 1h --keep a --keep b --fresh  # comment"
+    success, out, err = run(shell, f"{line}\nx = {{1}}\nx", capsys)
+    assert success, err
+    assert "42" in out
+    name, source, options = runs[0]
+    assert (name, source) == ("my-run", "x = {1}\nx\n") or (name, source) == ("my-run", "x = {1}\nx")
+    assert options == CheckpointOptions(
+        to="my drive", every_s=120.0, mirror_every_s=3600.0, budget=0.05, fresh=True, keep=("a", "b")
+    )
+
+
+def test_defaults_are_those_of_the_options(shell: Any, capsys: Any, runs: list[Any]) -> None:
+    run(shell, "%%checkpointed a\nx = 1", capsys)
+    assert runs[0][2] == CheckpointOptions()
+
+
+def test_braces_and_dollars_in_a_line_are_not_expanded(shell: Any, capsys: Any, runs: list[Any]) -> None:
+    shell.user_ns["folder"] = "elsewhere"
+    run(shell, "%%checkpointed a --to {folder}$folder\nx = 1", capsys)
+    assert runs[0][2].to == "{folder}$folder"
+
+
+def test_an_error_in_the_cell_fails_it_with_its_own_traceback(shell: Any, capsys: Any, monkeypatch: Any) -> None:
+    def fail(session: object, name: str, source: str, options: object) -> object:
+        raise ZeroDivisionError("in the body")
+
+    monkeypatch.setattr(Session, "run_checkpointed", fail)
+    success, out, err = run(shell, "%%checkpointed a\n1 / 0", capsys)
+    assert not success
+    assert (out + err).count("ZeroDivisionError: in the body") == 1
+    assert "UsageError" not in out + err
+
+
+def test_a_mistake_raised_by_a_line_of_the_cell_shows_that_line(shell: Any, capsys: Any, monkeypatch: Any) -> None:
+    def body(session: Any, name: str, source: str, options: object) -> object:
+        exec(compile(source, "<the cell>", "exec"), session.shell.user_ns)
+        return None
+
+    monkeypatch.setattr(Session, "run_checkpointed", body)
+    success, out, err = run(shell, "%%checkpointed a\nfrom colab_guard import UserMistake\nraise UserMistake('no grid')", capsys)
+    assert not success
+    assert "UserMistake: no grid" in out + err
+    assert "UsageError" not in out + err
+
+
+def test_keepalive_is_switched_on_told_and_taken_back(shell: Any, capsys: Any) -> None:
+    assert run(shell, "%keepalive status", capsys)[1].startswith("keep-alive: off")
+    success, out, _ = run(shell, "%keepalive --every 2m   # signs of life", capsys)
+    assert success
+    assert out.startswith("keep-alive: on, every 120 s while guarded work runs")
+    assert "Undo: %keepalive off" in out
+    assert len(out.strip().splitlines()) == 1
+    assert "every 120 s" in run(shell, "%keepalive", capsys)[1], "without a word it is the status"
+    assert run(shell, "%keepalive off", capsys)[1].startswith("keep-alive: off")
+    assert not session.current(shell).keepalive.in_force
+
+
+def test_keepalive_doctor_tells_the_hosts_rules(shell: Any, capsys: Any) -> None:
+    out = run(shell, "%keepalive doctor", capsys)[1]
+    assert session.current(shell).host.idle_rule.rstrip(". ") in out
+    assert not session.current(shell).keepalive.in_force
+
+
+@pytest.mark.parametrize("limit", ["0.85", "85%", "'0.85'  # of the GPU"])
+def test_memguard_is_set_told_and_taken_back(limit: str, shell: Any, capsys: Any) -> None:
+    success, out, _ = run(shell, f"%memguard {limit}", capsys)
+    assert success
+    assert "%memguard off" in out
+    assert len(out.strip().splitlines()) == 1
+    assert session.current(shell).memory.in_force
+    assert "%memguard off" in run(shell, "%memguard", capsys)[1]
+    assert "off" in run(shell, "%memguard off", capsys)[1]
+    assert not session.current(shell).memory.in_force
+
+
+def test_guard_without_a_word_is_the_status(shell: Any, capsys: Any) -> None:
+    success, out, _ = run(shell, "%guard", capsys)
+    assert success
+    assert "none is running" in out
+    assert out == run(shell, "%guard status", capsys)[1]
+
+
+def test_guard_off_takes_back_what_is_in_force(shell: Any, capsys: Any) -> None:
+    run(shell, "%keepalive", capsys)
+    run(shell, "%memguard 0.85", capsys)
+    assert session.current(shell).in_force() == (True, True)
+    assert run(shell, "%guard off", capsys)[0]
+    assert session.current(shell).in_force() == (False, False)
+
+
+@pytest.mark.parametrize("word", ["stop", "commit", "checkpoints"])
+def test_guard_words_say_when_there_is_nothing_to_do(word: str, shell: Any, capsys: Any, home: Path) -> None:
+    success, out, _ = run(shell, f"%guard {word}", capsys)
+    assert success
+    assert len(out.strip().splitlines()) == 1
+    assert not home.exists()
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("%keepalive --ev", "--every"),
+        ("%keepalive of", "off"),
+        ("%memguard --so", "--soft"),
+        ("%guard che", "checkpoints"),
+        ("%%checkpointed a --take", "--take-over"),
+        ("%%checkpointed old", "old-run"),
+        ("%guard checkpoints old", "old-run"),
+    ],
+)
+def test_words_are_completed(line: str, expected: str, shell: Any, home: Path) -> None:
+    (home / "old-run").mkdir(parents=True)
+    (home / "old-run" / "FORMAT").write_text("colab_guard-store 1\n")
+    text = line.split()[-1]
+    matches = shell.complete(text, line, len(line))[1]
+    assert any(match.endswith(expected) for match in matches), matches
