@@ -1,0 +1,33 @@
+"""Python objects as a graph plus buffers, and back.
+
+What enters: mappings of names to live objects, and the user's namespace. What leaves: a pickled graph (functions and
+classes of the notebook against the live `__main__`), the memory behind tensors and arrays as buffers outside it, each
+once, and a list of what could not be kept. Random state is captured like any object and set by `set_random_state`.
+
+The graph is one, so that aliases stay aliases: an optimizer goes on holding the model's own parameters, tied weights
+stay tied, views stay views, closures share their variables. This room knows nothing of where bytes go.
+"""
+
+from __future__ import annotations
+
+from colab_guard.errors import SnapshotRefused
+from colab_guard.state.fingerprints import fingerprint
+from colab_guard.state.graph import Captured, capture, restore
+from colab_guard.state.live import Live
+from colab_guard.state.loaders import track_dataloaders
+from colab_guard.state.pickler import Placeholder, register_reducer
+from colab_guard.state.random_state import random_state, set_random_state
+
+__all__ = [
+    "Captured",
+    "Live",
+    "Placeholder",
+    "SnapshotRefused",
+    "capture",
+    "fingerprint",
+    "random_state",
+    "register_reducer",
+    "restore",
+    "set_random_state",
+    "track_dataloaders",
+]

@@ -1,0 +1,121 @@
+"""Functions, closures and classes of the notebook, against the live `__main__`.
+
+What existed before the cell under the same name travels by that name. What the cell defined travels by value, with the
+live namespace as its globals. Closure cells are objects of their own here, so that functions which share a variable go
+on sharing it (cloudpickle gives each its own).
+"""
+
+from __future__ import annotations
+
+import sys
+import types
+from typing import TYPE_CHECKING, Any
+
+from colab_guard.errors import CannotResume
+from colab_guard.state.blocks import RESTORING
+
+if TYPE_CHECKING:
+    from colab_guard.state.pickler import GraphPickler
+
+
+def importable(thing: Any) -> bool:
+    """Whether `thing` is what its module, imported anew, has under its qualified name."""
+    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    if module is None or module.__name__ == "__main__":
+        return False
+    found: Any = module
+    for part in thing.__qualname__.split("."):
+        found = getattr(found, part, None)
+    return found is thing
+
+
+def reduce_function(pickler: GraphPickler, function: Any) -> Any:
+    if importable(function):
+        return NotImplemented
+    live = pickler.live
+    notebook = function.__globals__ is live.namespace
+    if notebook and live.is_by_name(function):
+        return by_name, (function.__qualname__,)
+    module = None if notebook else _module_of(function.__globals__)
+    if not notebook and module is None:
+        return NotImplemented
+    code = function.__code__
+    code_id = live.code_id(code) if live.code_id is not None else None
+    state = {
+        "defaults": function.__defaults__,
+        "kwdefaults": function.__kwdefaults__,
+        "attributes": dict(function.__dict__),
+        "doc": function.__doc__,
+        "module": function.__module__,
+        "qualname": function.__qualname__,
+        "annotations": dict(function.__annotations__) if notebook else {},
+    }
+    made = (code if code_id is None else None, code_id, function.__name__, function.__closure__, module)
+    return rebuild_function, made, state, None, None, set_function
+
+
+def _module_of(namespace: dict[str, Any]) -> str | None:
+    name = namespace.get("__name__")
+    module = sys.modules.get(name) if isinstance(name, str) else None
+    return name if module is not None and module.__dict__ is namespace else None
+
+
+def by_name(qualified: str) -> Any:
+    live = RESTORING.live
+    found = live.look_up(qualified, live.start)
+    if found is None:
+        raise CannotResume(f"the snapshot needs {qualified!r} of the notebook: run the cell that defines it first")
+    return found
+
+
+def rebuild_function(code: Any, code_id: str | None, name: str, closure: Any, module: str | None) -> Any:
+    live = RESTORING.live
+    if code_id is not None:
+        code = live.code_for(code_id) if live.code_for is not None else None
+        if code is None:
+            raise CannotResume(f"the code of {name}() is not in this cell any more")
+    if module is None:
+        namespace = live.namespace
+    else:
+        __import__(module)
+        namespace = sys.modules[module].__dict__
+    return types.FunctionType(code, namespace, name, None, closure)
+
+
+def set_function(function: Any, state: dict[str, Any]) -> None:
+    function.__defaults__ = state["defaults"]
+    function.__kwdefaults__ = state["kwdefaults"]
+    function.__dict__.update(state["attributes"])
+    function.__doc__ = state["doc"]
+    function.__module__ = state["module"]
+    function.__qualname__ = state["qualname"]
+    if state["annotations"]:
+        function.__annotations__ = state["annotations"]
+
+
+def reduce_cell(pickler: GraphPickler, cell: Any) -> Any:
+    try:
+        content = cell.cell_contents
+    except ValueError:
+        return types.CellType, ()
+    return types.CellType, (), (content,), None, None, set_cell
+
+
+def set_cell(cell: Any, content: tuple[Any]) -> None:
+    (cell.cell_contents,) = content
+
+
+def reduce_class(pickler: GraphPickler, cls: type) -> Any:
+    if cls.__module__ == "__main__" and pickler.live.is_by_name(cls):
+        pickler.classes.setdefault(cls.__qualname__, cls)
+        return by_name, (cls.__qualname__,)
+    return NotImplemented
+
+
+def class_data(cls: type) -> dict[str, Any]:
+    """Attributes of a notebook class that are data: what a cell may have changed on it."""
+    return {
+        name: value
+        for name, value in vars(cls).items()
+        if not name.startswith("__") and name != "_abc_impl" and not callable(value) and not hasattr(value, "__get__")
+    }

@@ -1,0 +1,34 @@
+"""The user's namespace as a restore sees it: what was there before the cell is kept by name, not by value."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import CodeType
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Live:
+    """`namespace` is the live `__main__`; `start` is what it held when the cell began.
+
+    `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
+    """
+
+    namespace: dict[str, Any]
+    start: Mapping[str, Any]
+    code_id: Callable[[CodeType], str | None] | None = None
+    code_for: Callable[[str], CodeType | None] | None = None
+
+    def is_by_name(self, thing: Any) -> bool:
+        """Whether `thing` (a function or class) is what `start` holds under its qualified name."""
+        return self.look_up(thing.__qualname__, self.start) is thing
+
+    @staticmethod
+    def look_up(qualified: str, names: Mapping[str, Any]) -> Any:
+        """The object called `qualified` ("Outer.method") in `names`, or None."""
+        first, *rest = qualified.split(".")
+        found = names.get(first)
+        for part in rest:
+            found = getattr(found, part, None) if found is not None else None
+        return found

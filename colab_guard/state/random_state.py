@@ -1,0 +1,42 @@
+"""Random state outside the user's objects: Python's, numpy's legacy one, torch's on the CPU and every device in use."""
+
+from __future__ import annotations
+
+import importlib
+import random
+import sys
+from typing import Any
+
+
+def random_state() -> dict[str, Any]:
+    """All global random state of the libraries that are imported; copies, in a form that can be captured."""
+    found: dict[str, Any] = {"python": random.getstate()}
+    numpy = sys.modules.get("numpy")
+    if numpy is not None:
+        found["numpy"] = numpy.random.get_state()
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        found["torch"] = torch.get_rng_state()
+        for kind in ("cuda", "xpu"):
+            module = getattr(torch, kind, None)
+            if module is not None and module.is_available() and module.is_initialized():
+                found[f"torch.{kind}"] = module.get_rng_state_all()
+        if getattr(torch.backends, "mps", None) is not None and torch.backends.mps.is_available():
+            found["torch.mps"] = torch.mps.get_rng_state()
+    return found
+
+
+def set_random_state(state: dict[str, Any]) -> None:
+    """Put back what `random_state` gave; a library that it names is imported if need be."""
+    random.setstate(state["python"])
+    if "numpy" in state:
+        importlib.import_module("numpy").random.set_state(state["numpy"])
+    if "torch" not in state:
+        return
+    torch = importlib.import_module("torch")
+    torch.set_rng_state(state["torch"])
+    for kind in ("cuda", "xpu"):
+        if f"torch.{kind}" in state and getattr(torch, kind).is_available():
+            getattr(torch, kind).set_rng_state_all(state[f"torch.{kind}"])
+    if "torch.mps" in state and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(state["torch.mps"])

@@ -1,0 +1,110 @@
+"""The engine turns safe points into commits, and says what was not taken."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass, field
+
+import pytest
+
+from colab_guard.clock import SystemClock
+from colab_guard.errors import SnapshotRefused
+from colab_guard.events import Event, EventBus, SnapshotNotTaken, SnapshotSaved
+from colab_guard.snapshots import Engine, Position, Schedule, Stopped, UnitRecord
+from colab_guard.state import Captured
+from colab_guard.store import CommitDraft, CommitRecord
+from colab_guard.workers import Workers
+
+HERE = Position("model 1, step 2", 1)
+
+
+@dataclass
+class Sink:
+    drafts: list[CommitDraft] = field(default_factory=list)
+    gate: threading.Event = field(default_factory=threading.Event)
+    failing: bool = False
+
+    def commit(self, draft: CommitDraft) -> CommitRecord:
+        self.gate.wait(5)
+        if self.failing:
+            raise OSError(28, "No space left on device")
+        self.drafts.append(draft)
+        number = len(self.drafts)
+        return CommitRecord(f"1-{number}-x", 1, number, draft.kind, 0.0, None, draft.position, {}, draft.unit, {})
+
+
+def captured() -> Captured:
+    return Captured(parts={"graph": b"x"}, buffers=[], placeholders=[])
+
+
+def make(sink: Sink, every_s: float = 0.0) -> tuple[Engine, list[Event]]:
+    sink.gate.set()
+    clock = SystemClock()
+    events: list[Event] = []
+    bus = EventBus(synchronous=True)
+    bus.subscribe(lambda event, at: events.append(event))
+    engine = Engine("work", sink, schedule=Schedule(clock, every_s, 0.5), bus=bus, clock=clock, workers=Workers())
+    return engine, events
+
+
+def test_a_captured_state_is_committed_and_said() -> None:
+    engine, events = make(sink := Sink())
+    assert engine.take("step", HERE, captured)
+    engine.close()
+    assert [draft.position["text"] for draft in sink.drafts] == ["model 1, step 2"]
+    assert [type(event) for event in events] == [SnapshotSaved]
+
+
+def test_while_the_writer_is_busy_nothing_more_is_due() -> None:
+    sink = Sink()
+    engine, _ = make(sink)
+    sink.gate.clear()
+    engine.take("step", HERE, captured)
+    assert not engine.due()
+    sink.gate.set()
+    engine.close()
+
+
+def test_a_refusal_is_counted_and_shown() -> None:
+    engine, events = make(sink := Sink())
+
+    def refuse() -> Captured:
+        raise SnapshotRefused("loss holds a live autograd graph")
+
+    assert not engine.take("step", HERE, refuse)
+    engine.close()
+    assert sink.drafts == []
+    assert engine.refusals == {"loss holds a live autograd graph": 1}
+    assert isinstance(events[0], SnapshotNotTaken) and not events[0].failed
+
+
+def test_a_full_disk_is_shown_and_training_goes_on() -> None:
+    engine, events = make(sink := Sink(failing=True))
+    assert engine.take("unit", HERE, captured)
+    sink.failing = False
+    assert engine.take("unit", HERE, captured)
+    engine.close()
+    assert [type(event) for event in events] == [SnapshotNotTaken, SnapshotSaved]
+    assert "No space left" in events[0].reason  # type: ignore[attr-defined]
+
+
+def test_a_stop_is_raised_only_once_the_state_is_saved() -> None:
+    engine, _ = make(sink := Sink(), every_s=3600)
+    engine.request_stop("magic")
+    assert engine.due()
+    with pytest.raises(Stopped, match="saved at model 1, step 2"):
+        engine.take("step", HERE, captured)
+    assert len(sink.drafts) == 1
+    engine.close()
+
+
+def test_a_unit_whose_end_was_refused_is_committed_with_the_next_state() -> None:
+    engine, _ = make(sink := Sink())
+
+    def refuse() -> Captured:
+        raise SnapshotRefused("not whole")
+
+    engine.take("unit", HERE, refuse, UnitRecord("sweep", "a", {"n": 1}))
+    engine.take("unit", HERE, captured, UnitRecord("sweep", "b", {"n": 2}))
+    engine.close()
+    assert [draft.unit and draft.unit["key"] for draft in sink.drafts] == ["a", "b"]

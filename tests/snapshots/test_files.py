@@ -1,0 +1,69 @@
+"""Files that the cell writes go with its commits, and come back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from colab_guard.snapshots import FolderWatch
+
+
+def test_only_what_changed_since_the_start_is_kept(tmp_path: Path) -> None:
+    (tmp_path / "old.txt").write_text("old")
+    (tmp_path / "edited.txt").write_text("before")
+    watch = FolderWatch(tmp_path)
+    (tmp_path / "edited.txt").write_text("after!!")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "best.pt").write_bytes(b"weights")
+    assert set(watch.changed()) == {"edited.txt", "out/best.pt"}
+
+
+def test_a_large_file_is_named_and_a_glob_keeps_it(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path, limit=10)
+    chosen = FolderWatch(tmp_path, limit=10, globs=("*.pt",))
+    (tmp_path / "big.pt").write_bytes(bytes(11))
+    assert watch.changed() == {}
+    assert "--files 'big.pt'" in watch.not_kept["big.pt"]
+    assert set(chosen.changed()) == {"big.pt"}
+
+
+def test_files_come_back_as_they_were_and_later_ones_are_named(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("one\ntwo\nthree\n")
+    watch = FolderWatch(tmp_path)
+    (tmp_path / "later.txt").write_text("x")
+    committed = {"log.txt": b"one\n", "sub/best.pt": b"w"}
+    later = watch.restore(committed, committed.__getitem__, {"sub/best.pt": 0o600})
+    assert (tmp_path / "log.txt").read_text() == "one\n"
+    assert (tmp_path / "sub" / "best.pt").read_bytes() == b"w"
+    assert later == ["later.txt"]
+    assert {"log.txt", "sub/best.pt"} <= set(watch.changed()), "what came back belongs to the next commit too"
+
+
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
+    inside = tmp_path / "inside"
+    inside.mkdir()
+    watch = FolderWatch(inside)
+    try:
+        watch.restore(["../outside.txt"], lambda name: b"x", {})
+    except ValueError as error:
+        assert "outside.txt" in str(error)
+    else:
+        raise AssertionError("it was written")
+    assert not (tmp_path / "outside.txt").exists()
+
+
+def test_hidden_and_excluded_folders_are_not_looked_at(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "home").mkdir()
+    watch = FolderWatch(tmp_path, excluded=(tmp_path / "home",))
+    (tmp_path / ".git" / "x").write_text("x")
+    (tmp_path / "home" / "x").write_text("x")
+    assert watch.changed() == {}
+
+
+def test_a_folder_with_too_many_files_is_said_to_be_watched_in_part(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    from colab_guard.snapshots import files
+
+    monkeypatch.setattr(files, "ENTRY_LIMIT", 3)
+    for number in range(5):
+        (tmp_path / str(number)).write_text("x")
+    assert not FolderWatch(tmp_path).whole

@@ -1,0 +1,50 @@
+"""The schedule bounds both the work at risk and the time that snapshots cost."""
+
+from __future__ import annotations
+
+from colab_guard.clock import FakeClock
+from colab_guard.snapshots import Schedule
+
+
+def schedule(every_s: float = 10.0, budget: float = 0.01) -> tuple[FakeClock, Schedule]:
+    clock = FakeClock()
+    return clock, Schedule(clock, every_s, budget)
+
+
+def test_the_first_snapshot_is_due_after_one_interval() -> None:
+    clock, plan = schedule()
+    assert not plan.due()
+    clock.advance(10)
+    assert plan.due()
+
+
+def test_a_cheap_snapshot_leaves_the_interval_as_asked() -> None:
+    clock, plan = schedule()
+    plan.captured(0.01)
+    plan.written(0.01, 0.1)
+    assert plan.interval_s == 10.0
+
+
+def test_a_long_stall_stretches_the_interval_to_keep_the_budget() -> None:
+    _, plan = schedule(every_s=10, budget=0.01)
+    plan.captured(0.5)
+    assert plan.interval_s == 50.0
+
+
+def test_a_slow_disk_is_given_three_times_the_time_that_it_needs() -> None:
+    _, plan = schedule(every_s=1, budget=0.5)
+    plan.captured(0.1)
+    plan.written(0.1, 4.0)
+    assert plan.interval_s == 3 * 4.1
+
+
+def test_a_refusal_is_tried_again_soon_and_then_less_and_less_soon() -> None:
+    clock, plan = schedule()
+    clock.advance(10)
+    waits = []
+    for _ in range(12):
+        plan.refused()
+        waits.append(plan.due_at - clock.monotonic())
+    assert waits[0] < 0.1
+    assert waits == sorted(waits)
+    assert waits[-1] <= 5.0
