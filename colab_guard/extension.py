@@ -45,7 +45,9 @@ def unload(shell: InteractiveShell) -> None:
 
 def greeting(guard: session.Session) -> str:
     """The line of `%load_ext`: host, device, what is protected, what was found to resume."""
-    return f"colab_guard on {guard.host.label}, {_device()}. Put %%checkpointed NAME above a training cell. {_to_resume()}"
+    return (
+        f"colab_guard on {guard.host.label}, {_device()}. Put %%checkpointed NAME above a training cell. {_to_resume()}"
+    )
 
 
 def _panel(guard: session.Session) -> Panel:

@@ -34,7 +34,19 @@ FLOORS = {
     "workers": 0,
 }
 
-HEAVY = {"torch", "transformers", "peft", "accelerate", "pandas", "matplotlib", "ray", "anywidget", "ipywidgets", "numpy", "fsspec"}
+HEAVY = {
+    "torch",
+    "transformers",
+    "peft",
+    "accelerate",
+    "pandas",
+    "matplotlib",
+    "ray",
+    "anywidget",
+    "ipywidgets",
+    "numpy",
+    "fsspec",
+}
 
 # the modules that are about one heavy library; others import them lazily
 ABOUT = {"keepalive/connection.py": {"anywidget"}, "panel/widget.py": {"anywidget"}}

@@ -46,7 +46,9 @@ class KeepAliveStatus:
         if not self.on:
             return f"keep-alive: off. {self.host_words} Switch it on: %keepalive"
         if not self.active:
-            said = f"keep-alive: on, every {self.every_s:g} s while guarded work runs; nothing runs now, so nothing acts."
+            said = (
+                f"keep-alive: on, every {self.every_s:g} s while guarded work runs; nothing runs now, so nothing acts."
+            )
         else:
             said = f"keep-alive: on; kernel heartbeat {_ago(self.last_beat, self.now)} ({self.beats} sent); {self._browser_words()}."
         note = f" {self.note}" if self.note else ""

@@ -14,7 +14,10 @@ from typing import Any
 
 import anywidget
 import traitlets
-from IPython.display import DisplayHandle, display
+from IPython import display as ipython_display
+
+# IPython does not annotate its display functions
+Display: Any = ipython_display
 
 Hear = Callable[[Mapping[str, object]], "dict[str, object] | None"]
 
@@ -37,12 +40,12 @@ class Connection:
         self._hear = hear
         self._widget = ConnectionWidget(active=True, every_s=max(1, round(every_s)), status=status)
         self._widget.on_msg(self._on_message)
-        self._handle = DisplayHandle()
+        self._handle = Display.DisplayHandle()
 
     def show(self) -> None:
         """Draw it in the output of the running cell."""
         data, metadata = _bundle(self._widget)
-        display(data, metadata=metadata, raw=True, display_id=self._handle.display_id)
+        Display.display(data, metadata=metadata, raw=True, display_id=self._handle.display_id)
 
     def heartbeat(self, at: float) -> None:
         """Tell the page when the kernel last gave a sign of life."""

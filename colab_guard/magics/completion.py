@@ -41,7 +41,7 @@ def install(shell: InteractiveShell, names: Callable[[], list[str]]) -> Callable
     for magic in ("keepalive", "memguard", "guard", "checkpointed"):
         hook = _hook(magic, names)
         key = ("%%" if magic == "checkpointed" else "%") + magic
-        shell.set_hook("complete_command", hook, str_key=key)
+        shell.set_hook("complete_command", hook, str_key=key)  # type: ignore[no-untyped-call]
         hooks.append((key, hook))
 
     def undo() -> None:
@@ -50,7 +50,9 @@ def install(shell: InteractiveShell, names: Callable[[], list[str]]) -> Callable
             chain = strings.get(key)
             if chain is None:
                 continue
-            chain.chain = [entry for entry in chain.chain if getattr(entry[1], "__func__", None) is not hook]  # set_hook binds it to the shell
+            chain.chain = [
+                entry for entry in chain.chain if getattr(entry[1], "__func__", None) is not hook
+            ]  # set_hook binds it to the shell
             if not chain.chain:
                 del strings[key]
 

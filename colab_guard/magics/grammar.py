@@ -26,7 +26,9 @@ def keepalive_parser() -> LineParser:
         "Without a word: switch it on, or, when it is on, say how it stands.",
         "While no guarded work runs, nothing acts. Undo: %keepalive off",
     )
-    parser.word("word", nargs="?", default="", metavar="status|doctor|off", help="doctor: what this host's idle rules are")
+    parser.word(
+        "word", nargs="?", default="", metavar="status|doctor|off", help="doctor: what this host's idle rules are"
+    )
     parser.word("--every", metavar="60", help="seconds between two signs of life (60)")
     parser.word("--release", action="store_true", help="let the machine go when the work has ended (not yet)")
     parser.word("--notify", metavar="URL", help="call this address when the work has ended (not yet)")
@@ -70,8 +72,12 @@ def checkpointed_parser() -> LineParser:
     parser.word("--take-over", action="store_true", help="take the store from another living process")
     parser.word("--keep", action="append", default=[], metavar="NAME", help="a variable to keep as well (repeatable)")
     parser.word("--skip", action="append", default=[], metavar="NAME", help="a variable to leave out (repeatable)")
-    parser.word("--files", action="append", default=[], metavar="GLOB", help="files to keep whatever their size (repeatable)")
-    parser.word("--overlap", default="params", choices=OVERLAPS, help="what is copied while training stands still (params)")
+    parser.word(
+        "--files", action="append", default=[], metavar="GLOB", help="files to keep whatever their size (repeatable)"
+    )
+    parser.word(
+        "--overlap", default="params", choices=OVERLAPS, help="what is copied while training stands still (params)"
+    )
     parser.word("--explain", action="store_true", help="say what would be saved, without running (not yet)")
     return parser
 
@@ -113,7 +119,9 @@ def parse_checkpointed(line: str) -> Mapping[str, object]:
     if not names:
         raise BadOption("%%checkpointed needs a NAME for the work, to find it again. Type %%checkpointed my-training")
     if len(names) > 1:
-        raise BadOption(f"%%checkpointed takes one NAME, and was given {len(names)}: {' '.join(names)}. Keep one of them.")
+        raise BadOption(
+            f"%%checkpointed takes one NAME, and was given {len(names)}: {' '.join(names)}. Keep one of them."
+        )
     return _without_help({**words, "name": names[0]})
 
 
@@ -122,7 +130,9 @@ def parse_guard(line: str) -> Mapping[str, object]:
     words = vars(guard_parser().parse(line))
     _one_of(guard_parser(), words["word"], GUARD_WORDS)
     if words["name"] is not None and words["word"] != "checkpoints":
-        raise BadOption(f"%guard {words['word']} takes no further word, and was given {words['name']}. Type %guard {words['word']}")
+        raise BadOption(
+            f"%guard {words['word']} takes no further word, and was given {words['name']}. Type %guard {words['word']}"
+        )
     return _without_help(words)
 
 

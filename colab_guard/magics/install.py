@@ -35,12 +35,16 @@ def install(shell: InteractiveShell, twins: Twins) -> Callable[[], None]:
     return undo
 
 
-def _register(shell: InteractiveShell, kind: str, name: str, function: Callable[..., object], text: str) -> Callable[[], None]:
+def _register(
+    shell: InteractiveShell, kind: str, name: str, function: Callable[..., object], text: str
+) -> Callable[[], None]:
     table = shell.magics_manager.magics[kind]
     before = table.get(name)
     function.__name__ = name
     function.__doc__ = text
-    shell.register_magic_function(no_var_expand(function), magic_kind=kind, magic_name=name)
+    unexpanded: Any = no_var_expand  # typed for methods of Magics only
+    register: Any = shell.register_magic_function
+    register(unexpanded(function), magic_kind=kind, magic_name=name)
 
     def undo() -> None:
         # a magic of the same name may have been registered after ours: that one stays

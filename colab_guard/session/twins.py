@@ -99,7 +99,9 @@ class Guard:
         options = CheckpointOptions(
             to=to,
             every_s=words.seconds(every, "--every"),
-            mirror_every_s=None if mirror_every in (None, "auto", "AUTO") else words.seconds(mirror_every or "", "--mirror-every"),
+            mirror_every_s=None
+            if mirror_every in (None, "auto", "AUTO")
+            else words.seconds(mirror_every or "", "--mirror-every"),
             budget=words.fraction(budget, "--budget", "--budget 1%"),
             fresh=fresh,
             resume=resume,
@@ -157,7 +159,9 @@ class Guard:
             session.keepalive.off()
         if memory:
             session.memory.off()
-        return Notice("keep-alive and memory guard: off. What is saved stays. Take out the magics too: %unload_ext colab_guard")
+        return Notice(
+            "keep-alive and memory guard: off. What is saved stays. Take out the magics too: %unload_ext colab_guard"
+        )
 
     def names(self) -> list[str]:
         """The NAMEs that have a store here. Reads only."""

@@ -35,7 +35,7 @@ def runs(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, str, CheckpointOpti
 @pytest.mark.parametrize("magic", ["%keepalive", "%memguard", "%guard", "%%checkpointed"])
 @pytest.mark.parametrize("option", ["-h", "--help", "-h  # what is this"])
 def test_h_prints_help_and_does_nothing(magic: str, option: str, shell: Any, capsys: Any, home: Path) -> None:
-    success, out, err = run(shell, f"{magic} {option}\n" + ("x = 1" if magic.startswith("%%") else ""), capsys)
+    success, out, _ = run(shell, f"{magic} {option}\n" + ("x = 1" if magic.startswith("%%") else ""), capsys)
     assert success
     assert out.startswith(f"usage: {magic}")
     assert "x" not in shell.user_ns
@@ -132,11 +132,13 @@ def test_an_error_in_the_cell_fails_it_with_its_own_traceback(shell: Any, capsys
 
 def test_a_mistake_raised_by_a_line_of_the_cell_shows_that_line(shell: Any, capsys: Any, monkeypatch: Any) -> None:
     def body(session: Any, name: str, source: str, options: object) -> object:
-        exec(compile(source, "<the cell>", "exec"), session.shell.user_ns)
+        exec(compile(source, "<the cell>", "exec"), session.shell.user_ns)  # noqa: S102
         return None
 
     monkeypatch.setattr(Session, "run_checkpointed", body)
-    success, out, err = run(shell, "%%checkpointed a\nfrom colab_guard import UserMistake\nraise UserMistake('no grid')", capsys)
+    success, out, err = run(
+        shell, "%%checkpointed a\nfrom colab_guard import UserMistake\nraise UserMistake('no grid')", capsys
+    )
     assert not success
     assert "UserMistake: no grid" in out + err
     assert "UsageError" not in out + err

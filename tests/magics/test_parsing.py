@@ -32,7 +32,13 @@ def test_an_open_quote_is_one_clear_line() -> None:
 
 @pytest.mark.parametrize(
     ("line", "said"),
-    [("", "needs a NAME"), ("a b", "takes one NAME"), ("a --wrong", "--wrong"), ("a --every", "--every"), ("a --overlap x", "x")],
+    [
+        ("", "needs a NAME"),
+        ("a b", "takes one NAME"),
+        ("a --wrong", "--wrong"),
+        ("a --every", "--every"),
+        ("a --overlap x", "x"),
+    ],
 )
 def test_a_bad_checkpointed_line_says_what_is_wrong(line: str, said: str) -> None:
     with pytest.raises(BadOption, match=said) as caught:
@@ -50,7 +56,9 @@ def test_parsing_a_line_does_not_change_what_the_next_one_means() -> None:
     assert grammar.parse_checkpointed("a")["keep"] == []
 
 
-@pytest.mark.parametrize("parser", [grammar.keepalive_parser, grammar.memguard_parser, grammar.guard_parser, grammar.checkpointed_parser])
+@pytest.mark.parametrize(
+    "parser", [grammar.keepalive_parser, grammar.memguard_parser, grammar.guard_parser, grammar.checkpointed_parser]
+)
 def test_help_names_every_option(parser: object) -> None:
     made = parser()  # type: ignore[operator]
     with pytest.raises(HelpWanted) as wanted:
@@ -60,6 +68,6 @@ def test_help_names_every_option(parser: object) -> None:
 
 
 def test_options_already_given_are_not_completed_again() -> None:
-    found = completion.candidates("checkpointed", "%%checkpointed a --fresh --", lambda: [])
+    found = completion.candidates("checkpointed", "%%checkpointed a --fresh --", list)
     assert "--fresh" not in found
     assert "--resume" in found

@@ -18,10 +18,14 @@ class PlainWork:
         self.name = name
 
     def request_stop(self, by: str) -> None:
-        raise BadOption(f"{self.name!r} is a plain `with work()` and has no safe points; interrupt it, or use %%checkpointed")
+        raise BadOption(
+            f"{self.name!r} is a plain `with work()` and has no safe points; interrupt it, or use %%checkpointed"
+        )
 
     def request_commit(self) -> None:
-        raise BadOption(f"{self.name!r} is a plain `with work()` and saves nothing; put %%checkpointed above the cell instead")
+        raise BadOption(
+            f"{self.name!r} is a plain `with work()` and saves nothing; put %%checkpointed above the cell instead"
+        )
 
     def status(self) -> str:
         return f"{self.name}: running, kept alive and watched; NOT SAVED (only %%checkpointed saves)"
@@ -31,8 +35,8 @@ class PlainWork:
 def work(name: str = "work", *, session: Session | None = None) -> Iterator[PlainWork]:
     """Guard a block: signs of life (if `%keepalive` is in force), memory watch and panel. Saves nothing.
 
-        with colab_guard.work("evaluation"):
-            evaluate(model)
+    with colab_guard.work("evaluation"):
+        evaluate(model)
     """
     session = session or current()
     plain = PlainWork(work_name(name))
