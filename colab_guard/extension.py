@@ -58,7 +58,7 @@ def _panel(guard: session.Session) -> Panel:
 def _device() -> str:
     for device in importlib.import_module("colab_guard.hosts").devices():
         if device.kind != "cpu":
-            return f"{device.kind.upper()} {device.name}"
+            return f"GPU {device.name}"
     if "torch" in sys.modules:
         return "CPU (no GPU)"
     return "GPU not looked for yet" if _has_driver() else "CPU (no GPU)"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from colab_guard.clock import Clock
-from colab_guard.events import EventBus, HeartbeatLost, HeartbeatSent, PingHeard
+from colab_guard.events import EventBus, HeartbeatLost, HeartbeatSent, ListenerFailed, PingHeard
 from colab_guard.keepalive.heartbeat import Comm, hears_while_busy, open_comm
 from colab_guard.keepalive.pings import Heard, Pings, round_trip_s
 from colab_guard.workers import Worker, Workers
@@ -106,11 +106,11 @@ class KeepAlive:
         """Guarded work begins."""
         self._work = name
         if self._on:
-            self._begin()
+            self._spare_the_work("keep-alive did not begin", self._begin)
 
     def work_ended(self) -> None:
         """Guarded work has ended: every thread, the comm and the widget with it."""
-        self._end()
+        self._spare_the_work("keep-alive did not end cleanly", self._end)
         self._work = None
 
     def status(self) -> KeepAliveStatus:
@@ -133,6 +133,14 @@ class KeepAlive:
         if self._host.kind == "colab":
             return f"{self._host.label}: {rule}. Nothing inside the machine can extend Colab's limits."
         return f"{self._host.label}: {rule}."
+
+    def _spare_the_work(self, what: str, action: Callable[[], None]) -> None:
+        # the one place where an error ends here: a sign of life is a courtesy, training goes on without it
+        try:
+            action()
+        except Exception as error:
+            self._note = f"{what}: {type(error).__name__}: {error}."
+            self._bus.post(ListenerFailed(name=self._work or "", who=what, error=f"{type(error).__name__}: {error}"))
 
     def _begin(self) -> None:
         self._beats, self._last_beat, self._note = 0, None, ""

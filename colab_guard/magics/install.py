@@ -88,6 +88,7 @@ def _guard(shell: InteractiveShell, twins: Twins) -> Callable[..., object]:
 
 def _checkpointed(shell: InteractiveShell, twins: Twins) -> Callable[..., object]:
     def checkpointed(line: str, cell: str) -> object:
+        __tracebackhide__ = True
         with _one_line_errors(shell):
             words: dict[str, Any] = dict(grammar.parse_checkpointed(line))
             return twins.checkpointed(words.pop("name"), cell, **words)

@@ -46,7 +46,7 @@ def one(folder: Path) -> Found:
     view = importlib.import_module("colab_guard.store").Store.view
     try:
         return Found(folder.name, tuple(view(folder).commits()))
-    except GuardError as error:
+    except (GuardError, OSError) as error:
         return Found(folder.name, problem=str(error))
 
 

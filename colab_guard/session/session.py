@@ -131,9 +131,9 @@ class Session:
         return True
 
     def policy_factories(self) -> list[PolicyFactory]:
-        """What decides about loops: the sweep's policy; imported only where a sweep can exist."""
+        """What decides about loops: the sweep's policy; none where no sweep can exist."""
         sweep = sys.modules.get("colab_guard.sweep")
-        return [sweep.policy_factory(self)] if sweep is not None else []
+        return [sweep.policy_factory(self.bus)] if sweep is not None else []
 
     def library_loops(self) -> list[LibraryLoop]:
         """The loops inside libraries that can be resumed."""
@@ -170,6 +170,8 @@ class Session:
         panel = self.panel
         try:
             yield
+            if panel is not None and not self._panel_shown:
+                self.show_panel()  # a cell whose results were restored at once has run nothing, and says so
         finally:
             self.bus.flush()
             if panel is not None and self._panel_shown:
@@ -181,8 +183,10 @@ class Session:
         """Take back everything, the newest first: limits, heartbeat, panel, threads. Safe to call twice."""
         self.closed = True
         self.bus.flush()
-        while self._undo:
-            self._undo.pop()()
+        with ExitStack() as undo:  # goes on with the others where one fails
+            for step in self._undo:
+                undo.callback(step)
+        self._undo.clear()
         self._keepalive = self._memory = self._panel = None
 
     def _forget_work(self) -> None:

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from colab_guard.clock import FakeClock
-from colab_guard.events import Event, EventBus, HeartbeatLost, HeartbeatSent, PingHeard
+from colab_guard.events import Event, EventBus, HeartbeatLost, HeartbeatSent, ListenerFailed, PingHeard
 from colab_guard.keepalive import KeepAlive, alive
 from colab_guard.keepalive.pings import Pings
 from colab_guard.workers import Workers
@@ -152,6 +152,22 @@ def test_messages_that_are_no_pings_are_not_answered(content: dict[str, object])
 def test_on_colab_it_never_claims_to_extend_the_limits() -> None:
     said = str(Stage("colab").keepalive.status())
     assert "Nothing inside the machine can extend Colab's limits" in said
+
+
+def test_a_heartbeat_that_cannot_begin_is_said_and_never_stops_the_work(
+    comms: list[FakeComm], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(name: str) -> object:
+        raise FileNotFoundError("connection.js")
+
+    monkeypatch.setattr(alive.importlib, "import_module", fail)
+    stage = Stage()
+    stage.keepalive.on()
+    stage.keepalive.work_started("a")
+    assert "FileNotFoundError: connection.js" in str(stage.keepalive.status())
+    assert stage.seen(ListenerFailed) == 1
+    stage.keepalive.work_ended()
+    assert comms[0].closed
 
 
 def test_in_a_terminal_nothing_is_sent_and_that_is_said() -> None:
