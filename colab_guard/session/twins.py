@@ -119,7 +119,7 @@ class Guard:
     def status(self) -> Notice:
         """What is in force, how the running work stands, what went wrong in the background."""
         session = self._session()
-        lines = [str(session.work.status()) if session.work is not None else "guarded work: none is running"]
+        lines = [_work_words(session.work.status()) if session.work is not None else "guarded work: none is running"]
         keepalive, memory = session.in_force()
         lines.append(str(session.keepalive.status()) if keepalive else "keep-alive: off. Switch it on: %keepalive")
         lines.append(str(session.memory.status()) if memory else "memory guard: off. Switch it on: %memguard 0.85")
@@ -169,6 +169,17 @@ class Guard:
 
     def __repr__(self) -> str:
         return "colab_guard.guard: keepalive, memguard, checkpointed, status, stop, commit, checkpoints, panel, off"
+
+
+def _work_words(status: object) -> str:
+    from colab_guard.session.checkpointing import WorkStatus
+
+    if not isinstance(status, WorkStatus):
+        return str(status)
+    saved = f"saved {status.position} ({status.snapshots} snapshots so far)" if status.saved else "NOT SAVED yet"
+    cost = f"saving every {status.interval_s:.3g} s costs {status.stall_share:.1%} of the time"
+    refused = "".join(f"; not saved {count} times: {why}" for why, count in status.refusals.items())
+    return f"{status.name}: running, {saved}; {cost}; mirror: {status.mirror}{refused}. Stop it: %guard stop"
 
 
 def _not_yet(*options: tuple[str, object]) -> None:
