@@ -1,0 +1,145 @@
+"""Reading a store: which commits count, whether they are whole, and their state. Writes nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from colab_guard.errors import ForeignStore, StoreDamaged, StoreTooNew
+from colab_guard.store.leases import Lease, counts, read_leases
+from colab_guard.store.packs import Pack, open_pack
+from colab_guard.store.records import RECORD_NAME, read_record
+from colab_guard.store.types import CommitRecord, Loaded, PassedOver
+
+FORMAT_NAME = "colab_guard store"
+FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class FileInfo:
+    """A file in a commit: size in bytes, permission bits."""
+
+    size: int
+    mode: int
+
+
+class StoreView:
+    """A store as readers see it. Everything is read from the disk when it is asked for."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        check_format(path)
+        self.problems: list[PassedOver] = []
+        self._packs: dict[str, Pack] = {}
+
+    @property
+    def leases(self) -> list[Lease]:
+        return read_leases(self.path / "leases")
+
+    def commits(self) -> list[CommitRecord]:
+        """Commits that count, newest first; `problems` names the records that cannot be read."""
+        self.problems = []
+        leases = self.leases
+        found = []
+        for path in (self.path / "commits").glob("*.json"):
+            match = RECORD_NAME.match(path.name)
+            if match is None or not counts((int(match[1]), int(match[2])), leases):
+                continue
+            try:
+                found.append(read_record(path))
+            except StoreDamaged as error:
+                self.problems.append(PassedOver(path.name.removesuffix(".json"), str(error)))
+        return sorted(found, key=lambda record: (record.generation, record.seq), reverse=True)
+
+    def units(self) -> list[CommitRecord]:
+        """Unit ends, oldest first; of several for one unit, the newest."""
+        newest: dict[tuple[str, str], CommitRecord] = {}
+        for record in self.commits():
+            if record.unit is not None:
+                newest.setdefault((str(record.unit["group"]), str(record.unit["key"])), record)
+        return list(reversed(newest.values()))
+
+    def newest(self) -> tuple[Loaded | None, list[PassedOver]]:
+        """The newest commit that is whole, loaded; and those that were passed over on the way to it, with reasons."""
+        records = self.commits()
+        passed = sorted(self.problems, key=lambda problem: problem.commit, reverse=True)
+        for record in records:
+            try:
+                loaded = self.load(record)
+            except StoreDamaged as error:
+                passed.append(PassedOver(record.id, str(error)))
+                continue
+            return loaded, [step for step in passed if step.commit > record.id]
+        return None, passed
+
+    def load(self, record: CommitRecord) -> Loaded:
+        """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
+        parts = {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
+        buffers = {buffer["key"]: self._join(buffer) for buffer in record.raw["buffers"]}
+        for entry in record.raw["files"].values():
+            self._join(entry)
+        return Loaded(record, parts, buffers)
+
+    def files(self, record: CommitRecord) -> dict[str, FileInfo]:
+        return _infos(record.raw["files"])
+
+    def read_file(self, record: CommitRecord, name: str) -> bytes:
+        return bytes(self._join(record.raw["files"][name]))
+
+    def unit_files(self, record: CommitRecord) -> dict[str, FileInfo]:
+        return _infos(record.raw["unit_files"])
+
+    def read_unit_file(self, record: CommitRecord, name: str) -> bytes:
+        return bytes(self._join(record.raw["unit_files"][name]))
+
+    def _join(self, entry: Mapping[str, Any]) -> bytearray:
+        data = bytearray()
+        for chunk, pack in zip(entry["chunks"], entry["packs"], strict=True):
+            opened = self._pack(pack)
+            if chunk not in opened.index:
+                raise StoreDamaged(f"pack {pack[:12]} lacks a chunk that the commit needs")
+            data += opened.read(chunk)
+        if len(data) != entry["size"]:
+            raise StoreDamaged("an entry has another size than its record says")
+        return data
+
+    def _pack(self, name: str) -> Pack:
+        if name not in self._packs:
+            self._packs[name] = open_pack(self.path / "packs" / f"{name}.pack")
+        return self._packs[name]
+
+
+def _infos(entries: Mapping[str, Any]) -> dict[str, FileInfo]:
+    return {name: FileInfo(entry["size"], entry["mode"]) for name, entry in entries.items()}
+
+
+def packs_of(entries: Iterable[Mapping[str, Any]]) -> set[str]:
+    return {pack for entry in entries for pack in entry["packs"]}
+
+
+def state_packs(record: CommitRecord) -> set[str]:
+    """Packs that the commit's state needs."""
+    raw = record.raw
+    return packs_of(raw["parts"].values()) | packs_of(raw["buffers"]) | packs_of(raw["files"].values())
+
+
+def unit_packs(record: CommitRecord) -> set[str]:
+    """Packs that what the unit saved needs; they are kept for as long as the store is."""
+    return packs_of(record.raw["unit_files"].values())
+
+
+def check_format(path: Path) -> None:
+    """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
+    try:
+        words = (path / "FORMAT").read_text().split()
+    except OSError:
+        raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
+    if words[:2] != FORMAT_NAME.split() or len(words) != 3 or not words[2].isdigit():
+        raise ForeignStore(f"{path} is not a colab_guard store: its FORMAT says {' '.join(words)[:40]!r}")
+    if int(words[2]) > FORMAT_VERSION:
+        raise StoreTooNew(
+            f"{path} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
+            "upgrade colab_guard, or use another NAME"
+        )

@@ -1,0 +1,156 @@
+"""The mirror follows the local store, survives its loss, and never harms training."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import threading
+from pathlib import Path
+
+import pytest
+
+from colab_guard.events import Event, EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
+from colab_guard.store import Identity, Mirror, Store, fetch_from_mirror
+from colab_guard.store import mirror as mirror_module
+from colab_guard.workers import Workers
+from tests.store.test_store import draft
+
+ME = Identity("sweep", "/nb/sweep.ipynb")
+
+
+class Setup:
+    def __init__(self, tmp_path: Path, proof: str | None = None) -> None:
+        self.events: list[Event] = []
+        self.bus = EventBus(synchronous=True)
+        self.bus.subscribe(lambda event, at: self.events.append(event))
+        self.workers = Workers()
+        self.local, self.far = tmp_path / "local", tmp_path / "far"
+        self.store = Store.open(self.local, ME)
+        self.mirror = Mirror(
+            self.store, self.far, workers=self.workers, bus=self.bus, every_s=0.01, durable_proof=proof
+        )
+
+    def close(self) -> None:
+        self.mirror.close(5)
+        self.store.close()
+        self.workers.stop()
+
+    def kinds(self) -> set[type[Event]]:
+        return {type(event) for event in self.events}
+
+
+def test_a_machine_that_lost_its_store_goes_on_from_the_mirror(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    data = os.urandom(3 * 2**20)
+    saved = tmp_path / "adapter.bin"
+    saved.write_bytes(b"adapter")
+    unit = {"group": "sweep", "key": "k", "record": {"accuracy": 0.5}}
+    here.store.commit(draft("unit", data, "unit", unit=unit, unit_files={"adapter.bin": saved}))
+    here.store.commit(draft("step", data))
+    assert here.mirror.flush(20)
+    here.close()
+    shutil.rmtree(here.local)
+    assert fetch_from_mirror(here.far, here.local, ME)
+    store = Store.open(here.local, ME)
+    loaded, passed = store.newest()
+    assert loaded is not None and loaded.parts["graph"] == b"step" and passed == []
+    assert bytes(loaded.buffers["b0"]) == data
+    assert store.read_unit_file(store.units()[0], "adapter.bin") == b"adapter"
+    store.close()
+
+
+def test_an_unproved_place_is_sent_and_never_called_durable(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    here.store.commit(draft("a"))
+    assert here.mirror.flush(20)
+    here.close()
+    assert SnapshotSent in here.kinds()
+    assert SnapshotDurable not in here.kinds()
+
+
+def test_a_proved_place_gives_a_receipt(tmp_path: Path) -> None:
+    here = Setup(tmp_path, proof="nfs: fsync is acknowledged by the server")
+    here.store.commit(draft("a"))
+    assert here.mirror.flush(20)
+    here.close()
+    durable = [event for event in here.events if isinstance(event, SnapshotDurable)]
+    assert durable and "nfs" in durable[0].receipt
+
+
+def test_a_torn_mirror_gives_the_commit_before(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    here.store.commit(draft("first", os.urandom(10_000)))
+    here.store.commit(draft("second", os.urandom(10_000)))
+    assert here.mirror.flush(20)
+    here.close()
+    record = max((here.far / "commits").glob("*.json"))
+    record.write_bytes(record.read_bytes()[:-1])
+    shutil.rmtree(here.local)
+    fetch_from_mirror(here.far, here.local, ME)
+    loaded, _ = Store.view(here.local).newest()
+    assert loaded is not None and loaded.parts["graph"] == b"first"
+
+
+def test_an_older_mirror_does_not_touch_a_newer_local_store(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    here.store.commit(draft("a"))
+    assert here.mirror.flush(20)
+    here.close()
+    assert not fetch_from_mirror(here.far, here.local, ME)
+
+
+def test_a_place_that_hangs_is_left_behind_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    monkeypatch.setattr(mirror_module, "CALL_LIMIT_S", 0.1)
+    monkeypatch.setattr(mirror_module, "RETRY_S", 0.05)
+    real = mirror_module._copy
+
+    def hang(source: Path, target: Path) -> int:
+        hanging.wait(5)
+        return real(source, target)
+
+    monkeypatch.setattr(mirror_module, "_copy", hang)
+    here = Setup(tmp_path)
+    here.store.commit(draft("a"))
+    assert not here.mirror.flush(2)
+    assert here.mirror.status.state == "degraded"
+    assert "did not answer" in here.mirror.status.reason
+    assert any(isinstance(e, MirrorChanged) and e.state == "degraded" for e in here.events)
+    monkeypatch.setattr(mirror_module, "_copy", real)
+    monkeypatch.setattr(mirror_module, "CALL_LIMIT_S", 30)
+    hanging.set()
+    for _ in range(100):
+        if here.mirror.flush(1):
+            break
+    assert here.mirror.status.state == "ok", "it did not catch up"
+    here.close()
+
+
+def test_what_the_local_store_let_go_is_removed_there(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    for number in range(5):
+        here.store.commit(draft(f"step {number}", os.urandom(2**20)))
+        assert here.mirror.flush(20)
+    here.close()
+    assert len(list((here.far / "packs").iterdir())) == 2
+    assert len(list((here.far / "commits").iterdir())) == 2
+
+
+def test_a_mirror_that_another_machine_took_over_is_not_written(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    here.store.commit(draft("a"))
+    assert here.mirror.flush(20)
+    other = tmp_path / "other"
+    fetch_from_mirror(here.far, other, ME)
+    there = Store.open(other, ME, take_over=True)
+    second = Mirror(there, here.far, workers=here.workers, every_s=0.01)
+    there.commit(draft("theirs"))
+    assert second.flush(20)
+    here.store.commit(draft("mine"))
+    assert not here.mirror.flush(1)
+    assert "taken over" in here.mirror.status.reason
+    loaded, _ = Store.view(here.far).newest()
+    assert loaded is not None and loaded.parts["graph"] == b"theirs"
+    second.close(5)
+    there.close()
+    here.close()
