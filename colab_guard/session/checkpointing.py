@@ -9,11 +9,8 @@ from __future__ import annotations
 
 import os
 import platform
-import shutil
-import sys
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -128,7 +125,7 @@ class GuardedCell:
         scope = cells.Scope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
-        loaded = self._reopened_by_new_units(opened, loaded)
+        loaded = self._reopened_by_new_units(opened, loaded, units)
         execution = cells.Execution(
             self.cell,
             scope,
@@ -222,9 +219,12 @@ class GuardedCell:
                 f"({committed.text}) means nothing there; --fresh begins again, another NAME keeps both"
             )
 
-    def _reopened_by_new_units(self, opened: store.Store, loaded: store.Loaded | None) -> store.Loaded | None:
+    def _reopened_by_new_units(
+        self, opened: store.Store, loaded: store.Loaded | None, units: list[UnitRecord]
+    ) -> store.Loaded | None:
         """A finished cell whose sweep has grown goes on at its newest unit end."""
-        if loaded is None or loaded.record.kind != "cell" or not self._session.unfinished_units():
+        groups = sorted({unit.group for unit in units})
+        if loaded is None or loaded.record.kind != "cell" or not self._session.unfinished_units(groups):
             return loaded
         for record in opened.commits():
             if record.kind == "unit":

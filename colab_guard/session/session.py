@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import BadOption
-from colab_guard.events import EventBus, ListenerFailed
+from colab_guard.events import EventBus, ListenerFailed, MemoryReclaimed
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.seams import GuardedWork, MemoryGuard, Panel, PanelFactory
 from colab_guard.workers import Workers
@@ -133,7 +133,21 @@ class Session:
     def policy_factories(self) -> list[PolicyFactory]:
         """What decides about loops: the sweep's policy; none where no sweep can exist."""
         sweep = sys.modules.get("colab_guard.sweep")
-        return [sweep.policy_factory(self.bus)] if sweep is not None else []
+        return [sweep.policy_factory(self.bus, self.reclaim)] if sweep is not None else []
+
+    def reclaim(self) -> None:
+        """Free what nothing needs between two models, and say what that gave."""
+        freed = importlib.import_module("colab_guard.memory").reclaim(self.shell)
+        self.bus.post(
+            MemoryReclaimed(
+                name=self.work.name if self.work is not None else "",
+                host_before=freed.host_before,
+                host_after=freed.host_after,
+                gpu_before=freed.gpu_before,
+                gpu_after=freed.gpu_after,
+                holders=freed.holders,
+            )
+        )
 
     def library_loops(self) -> list[LibraryLoop]:
         """The loops inside libraries that can be resumed."""
@@ -146,10 +160,10 @@ class Session:
         if sweep is not None:
             sweep.adopt(units, store)
 
-    def unfinished_units(self) -> bool:
-        """Whether a live sweep has runs that are neither done nor failed."""
+    def unfinished_units(self, groups: Sequence[str]) -> bool:
+        """Whether a live sweep among `groups` has runs that are neither done nor failed."""
         sweep = sys.modules.get("colab_guard.sweep")
-        return sweep is not None and bool(sweep.unfinished())
+        return sweep is not None and bool(sweep.unfinished(groups))
 
     # the panel's time
 

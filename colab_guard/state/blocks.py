@@ -79,7 +79,7 @@ class Blocks:
 def _copy(block: Block) -> bytes:
     if block.nbytes == 0:
         return b""
-    if block.torch:
+    if type(block.owner).__name__ == "UntypedStorage":
         import torch
 
         flat = torch.empty(0, dtype=torch.uint8, device=block.device).set_(block.owner)

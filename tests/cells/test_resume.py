@@ -42,7 +42,7 @@ CELLS = {
     "a function of an earlier cell": "out = []\nfor i in range(3):\n    out.append(helper(i))\n    state['n'] += 1\nn = state['n']",
     "itertools": "import itertools\nout = []\nfor a, b in itertools.product(range(2), 'xy'):\n    for n in itertools.islice(itertools.count(), 2):\n        out.append((a, b, n))",
     "an object that iterates by a generator method": "out = []\nfor x in source:\n    for i in range(2):\n        out.append((x, i))",
-    "sets": "seen = {'a', 'b', 'c', 'd'}\norder = []\nfor x in seen:\n    order.append(x)\nok = sorted(order)\ndel order",
+    "sets": "seen = {'a', 'b', 'c', 'd'}\norder = []\nfor x in seen:\n    order.append(x)\nok = sorted(order)\ndel order, x",
     "last value none": "x = 0\nfor i in range(3):\n    x += i\nNone",
     "silenced value": "x = 0\nfor i in range(3):\n    x += i\nx;",
     "magic and shell lines": "out = []\nfor i in range(2):\n    out.append(i)\n%pwd\nv = %pwd\nn = len(v) > 0",

@@ -1,0 +1,27 @@
+"""What machine this is, what it allows, and what it has.
+
+What enters: environment variables, /proc and /sys, torch's view of its devices. What leaves: a `Host` with its rules in
+words, the folders where things are kept, and figures about memory. This room knows nothing of what they are used for.
+"""
+
+from __future__ import annotations
+
+from colab_guard.hosts.detect import Host, detect, kernel_notebook
+from colab_guard.hosts.devices import Device, devices
+from colab_guard.hosts.places import home, mirror_folder, proves_durability
+from colab_guard.hosts.probe import FakeProbe, GpuMemory, MemoryProbe, SystemProbe
+
+__all__ = [
+    "Device",
+    "FakeProbe",
+    "GpuMemory",
+    "Host",
+    "MemoryProbe",
+    "SystemProbe",
+    "detect",
+    "devices",
+    "home",
+    "kernel_notebook",
+    "mirror_folder",
+    "proves_durability",
+]

@@ -1,0 +1,86 @@
+"""Where things are kept: the home of local stores, the folder of a mirror, and what such a folder can prove."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from colab_guard.errors import MirrorUnusable
+from colab_guard.hosts.detect import detect
+
+DRIVE_MOUNT = Path("/content/drive")
+REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs"}
+
+
+def home() -> Path:
+    """The folder of local stores: `COLAB_GUARD_HOME`, or one on the host's fast disk. Makes nothing."""
+    told = os.environ.get("COLAB_GUARD_HOME")
+    if told:
+        return Path(told).expanduser().absolute()
+    return detect().fast_disk / ".colab_guard"
+
+
+def mirror_folder(where: str, name: str, *, mount: Callable[[], Path] | None = None) -> Path:
+    """The mirror of `name` under `where` ("drive", or a folder); MirrorUnusable unless it can be written to.
+
+    Mounts Drive on Colab where that is needed. A file is written, synced and removed; nothing is left behind.
+    """
+    if where == "drive":
+        base = (mount or _mounted_drive)()
+    elif "://" in where:
+        raise MirrorUnusable(f"--to {where}: URLs are not supported yet; give a folder, or 'drive' on Colab")
+    else:
+        base = Path(where).expanduser().absolute()
+    _check_writable(base, where)
+    return base / "colab_guard" / name
+
+
+def _mounted_drive() -> Path:
+    if detect().kind != "colab":
+        raise MirrorUnusable("--to drive works on Google Colab only; give a folder: --to /path/to/folder")
+    mine = DRIVE_MOUNT / "MyDrive"
+    if not mine.is_dir():
+        try:
+            drive = __import__("google.colab.drive", fromlist=["mount"])
+            drive.mount(str(DRIVE_MOUNT))
+        except Exception as error:  # whatever Colab raises without an open tab or consent
+            raise MirrorUnusable(f"Drive could not be mounted ({error}); keep the tab open, allow it, and try again") from error
+    return mine
+
+
+def _check_writable(base: Path, where: str) -> None:
+    """A real write, in the nearest folder that exists."""
+    nearest = base
+    while not nearest.exists() and nearest != nearest.parent:
+        nearest = nearest.parent
+    probe = nearest / f".colab_guard-probe-{os.getpid()}"
+    try:
+        if not nearest.is_dir():
+            raise NotADirectoryError(f"{nearest} is not a folder")
+        descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            os.write(descriptor, b"colab_guard")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+            probe.unlink()
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise MirrorUnusable(f"--to {where}: cannot write there ({reason}); give a folder that you may write") from error
+
+
+def proves_durability(folder: Path, mounts: Path = Path("/proc/self/mountinfo")) -> str | None:
+    """Why an fsync in `folder` proves that another machine has the bytes; None where it proves no such thing."""
+    if not sys.platform.startswith("linux") or not mounts.exists():
+        return None
+    best, kind = "", ""
+    target = str(folder.absolute())
+    for line in mounts.read_text().splitlines():
+        left, _, right = line.partition(" - ")
+        point = left.split()[4].replace("\\040", " ")
+        inside = target == point or target.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best, kind = point, right.split()[0]
+    return f"{kind}: the server acknowledges fsync" if kind in REMOTE_FILE_SYSTEMS else None

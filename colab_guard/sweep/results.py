@@ -1,0 +1,47 @@
+"""A sweep's results as rows, a DataFrame and a CSV: always derived from its runs, never kept apart."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from colab_guard.errors import MissingExtra
+
+if TYPE_CHECKING:
+    import pandas
+
+    from colab_guard.sweep.sweep import Sweep
+
+
+def rows(sweep: Sweep) -> list[dict[str, Any]]:
+    """One dict a run: parameters, status, metrics, seconds, error. A metric called like a parameter gets `metric_`."""
+    found = []
+    for run in sweep.runs:
+        metrics = {f"metric_{n}" if n in run.params else n: value for n, value in run.metrics.items()}
+        found.append({**run.params, "status": run.status, **metrics, "seconds": round(run.seconds, 3), "error": run.error})
+    return found
+
+
+def frame(sweep: Sweep) -> pandas.DataFrame:
+    try:
+        import pandas
+    except ImportError as error:
+        raise MissingExtra('sweep.results needs pandas: pip install "colab_guard[train]" (sweep.records() needs none)') from error
+    return pandas.DataFrame(rows(sweep))
+
+
+def write_csv(sweep: Sweep, path: Path) -> Path:
+    found = rows(sweep)
+    columns = list(dict.fromkeys(name for row in found for name in row))
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, columns)
+        writer.writeheader()
+        writer.writerows(found)
+    return path
+
+
+def top(sweep: Sweep, n: int, by: str | None) -> pandas.DataFrame:
+    metric = sweep.ranking_metric(by)
+    ranked = frame(sweep).sort_values(metric, ascending=sweep.smaller_is_better(metric), kind="stable")
+    return ranked[ranked["status"] == "done"].head(n)
