@@ -50,7 +50,9 @@ class Owner:
         if (self.boot, self.host) != (self.me().boot, self.me().host):
             return False
         try:
-            return abs(psutil.Process(self.pid).create_time() - self.started) < 0.05
+            process = psutil.Process(self.pid)
+            # a killed process whose parent has not looked yet is a zombie: it writes no more
+            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.started) < 0.05
         except psutil.Error:
             return False
 
