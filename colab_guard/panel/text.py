@@ -1,0 +1,61 @@
+"""The panel as lines of text: for terminals, logs and screen readers."""
+
+from __future__ import annotations
+
+from colab_guard.panel.renderer import plain
+from colab_guard.panel.view import Bar, View
+
+WIDTH = 24
+
+
+class TextRenderer:
+    """Plain text, no escape codes; `line` is the shortest form."""
+
+    def render(self, view: View, *, static: bool = False) -> str:
+        lines = [headline(view, static=static)]
+        if view.reason:
+            lines.append(f"  {view.reason}")
+        lines.append(f"  safety: {plain(view.safety, view.now, static=static)}")
+        if view.risk:
+            lines.append(f"  {plain(view.risk, view.now, static=static)}")
+        lines += [f"  {_bar(bar)}{plain(bar.words, view.now)}" for bar in view.bars]
+        for row in view.rows:
+            cells = (
+                f"{row.sign} {row.status}",
+                row.label,
+                row.params,
+                row.metric,
+                _steps(row.steps),
+                row.time,
+                row.reason,
+            )
+            lines.append("    " + " | ".join(cell for cell in cells if cell))
+        if view.more:
+            lines.append(f"    … {view.more}")
+        lines += [f"  {fact.label}: {plain(fact.words, view.now, static=static)}" for fact in view.facts]
+        lines += [f"  {happening.time}  {happening.text}" for happening in view.events]
+        lines += [f"  {what}: {code}" for what, code in view.commands]
+        return "\n".join(lines)
+
+    def line(self, view: View, *, static: bool = False) -> str:
+        """State and safety in one line."""
+        return f"{headline(view, static=static)}; {plain(view.safety, view.now, static=static)}"
+
+
+def headline(view: View, *, static: bool = False) -> str:
+    """`✓ lora-39: done after 2 h 13 min`."""
+    words = f"{view.sign} {view.title}: {view.phase}"
+    if view.elapsed:
+        words += f" {plain(view.elapsed, view.now)}"
+    return words + (f" (as of {view.as_of})" if static else "")
+
+
+def _bar(bar: Bar) -> str:
+    if bar.total <= 0:
+        return f"{bar.label:<5} "
+    full = min(WIDTH, round(WIDTH * (bar.value + bar.bad) / bar.total))
+    return f"{bar.label:<5} [{'#' * full}{'.' * (WIDTH - full)}] "
+
+
+def _steps(steps: str) -> str:
+    return f"{steps} steps" if steps else ""

@@ -1,0 +1,5 @@
+// css is inlined as text by the build
+declare module "*.css" {
+  const text: string;
+  export default text;
+}
