@@ -129,7 +129,7 @@ class GraphPickler(cloudpickle.Pickler):  # type: ignore[misc]
             if reducer is functions.reduce_function and functions.importable(thing):
                 return NotImplemented
             reduced = super().reducer_override(thing)
-        if self._careful and reduced is NotImplemented and type(thing) not in (types.FunctionType, type):
+        if self._careful and reduced is NotImplemented and not isinstance(thing, (types.FunctionType, type)):
             reduced = self._default(thing)
         # parts made for this reduction must outlive the pickler's memo, which knows objects by address
         self._alive.append(reduced)
