@@ -1,0 +1,73 @@
+"""How `state` takes a Trainer, and accelerate's wrappers, apart and puts them together again.
+
+accelerate's objects are views of process-wide singletons: they are not captured but made again from the Trainer's own
+arguments. What they wrap (model, optimizer, scheduler) is captured as it is, so that aliases with the user's names hold.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from colab_guard import state
+
+MADE_AGAIN = ("accelerator", "gather_function", "model_wrapped", "_memory_tracker", "_train_batch_size")
+"""Attributes of a Trainer that are made again from its arguments and its model."""
+
+
+def register() -> None:
+    """Tell `state`; idempotent, imports nothing."""
+    state.register_reducer("transformers.trainer.Trainer", reduce_trainer)
+    state.register_reducer("accelerate.accelerator.Accelerator", _refuse_accelerator)
+    for name in ("GradientState", "AcceleratorState", "PartialState"):
+        state.register_reducer(f"accelerate.state.{name}", reduce_singleton)
+    state.register_reducer("accelerate.optimizer.AcceleratedOptimizer", reduce_wrapper)
+    state.register_reducer("accelerate.scheduler.AcceleratedScheduler", reduce_wrapper)
+
+
+def reduce_trainer(trainer: Any) -> tuple[Any, ...]:
+    attributes = {name: value for name, value in trainer.__dict__.items() if name not in MADE_AGAIN}
+    attributes["_train_batch_size"] = trainer._train_batch_size
+    wrapped = trainer.__dict__.get("model_wrapped")
+    if wrapped is not None and wrapped is not trainer.model:
+        raise TypeError("its model is wrapped (distributed or compiled), which cannot be kept yet")
+    return new_trainer, (type(trainer),), attributes, None, None, set_trainer
+
+
+def new_trainer(cls: type) -> Any:
+    return cls.__new__(cls)
+
+
+def set_trainer(trainer: Any, attributes: dict[str, Any]) -> None:
+    trainer.__dict__.update(attributes)
+    trainer.model_wrapped = trainer.model
+    trainer.create_accelerator_and_postprocess()
+    tracker = importlib.import_module("transformers.trainer_utils").TrainerMemoryTracker
+    trainer._memory_tracker = tracker(trainer.args.skip_memory_metrics)
+
+
+def _refuse_accelerator(accelerator: Any) -> tuple[Any, ...]:
+    raise TypeError("an Accelerator of the cell's own cannot be kept yet; make it inside the loop's body")
+
+
+def reduce_singleton(singleton: Any) -> tuple[Any, ...]:
+    kind = type(singleton).__name__
+    if kind == "GradientState":
+        return new_singleton, (kind, {})
+    settings: dict[str, Any] = {"cpu": bool(getattr(singleton, "_cpu", False))}
+    if kind == "AcceleratorState":
+        settings |= {"mixed_precision": singleton._mixed_precision, "_from_accelerator": True}
+    return new_singleton, (kind, settings)
+
+
+def new_singleton(kind: str, settings: dict[str, Any]) -> Any:
+    """The process's own instance, made with these settings where there is none yet."""
+    return getattr(importlib.import_module("accelerate.state"), kind)(**settings)
+
+
+def reduce_wrapper(wrapper: Any) -> tuple[Any, ...]:
+    return new_trainer, (type(wrapper),), dict(wrapper.__dict__), None, None, set_wrapper
+
+
+def set_wrapper(wrapper: Any, attributes: dict[str, Any]) -> None:
+    wrapper.__dict__.update(attributes)
