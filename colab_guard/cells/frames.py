@@ -16,6 +16,10 @@ from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
 
+RE_ENTRY = "colab_guard.cells.runtime"
+"""The module whose `call` stands between the cell and a library loop that was entered again."""
+
+
 @dataclass(slots=True)
 class FrameEntry:
     """One frame of a position. `locals` is None for the cell, whose names are captured by themselves."""
@@ -89,7 +93,9 @@ def frame_below(frame: FrameType | None, codes: Mapping[Any, FrameInfo], namespa
             return frame, called
         if frame.f_globals is namespace:
             raise SnapshotRefused(f"inside {frame.f_code.co_qualname}(): loops in functions are not resumable yet")
-        called, frame = frame, frame.f_back
+        if frame.f_globals.get("__name__") != RE_ENTRY:
+            called = frame
+        frame = frame.f_back
     raise SnapshotRefused("not called from the guarded cell")
 
 

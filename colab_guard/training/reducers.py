@@ -53,16 +53,17 @@ def _refuse_accelerator(accelerator: Any) -> tuple[Any, ...]:
 def reduce_singleton(singleton: Any) -> tuple[Any, ...]:
     kind = type(singleton).__name__
     if kind == "GradientState":
-        return new_singleton, (kind, {})
-    settings: dict[str, Any] = {"cpu": bool(getattr(singleton, "_cpu", False))}
-    if kind == "AcceleratorState":
-        settings |= {"mixed_precision": singleton._mixed_precision, "_from_accelerator": True}
-    return new_singleton, (kind, settings)
+        return live_singleton, (kind, False, None)
+    precision = singleton._mixed_precision if kind == "AcceleratorState" else None
+    return live_singleton, (kind, bool(getattr(singleton, "_cpu", False)), precision)
 
 
-def new_singleton(kind: str, settings: dict[str, Any]) -> Any:
-    """The process's own instance, made with these settings where there is none yet."""
-    return getattr(importlib.import_module("accelerate.state"), kind)(**settings)
+def live_singleton(kind: str, cpu: bool, precision: str | None) -> Any:
+    """The process's own instance; where accelerate has not been used yet, it is set up as it was."""
+    module = importlib.import_module("accelerate.state")
+    if kind != "GradientState" and not module.AcceleratorState._shared_state:
+        importlib.import_module("accelerate").Accelerator(cpu=cpu, mixed_precision=precision)
+    return getattr(module, kind)()
 
 
 def reduce_wrapper(wrapper: Any) -> tuple[Any, ...]:
