@@ -15,7 +15,6 @@ from colab_guard.cells.rewrite import context_name, loop_name
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
-
 RE_ENTRY = "colab_guard.cells.runtime"
 """The module whose `call` stands between the cell and a library loop that was entered again."""
 
@@ -105,7 +104,7 @@ def _refuse_barred(loop: Loop, point: Point) -> None:
 
 
 def _contexts(names: Mapping[str, Any], number: int) -> list[Any]:
-    found = []
+    found: list[Any] = []
     while (name := context_name(number, len(found))) in names:
         found.append(names[name])
     return found

@@ -6,6 +6,7 @@ the clock only when the count reaches a limit that `Pace` sets.
 
 from __future__ import annotations
 
+import types
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
@@ -29,7 +30,7 @@ MOST_BETWEEN_LOOKS = 4096
 class Pace:
     """How many iterations pass between two looks at the clock: doubling while they are fast, back to one when slow."""
 
-    __slots__ = ("iteration_s", "looks", "last")
+    __slots__ = ("iteration_s", "last", "looks")
 
     def __init__(self, now: float) -> None:
         self.looks = 1
@@ -58,7 +59,7 @@ class Loop:
         self._kept = kept
         self._re_enter = re_enter
         self._item = kept.item
-        self._generator: Generator[Any, None, None] | None = None
+        self._generator: types.GeneratorType[Any, None, None] | None = None
 
     @classmethod
     def enter(cls, runtime: Runtime, point: int, iterable: Any) -> Loop:
@@ -73,13 +74,16 @@ class Loop:
 
     def run(self) -> Iterator[Any]:
         """The items of a `for`."""
-        self._generator = self._governed(self.policy) if self.policy is not None else self._items()
-        return self._generator
+        return self._started(self._governed(self.policy) if self.policy is not None else self._items())
 
     def ticks(self) -> Iterator[bool]:
         """True before every test of a `while`."""
-        self._generator = self._ticks()
-        return self._generator
+        return self._started(self._ticks())
+
+    def _started(self, generator: Generator[Any, None, None]) -> Iterator[Any]:
+        assert isinstance(generator, types.GeneratorType)
+        self._generator = generator
+        return generator
 
     def _items(self) -> Generator[Any, None, None]:
         k = 0

@@ -18,6 +18,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Iterator, Sequence
+from typing import TypeVar
 
 from colab_guard.cells.liveness import SCOPES, Liveness
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
@@ -26,6 +27,7 @@ RUNTIME = "_cg_"
 PREFIX = "_cg_"
 VALUE = "_cg_value"
 COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+Node = TypeVar("Node", ast.stmt, ast.expr)
 SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
 
 
@@ -267,7 +269,7 @@ def _bare(node: ast.AST) -> ast.AST:
     return node
 
 
-def _located(node: ast.stmt | ast.expr, source: ast.AST) -> ast.stmt | ast.expr:  # type: ignore[misc]
+def _located(node: Node, source: ast.AST) -> Node:
     """Give `node`, and all below it that has none yet, the position of `source`."""
     if "lineno" not in node.__dict__:
         ast.copy_location(node, source)
@@ -278,4 +280,4 @@ def _located(node: ast.stmt | ast.expr, source: ast.AST) -> ast.stmt | ast.expr:
 
 
 def _placed(nodes: Sequence[ast.stmt], source: ast.AST) -> list[ast.stmt]:
-    return [_located(node, source) for node in nodes]  # type: ignore[misc]
+    return [_located(node, source) for node in nodes]

@@ -84,7 +84,7 @@ class Runtime:
         """The context manager to enter again: the restored one, or a new one where it serves once only."""
         assert self._entry is not None
         kept = self._entry.contexts.get(point, [])
-        manager = kept[item] if item < len(kept) else None
+        manager: Any = kept[item] if item < len(kept) else None
         if type(manager).__name__ == "_GeneratorContextManager":
             return type(manager)(manager.func, manager.args, manager.kwds)
         return again() if manager is None else manager

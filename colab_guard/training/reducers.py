@@ -34,7 +34,7 @@ def reduce_trainer(trainer: Any) -> tuple[Any, ...]:
     return new_trainer, (type(trainer),), attributes, None, None, set_trainer
 
 
-def new_trainer(cls: type) -> Any:
+def new_trainer(cls: Any) -> Any:
     return cls.__new__(cls)
 
 
