@@ -102,13 +102,16 @@ def _table(rows: tuple[Row, ...], more: str) -> str:
 
 
 def _row(row: Row) -> str:
-    result = escape(row.reason or row.metric)
-    cells = (
-        f'<td class="status"><span aria-hidden="true">{row.sign}</span> {escape(row.status)} </td>'
-        f'<th scope="row">{escape(row.label)} </th><td>{escape(row.params)} </td><td>{result} </td>'
-        f'<td class="n">{escape(row.steps)} </td><td class="n">{escape(row.time)} </td>'
-    )
-    return f'<tr class="{escape(row.status.split()[0])}">{cells}</tr>'
+    # a space after each cell keeps the words apart where tags are stripped
+    cells = [
+        f'<td class="status"><span aria-hidden="true">{row.sign}</span> {escape(row.status)} </td>',
+        f'<th scope="row">{escape(row.label)} </th>',
+        f"<td>{escape(row.params)} </td>",
+        f'<td class="result">{escape(row.reason or row.metric)} </td>',
+        f'<td class="n">{escape(row.steps)} </td>',
+        f'<td class="n">{escape(row.time)} </td>',
+    ]
+    return f'<tr class="{escape(row.status.split()[0])}">{"".join(cells)}</tr>'
 
 
 def _list(kind: str, items: list[str], tag: str) -> str:

@@ -76,7 +76,11 @@ def _bars(state: PanelState) -> tuple[Bar, ...]:
 
 
 def _current(state: PanelState, current: Current) -> Bar:
-    running = next((row for row in state.sweep.rows if row.status == "running"), None) if state.sweep else None
+    running = (
+        next((row for row in state.sweep.rows if row.status in ("running", "unfinished")), None)
+        if state.sweep
+        else None
+    )
     words = f"{running.label}: " if running else ""
     words += f"step {current.step}" + (f" of {current.total}" if current.total else "")
     if current.diverged:
@@ -155,7 +159,7 @@ def _row(state: PanelState, row: RunRow, room: float) -> Row:
         label=clip(row.label, int(60 * room)),
         params=clip(row.params, int(80 * room)),
         metric=clip(row.metric, int(60 * room)),
-        steps="" if steps is None else str(steps),
+        steps="" if steps is None else _count(steps, "step"),
         time="" if row.seconds is None else duration(row.seconds),
         reason=clip(row.reason, int(140 * room)),
     )
@@ -176,7 +180,9 @@ def _facts(state: PanelState) -> tuple[Fact, ...]:
     if state.name:
         facts.append(_mirror(state))
     if state.safety.not_kept:
-        facts.append(Fact("not kept", (f"{state.safety.not_kept} things are in no snapshot; see the events",), "warn"))
+        facts.append(
+            Fact("not kept", (f"{_count(state.safety.not_kept, 'thing')} in no snapshot; see the events",), "warn")
+        )
     connection = _connection(state)
     if connection is not None:
         facts.append(connection)
@@ -220,13 +226,17 @@ def _connection(state: PanelState) -> Fact | None:
         return None
     words: Sentence = ()
     if known.beat_at is not None:
-        words = (f"{known.beats} kernel heartbeats, the last ", Ago(known.beat_at))
+        words = (f"{_count(known.beats, 'kernel heartbeat')}, the last ", Ago(known.beat_at))
     if known.ping_at is not None:
         joint = "; " if words else ""
         words = (*words, f"{joint}browser {'LOST, last ' if known.lost else ''}heard ", Ago(known.ping_at))
         if known.round_trip_s is not None:
             words = (*words, f", round trip {known.round_trip_s * 1000:.0f} ms")
     return Fact("connection", words, "warn" if known.lost else "calm")
+
+
+def _count(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
 
 
 def _events(state: PanelState, room: float) -> tuple[Happening, ...]:
@@ -237,8 +247,10 @@ def _events(state: PanelState, room: float) -> tuple[Happening, ...]:
 def _commands(state: PanelState) -> tuple[tuple[str, str], ...]:
     if not state.name:
         return ()
+    if state.phase in ("failed", "stopped"):
+        return (("to go on, run this cell again; what is saved", "%guard checkpoints"),)
     if state.over:
-        return (("again, or to go on", "%load_ext colab_guard"), ("what is saved", "%guard checkpoints"))
+        return (("what is saved", "%guard checkpoints"),)
     return (
         ("stop at the next safe point: the interrupt button, or in a terminal", f"colab-guard stop {state.name}"),
         ("resume after a loss: this, then the same cells", "%load_ext colab_guard"),

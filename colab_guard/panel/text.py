@@ -25,7 +25,7 @@ class TextRenderer:
                 row.label,
                 row.params,
                 row.metric,
-                _steps(row.steps),
+                row.steps,
                 row.time,
                 row.reason,
             )
@@ -55,7 +55,3 @@ def _bar(bar: Bar) -> str:
         return f"{bar.label:<5} "
     full = min(WIDTH, round(WIDTH * (bar.value + bar.bad) / bar.total))
     return f"{bar.label:<5} [{'#' * full}{'.' * (WIDTH - full)}] "
-
-
-def _steps(steps: str) -> str:
-    return f"{steps} steps" if steps else ""

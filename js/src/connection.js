@@ -10,7 +10,7 @@
 //     page → kernel           {type: "ping", id, sent_ms, round_trip_ms?}; the round trip is that of the ping before
 //     kernel → page           {type: "pong", id, ...}; stale pings get no answer
 //
-// One ping is outstanding at most. Every 30 s (or at each ping, if that is sooner) the connection is checked: by a fetch of
+// One ping is outstanding at most, until it is answered or too old for an answer. Every 30 s (or at each ping, if that is sooner) the connection is checked: by a fetch of
 // the server's api/status with a time limit where the page names its server, else by the pings alone.
 // Nothing here reloads the page: Jupyter reconnects by itself and replays what was missed, and a reload would discard that.
 import css from "./panel.css";
@@ -21,6 +21,8 @@ import { every } from "./timer.js";
 const CHECK_MS = 30_000;
 const FETCH_LIMIT_MS = 10_000;
 const TICK_MS = 1000;
+// Lab opens a subshell for each new comm; a ping sent before it is there waits in the main shell until the cell ends
+const FIRST_PING_MS = 2000;
 
 /**
  * @typedef {{get(name: string): any, on(event: string, call: (...args: any[]) => void): void,
@@ -74,7 +76,8 @@ function render({ model, el }) {
   if (model.get("active")) {
     const ticking = setInterval(redraw, TICK_MS);
     stops = [every(everyMs, ping), every(Math.min(CHECK_MS, everyMs), check), () => clearInterval(ticking)];
-    ping();
+    const first = setTimeout(ping, FIRST_PING_MS);
+    stops.push(() => clearTimeout(first));
     check();
   }
   redraw();

@@ -123,7 +123,7 @@ function drawRow(row) {
     h("td", { class: "status" }, h("span", { "aria-hidden": "true" }, row.sign), ` ${row.status} `),
     h("th", { scope: "row" }, `${row.label} `),
     h("td", {}, `${row.params} `),
-    h("td", {}, `${row.reason || row.metric} `),
+    h("td", { class: "result" }, `${row.reason || row.metric} `),
     h("td", { class: "n" }, `${row.steps} `),
     h("td", { class: "n" }, row.time),
   );

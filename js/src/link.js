@@ -1,7 +1,8 @@
 // What is known of the connection: a plain state machine, without a page or a clock of its own. Times in milliseconds.
 import { duration } from "./words.js";
 
-export const GIVE_UP_AFTER = 10; // pings; an answer that has not come by then was lost on the way
+// intervals; the kernel drops a ping that is older than that unanswered (colab_guard/keepalive/pings.py, STALE_AFTER)
+export const GIVE_UP_AFTER = 2;
 
 /**
  * @typedef {{id: number, at: number} | null} Outstanding

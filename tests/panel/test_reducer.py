@@ -1,0 +1,268 @@
+"""The state that events make."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import pytest
+
+from colab_guard.events import (
+    CommitPassedOver,
+    HeartbeatLost,
+    HeartbeatSent,
+    MemoryReclaimed,
+    MemorySampled,
+    MirrorChanged,
+    PingHeard,
+    Resumed,
+    SnapshotDurable,
+    SnapshotNotTaken,
+    SnapshotSent,
+    StepDone,
+    StopRequested,
+    SweepStarted,
+    UnitFinished,
+    UnitSkipped,
+    WorkEnded,
+    WorkStarted,
+)
+from colab_guard.panel.state import CURVE_POINTS, ROWS, SERIES_POINTS, Curve, PanelState
+from tests.panel.story import NAME, Story
+
+
+@pytest.fixture
+def story() -> Story:
+    return Story()
+
+
+def test_before_the_first_save_it_says_not_saved_and_that_everything_is_at_risk(story: Story) -> None:
+    story.begin(where="/drive")
+    story.clock.advance(40)
+    assert story.safety().startswith("NOT SAVED")
+    assert story.risk().startswith("at risk now: everything, 40 s of work")
+
+
+def test_the_safety_line_gives_the_age_the_place_and_the_resume_point(story: Story) -> None:
+    story.begin(where="FOLDER")
+    story.save("1-1-a")
+    story.post(SnapshotSent(name=NAME, commit="1-1-a", where="FOLDER"))
+    story.clock.advance(28)
+    story.save("1-2-b")
+    story.clock.advance(12)
+    assert story.safety() == "saved 12 s ago, sent 40 s ago to FOLDER: would resume at model 16, step 400"
+    assert "durable" not in story.safety()
+
+
+def test_sent_is_never_called_durable_and_durable_needs_its_own_event(story: Story) -> None:
+    story.begin(where="nfs")
+    story.save()
+    story.post(SnapshotDurable(name=NAME, commit="1-1-a", where="nfs", receipt="etag"))
+    assert "durable 0 s ago at nfs" in story.safety()
+    assert "sent" not in story.safety()
+
+
+def test_what_is_at_risk_tells_a_dead_kernel_from_a_lost_machine(story: Story) -> None:
+    story.begin(where="FOLDER")
+    story.save("1-1-a", "model 3, step 10")
+    story.post(SnapshotSent(name=NAME, commit="1-1-a", where="FOLDER"))
+    story.clock.advance(60)
+    story.save("1-2-b", "model 4, step 20")
+    story.clock.advance(5)
+    assert story.risk() == (
+        "at risk now: the last 5 s if the kernel dies; if the machine is lost, the time since it was sent, "
+        "1 min 05 s (a new machine goes on at model 3, step 10)"
+    )
+
+
+def test_without_a_mirror_all_of_it_is_at_risk_with_the_machine(story: Story) -> None:
+    story.begin()
+    story.save()
+    assert "on this machine only" in story.safety()
+    assert "all of it if the machine is lost (no --to was given)" in story.risk()
+
+
+def test_a_failed_write_says_not_saved_even_though_an_older_commit_is(story: Story) -> None:
+    story.begin()
+    story.save()
+    story.post(SnapshotNotTaken(name=NAME, position="p", reason="OSError: no space left on device", failed=True))
+    assert story.safety().startswith("the newest snapshot is NOT SAVED: OSError: no space left on device")
+    story.save("1-2-b")
+    assert story.safety().startswith("saved 0 s ago")
+
+
+def test_refusals_are_counted_and_said_once_among_the_events(story: Story) -> None:
+    story.begin()
+    for _ in range(5):
+        story.post(SnapshotNotTaken(name=NAME, position="p", reason="loss is not spent"))
+    assert "refused so far: loss is not spent" in story.safety()
+    assert len(story.panel.state.events) == 1
+
+
+def test_a_resumed_work_has_something_saved_from_before(story: Story) -> None:
+    story.begin()
+    story.post(Resumed(name=NAME, commit="1-1-a", position="model 16, step 400", depth=2))
+    assert story.safety().startswith("saved before this start, on this machine only: would resume at model 16")
+
+
+def test_a_commit_that_was_passed_over_belongs_to_the_work_that_starts_next(story: Story) -> None:
+    story.begin()
+    story.post(WorkEnded(name=NAME, outcome="failed"))
+    story.post(CommitPassedOver(name=NAME, commit="1-2-b", reason="a pack is missing"))
+    story.post(WorkStarted(name=NAME))
+    assert [line.text for line in story.panel.state.events] == [
+        "A newer commit could not be used, an older one was: a pack is missing"
+    ]
+
+
+def test_a_mirror_that_closes_after_the_end_still_says_what_it_sent(story: Story) -> None:
+    story.begin(where="FOLDER")
+    story.save()
+    story.post(WorkEnded(name=NAME, outcome="done"))
+    story.post(SnapshotSent(name=NAME, commit="1-1-a", where="FOLDER"))
+    assert "sent 0 s ago to FOLDER: finished" in story.safety()
+    assert story.risk() == ""
+
+
+def test_another_work_begins_empty_but_knows_the_machine(story: Story) -> None:
+    story.begin()
+    story.run(0, reason="ValueError: no")
+    story.save()
+    story.post(MemorySampled(host_used=1, host_limit=4))
+    story.post(WorkStarted(name="other"))
+    state = story.panel.state
+    assert (state.name, state.sweep, state.events, state.safety.saved) == ("other", None, (), None)
+    assert state.memory is not None
+
+
+def test_runs_are_counted_once_whether_or_not_the_sweep_start_counted_them(story: Story) -> None:
+    for done in (0, 2):
+        story.begin(done=done)
+        for index in range(2):
+            story.post(UnitSkipped(sweep=NAME, index=index, label=f"run {index}", status="done"))
+        story.run(2)
+        assert story.panel.state.sweep is not None
+        assert story.panel.state.sweep.done == 3
+
+
+@pytest.mark.parametrize("total", [39, 10_000])
+def test_ten_rows_are_in_sight_and_the_rest_is_a_number(story: Story, total: int) -> None:
+    story.begin(total)
+    for index in range(30):
+        story.run(index, total=total, reason="ValueError: no" if index < 6 else "")
+    story.start(30, total=total)
+    sweep = story.panel.state.sweep
+    assert sweep is not None
+    assert len(sweep.rows) == ROWS
+    assert [row.index for row in sweep.rows if row.status == "failed"] == [2, 3, 4, 5]
+    assert sweep.rows[-1].status == "running"
+    assert f"{total - 10} more" in story.panel.text()
+
+
+def test_the_best_run_follows_the_direction_of_its_metric(story: Story) -> None:
+    story.begin()
+    for index, accuracy in enumerate((0.5, 0.9, 0.7)):
+        story.run(index, accuracy=accuracy)
+    assert "best so far: accuracy 0.9: run 1 (rank=1)" in story.panel.text()
+    story.post(WorkStarted(name="other"))
+    for index, loss in enumerate((0.5, 0.1, math.nan)):
+        story.post(UnitFinished(sweep="s", index=index, label=f"r{index}", status="done", metrics={"eval_loss": loss}))
+    assert "best so far: eval_loss 0.1: r1" in story.panel.text()
+
+
+def test_a_loss_that_is_not_finite_is_shown_as_it_is(story: Story) -> None:
+    story.begin()
+    story.start(0)
+    story.post(StepDone(step=4, total=400, loss=math.nan))
+    assert "step 4 of 400, loss is nan (best 0.3333)" in story.panel.text()
+    json.dumps(story.panel.state.to_json(), allow_nan=False)
+
+
+def test_a_loss_curve_of_a_million_steps_keeps_its_shape_in_sixty_points() -> None:
+    curve = Curve()
+    for step in range(100_000):
+        curve = curve.add(100_000 - step)
+    assert len(curve.points) <= CURVE_POINTS
+    assert list(curve.points) == sorted(curve.points, reverse=True)
+
+
+def test_a_run_that_was_interrupted_is_neither_done_nor_failed(story: Story) -> None:
+    story.begin()
+    story.start(0)
+    story.post(StopRequested(name=NAME, by="interrupt"))
+    assert "stopping at the next safe point" in story.panel.text()
+    story.post(WorkEnded(name=NAME, outcome="stopped"))
+    assert "■ unfinished | run 0" in story.panel.text()
+    assert "0 of 39 done" in story.panel.text()
+
+
+def test_memory_without_a_gpu_is_not_available_and_with_one_stands_against_the_guard(story: Story) -> None:
+    gib = 2**30
+    story.post(MemorySampled(host_used=3 * gib, host_limit=12 * gib))
+    assert "GPU   n/a" in story.panel.text()
+    story.post(
+        MemorySampled(
+            host_used=2 * gib,
+            host_limit=12 * gib,
+            gpu_allocated=9 * gib,
+            gpu_reserved=10 * gib,
+            gpu_other=gib // 2,
+            gpu_total=15 * gib,
+            gpu_guard=10 * gib,
+        )
+    )
+    assert "10.5 GiB of 15.0 GiB, peak 10.5 GiB, guard at 10.0 GiB (OVER THE GUARD)" in story.panel.text()
+    assert "2.0 GiB of 12.0 GiB, peak 3.0 GiB" in story.panel.text()
+
+
+def test_the_memory_series_is_ten_minutes_of_ten_seconds(story: Story) -> None:
+    for _ in range(1000):
+        story.clock.advance(1)
+        story.post(MemorySampled(host_used=1, host_limit=4))
+    assert story.panel.state.memory is not None
+    assert len(story.panel.state.memory.host_series) == SERIES_POINTS
+
+
+def test_what_a_clear_freed_and_who_still_holds_is_said(story: Story) -> None:
+    gib = 2**30
+    story.post(
+        MemoryReclaimed(host_before=4 * gib, host_after=5 * gib, gpu_before=9 * gib, gpu_after=gib, holders=("model",))
+    )
+    assert "GPU 8.0 GiB freed, RAM 1.0 GiB more in use, 0 s ago; still held by model" in story.panel.text()
+
+
+def test_the_connection_is_lost_and_found_in_words(story: Story) -> None:
+    story.post(HeartbeatSent())
+    story.post(PingHeard(round_trip_s=0.012))
+    story.clock.advance(90)
+    story.post(HeartbeatLost(silent_s=90))
+    assert "browser LOST, last heard 1 min 30 s ago, round trip 12 ms" in story.panel.text()
+    story.post(PingHeard())
+    assert "LOST" not in story.panel.text()
+    assert story.panel.state.events[-1].text == "The browser is heard again"
+
+
+def test_a_degraded_mirror_is_said_with_its_reason_and_so_is_its_return(story: Story) -> None:
+    story.begin(where="FOLDER")
+    story.post(MirrorChanged(name=NAME, state="degraded", reason="errno 107", lag_s=300))
+    assert "mirror: FOLDER: degraded: errno 107, 5 min 00 s behind" in story.panel.text()
+    story.post(MirrorChanged(name=NAME, state="ok"))
+    assert [line.text for line in story.panel.state.events] == ["Mirror degraded: errno 107", "Mirror is back"]
+
+
+def test_the_state_is_json(story: Story) -> None:
+    story.begin()
+    story.run(0)
+    story.save()
+    again = json.loads(json.dumps(story.panel.state.to_json()))
+    assert again["sweep"]["rows"][0]["label"] == "run 0"
+    assert PanelState().to_json()["phase"] == "idle"
+
+
+def test_a_sweep_that_goes_on_keeps_its_rows(story: Story) -> None:
+    story.begin()
+    story.run(0)
+    story.post(SweepStarted(sweep=NAME, total=39, done=1, failed=0))
+    sweep = story.panel.state.sweep
+    assert sweep is not None
+    assert (sweep.done, len(sweep.rows)) == (1, 1)
