@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Generator, Iterator
 from dataclasses import replace
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
@@ -163,14 +164,17 @@ class Loop:
 
     # asked by the rewritten code
 
-    def failed(self, error: Exception) -> bool:
-        """An error in the body: whether it goes on up."""
-        if self.policy is None or self._runtime.R or isinstance(error, GuardError):
-            return True
+    def __enter__(self) -> None:
+        """`with` the loop runs one iteration's body."""
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
+        """An error in the body: whether it ends here, and the next item follows."""
+        if self.policy is None or not isinstance(error, Exception) or isinstance(error, GuardError) or self._runtime.R:
+            return False
         decision = self.policy.on_error(self._item, error)
         if decision is Decision.ROLL_BACK:
             self._runtime.roll_back(error)
-        return decision is Decision.RAISE
+        return decision is Decision.NEXT_ITEM
 
     def end(self) -> None:
         """The loop statement is over: exhausted, or left by `break`."""

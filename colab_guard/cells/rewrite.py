@@ -140,8 +140,10 @@ class Rewriter:
             put = ast.Assign([node.target], ast.Name(item, ast.Load()))
             body = [ast.If(_expression("not _cg_.R"), [_located(put, node)], []), *body]
             target = ast.Name(item, ast.Store())
-        if outermost:
-            body = [_caught(body, name)]
+        if outermost and not _is_range(node.iter):
+            # a policy may govern this loop: the body's errors go through the loop. A `with` and not an `except`,
+            # because only the former leaves the frame's line where the error was
+            body = [ast.With([ast.withitem(_expression(name))], body)]
         loop = ast.For(target, _expression(f"{name}.run()"), body, orelse, None)
         return _placed([*enter, loop, *_statements(f"{name}.end()")], node), [point]
 
@@ -245,12 +247,8 @@ def _arrive(point: int) -> list[ast.stmt]:
     return _statements(f"if _cg_.at({point}): _cg_.arrived()")
 
 
-def _caught(body: list[ast.stmt], loop: str) -> ast.stmt:
-    """The body of a loop that a policy may govern: its errors go through the loop first."""
-    handler = ast.ExceptHandler(ast.Name("Exception", ast.Load()), f"{PREFIX}error", [])
-    handler.type = _expression("_cg_.Exception")
-    handler.body = _statements(f"if {loop}.failed({PREFIX}error): raise")
-    return ast.Try(body, [handler], [], [])
+def _is_range(iterable: ast.expr) -> bool:
+    return isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range"
 
 
 def _expression(source: str) -> ast.expr:

@@ -7,7 +7,6 @@ anew) and random state comes last.
 
 from __future__ import annotations
 
-import builtins
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +34,6 @@ class Runtime:
     """One guarded cell's runtime; see the module's docstring for how rewritten code uses it."""
 
     TICKS = object()
-    Exception = builtins.Exception
 
     def __init__(
         self,

@@ -1,0 +1,135 @@
+"""Real kernels for tests: started with a hash seed of their own, killed by progress, started again."""
+
+from __future__ import annotations
+
+import os
+import queue
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import KernelManager
+
+READY_S = 90
+CELL_S = 240
+
+
+def pythons() -> dict[str, str]:
+    """Interpreters to test, by name: this one, and those of COLAB_GUARD_TEST_PYTHONS ("name=path,name=path")."""
+    told = os.environ.get("COLAB_GUARD_TEST_PYTHONS", "")
+    others = dict(entry.split("=", 1) for entry in told.split(",") if entry)
+    return {"this": sys.executable, **others}
+
+
+@dataclass
+class Output:
+    """What a cell gave, as text; `died` says that the kernel was killed meanwhile."""
+
+    text: str = ""
+    error: str = ""
+    value: str = ""
+    died: bool = False
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+
+@dataclass
+class Machine:
+    """A folder for the working directory, one for the stores, and a side file that no snapshot knows."""
+
+    root: Path
+    python: str = sys.executable
+    started: int = 0
+
+    def __post_init__(self) -> None:
+        for folder in (self.work, self.home):
+            folder.mkdir(parents=True, exist_ok=True)
+        self.side.touch()
+
+    @property
+    def work(self) -> Path:
+        return self.root / "work"
+
+    @property
+    def home(self) -> Path:
+        return self.root / "home"
+
+    @property
+    def side(self) -> Path:
+        return self.root / "side.txt"
+
+    def lines(self) -> list[str]:
+        return self.side.read_text().splitlines()
+
+    @contextmanager
+    def kernel(self) -> Iterator[RunningKernel]:
+        self.started += 1
+        manager = KernelManager()
+        manager._kernel_spec = KernelSpec(
+            argv=[self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
+        )
+        environment = {
+            **os.environ,
+            "COLAB_GUARD_HOME": str(self.home),
+            "COLAB_GUARD_NOTEBOOK": "/notebook.ipynb",
+            "PYTHONHASHSEED": str(self.started),
+            "SIDE": str(self.side),
+            "HF_HUB_OFFLINE": "1",
+        }
+        manager.start_kernel(env=environment, cwd=str(self.work))
+        client = manager.client()
+        client.start_channels()
+        try:
+            client.wait_for_ready(timeout=READY_S)
+            yield RunningKernel(manager, client)
+        finally:
+            client.stop_channels()
+            if manager.is_alive():
+                manager.shutdown_kernel(now=True)
+            manager.cleanup_resources()
+
+
+@dataclass
+class RunningKernel:
+    manager: KernelManager
+    client: Any
+
+    def run(self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S) -> Output:
+        """Execute `code`; SIGKILL as soon as `kill_when` says so."""
+        request = self.client.execute(code)
+        found = Output()
+        until = time.monotonic() + limit_s
+        while time.monotonic() < until:
+            if kill_when is not None and kill_when():
+                self.kill()
+                found.died = True
+                return found
+            try:
+                message = self.client.get_iopub_msg(timeout=0.002 if kill_when is not None else 0.5)
+            except queue.Empty:
+                if not self.manager.is_alive():
+                    found.died = True
+                    return found
+                continue
+            if message["parent_header"].get("msg_id") == request and self._take(message, found):
+                return found
+        raise TimeoutError(f"the cell did not end within {limit_s} s:\n{found.text[-2000:]}")
+
+    def _take(self, message: dict[str, Any], found: Output) -> bool:
+        kind, content = message["msg_type"], message["content"]
+        found.messages.append(message)
+        if kind == "stream":
+            found.text += content["text"]
+        elif kind == "error":
+            found.error += "\n".join(content["traceback"])
+        elif kind == "execute_result":
+            found.value = content["data"]["text/plain"]
+        return bool(kind == "status" and content["execution_state"] == "idle")
+
+    def kill(self) -> None:
+        self.manager.signal_kernel(signal.SIGKILL)
