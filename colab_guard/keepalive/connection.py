@@ -40,6 +40,7 @@ class Connection:
         self._hear = hear
         self._widget = ConnectionWidget(active=True, every_s=max(1, round(every_s)), status=status)
         self._widget.on_msg(self._on_message)
+        _hear_on_own_subshell(self._widget)
         self._handle = Display.DisplayHandle()
 
     def show(self) -> None:
@@ -50,6 +51,7 @@ class Connection:
     def heartbeat(self, at: float) -> None:
         """Tell the page when the kernel last gave a sign of life."""
         self._widget.last_heartbeat = at
+        _hear_on_own_subshell(self._widget)
 
     def close(self, words: str) -> None:
         """Stop the pings, and leave `words` in the widget's place: a closed widget would be drawn as an error."""
@@ -62,6 +64,15 @@ class Connection:
         answer = self._hear(content)
         if answer is not None:
             self._widget.send(answer)
+
+
+def _hear_on_own_subshell(widget: Any) -> None:
+    """Let the page's messages go where the page sends them.
+
+    ipykernel 7.4 notes on each comm who sent on it last (`ipykernel.comm.comm.BaseComm.publish_msg`) and routes what the page
+    sends back to there: after our opening or heartbeat, to the main thread, which hears nothing until the cell ends.
+    """
+    vars(widget.comm).pop("_reply_subshell_id", None)
 
 
 def _bundle(widget: Any) -> tuple[dict[str, Any], dict[str, Any]]:

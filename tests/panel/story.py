@@ -80,7 +80,14 @@ class Story:
     def save(self, commit: str = "1-1-a", position: str = "model 16, step 400") -> None:
         self.post(
             SnapshotSaved(
-                name=NAME, commit=commit, kind="step", position=position, bytes_new=1, bytes_total=1, stall_s=0, write_s=0
+                name=NAME,
+                commit=commit,
+                kind="step",
+                position=position,
+                bytes_new=1,
+                bytes_total=1,
+                stall_s=0,
+                write_s=0,
             )
         )
 

@@ -44,7 +44,28 @@ def test_nothing_from_outside_becomes_markup(story: Story) -> None:
     assert "<script" not in html
     assert "<img" not in html
     tags = set(re.findall(r"<([a-z0-9]+)", re.sub(r"<style>.*?</style>", "", html, flags=re.DOTALL)))
-    known = ["div", "span", "strong", "b", "i", "svg", "polyline", "table", "thead", "tbody", "tr", "th", "td", "dl", "dt", "dd", "ul", "li", "time", "code"]
+    known = [
+        "div",
+        "span",
+        "strong",
+        "b",
+        "i",
+        "svg",
+        "polyline",
+        "table",
+        "thead",
+        "tbody",
+        "tr",
+        "th",
+        "td",
+        "dl",
+        "dt",
+        "dd",
+        "ul",
+        "li",
+        "time",
+        "code",
+    ]
     assert tags <= set(known)
     assert 'alert("1")' in stripped(html)
 
