@@ -1,11 +1,14 @@
 """Blocks of memory behind tensors and arrays: each once, whoever looks into it, so that views stay views.
 
-A torch storage, the memory that a numpy array owns, and memory that both look into are one kind of thing here: an
-address range. Blocks of some size go outside the pickle; small ones go in.
+A torch storage, the memory under a numpy array, and memory that both look into are one kind of thing here: an address
+range. What overlaps is one buffer (numpy memory under a tensor, and the reverse, has no link in Python; only addresses
+tell). Which ranges overlap is known when the whole graph has been walked, so the pickle holds keys only, and a table
+beside it says which buffer each key lies in, and where. Buffers of some size stand alone; small ones are one part.
 """
 
 from __future__ import annotations
 
+import ctypes
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,10 +17,12 @@ from typing import Any
 from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.store import BufferDraft
 
-INLINE_BYTES = 1024
+SMALL_BYTES = 1024
+STRING_AT_LIMIT = 2**31 - 1
+"""`ctypes.string_at` takes a C int."""
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Block:
     """One range of memory. `owner` keeps it alive until it is copied; `device` is torch's name of where it lies."""
 
@@ -27,125 +32,195 @@ class Block:
     owner: Any
     device: str = "cpu"
     torch: bool = False
-    numpy: bool = False
+    users: int = 0
     label: str = ""
     dtype: str = "uint8"
     shape: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
-        inline = _copy(self) if self.nbytes < INLINE_BYTES else None
-        return rebuild_block, (self.key, self.nbytes, self.device, inline)
+        return rebuild_block, (self.key,)
+
+    def describe(self, label: str, dtype: str, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
+        """For those who never unpickle: what the first one who looked into it saw."""
+        if self.users == 1:
+            self.label, self.dtype, self.shape, self.stride = label, dtype, shape, stride
 
 
 @dataclass(slots=True)
 class Blocks:
     """The blocks met during one capture."""
 
-    by_place: dict[tuple[str, int], Block] = field(default_factory=dict)
+    by_place: dict[tuple[str, int, int], Block] = field(default_factory=dict)
 
-    def at(self, device: str, address: int, nbytes: int, owner: Any) -> Block:
-        """The block that begins at `address`, or holds it; SnapshotRefused where two overlap without one holding the other."""
-        found = self.by_place.get((device, address))
-        if found is not None and found.nbytes >= nbytes:
-            return found
-        if nbytes:
-            for block in self.by_place.values() if device == "cpu" and self._mixed() else ():
-                if block.device == device and address < block.address + block.nbytes and block.address < address + nbytes:
-                    if block.address <= address and address + nbytes <= block.address + block.nbytes:
-                        return block
-                    raise SnapshotRefused("an array and a tensor look into overlapping parts of the same memory")
-        block = Block(f"b{len(self.by_place)}", address, nbytes, owner, device)
-        # an empty block has no place of its own
-        self.by_place[(device, address if nbytes else -len(self.by_place) - 1)] = block
+    def at(self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool) -> Block:
+        """The block of this range; an empty storage (`owner`) has no place and is known by its own address."""
+        place = (device, address if nbytes else id(owner), nbytes)
+        block = self.by_place.get(place)
+        if block is None:
+            block = self.by_place[place] = Block(f"b{len(self.by_place)}", address, nbytes, owner, device)
+        block.torch = block.torch or torch
+        block.users += 1
         return block
 
-    def _mixed(self) -> bool:
-        return any(b.numpy for b in self.by_place.values()) and any(b.torch for b in self.by_place.values())
+    def settle(self) -> tuple[list[BufferDraft], bytes, dict[str, Any]]:
+        """Copy the memory: buffers that stand alone, small ones in a row, and the table for a restore."""
+        drafts: list[BufferDraft] = []
+        small = bytearray()
+        places: dict[str, tuple[int, int, int]] = {}
+        groups: list[dict[str, Any]] = []
+        for members in self._groups():
+            first = members[0]
+            nbytes = max(b.address + b.nbytes for b in members) - first.address if first.nbytes else 0
+            group: dict[str, Any] = {"nbytes": nbytes, "device": first.device}
+            group["torch"] = any(b.torch for b in members)
+            group["sole"] = len(members) == 1 and first.users == 1
+            for block in members:
+                places[block.key] = (len(groups), block.address - first.address, block.nbytes)
+            groups.append(group)
+            data = _copy(members, nbytes)
+            if nbytes < SMALL_BYTES:
+                group["at"] = len(small)
+                small += data
+            else:
+                group["key"] = first.key
+                drafts.append(_draft(members, nbytes, data))
+        return drafts, bytes(small), {"blocks": places, "groups": groups}
 
-    def drafts(self) -> list[BufferDraft]:
-        """Private copies of all blocks that are not inside the pickle."""
-        return [
-            BufferDraft(b.key, _copy(b), b.dtype, b.shape, b.stride, b.label)
-            for b in self.by_place.values()
-            if b.nbytes >= INLINE_BYTES
-        ]
+    def _groups(self) -> list[list[Block]]:
+        """Blocks by memory that they share, each group by rising address."""
+        found: list[list[Block]] = []
+        end, device = 0, ""
+        for block in sorted(self.by_place.values(), key=lambda b: (b.device, b.address, -b.nbytes)):
+            if block.nbytes and block.device == device and block.address < end:
+                found[-1].append(block)
+                end = max(end, block.address + block.nbytes)
+                continue
+            found.append([block])
+            if block.nbytes:
+                end, device = block.address + block.nbytes, block.device
+        return found
 
-    def sharing(self) -> dict[str, str]:
-        """For a restore: which blocks both libraries look into."""
-        return {b.key: "both" for b in self.by_place.values() if b.torch and b.numpy}
+
+def _draft(members: list[Block], nbytes: int, data: bytes) -> BufferDraft:
+    first = members[0]
+    whole = next((b for b in members if b.nbytes == nbytes), None)
+    if whole is None:
+        return BufferDraft(first.key, data, "uint8", (nbytes,), (1,), first.label)
+    return BufferDraft(first.key, data, whole.dtype, whole.shape, whole.stride, whole.label)
 
 
-def _copy(block: Block) -> bytes:
-    if block.nbytes == 0:
+def _copy(members: list[Block], nbytes: int) -> bytes:
+    if nbytes == 0:
         return b""
-    if type(block.owner).__name__ == "UntypedStorage":
-        import torch
+    first = members[0]
+    if first.device == "cpu":
+        if nbytes <= STRING_AT_LIMIT:
+            return ctypes.string_at(first.address, nbytes)
+        return bytes((ctypes.c_char * nbytes).from_address(first.address))
+    if first.nbytes < nbytes:
+        raise SnapshotRefused(f"tensors on {first.device} look into overlapping parts of the same memory")
+    import torch
 
-        flat = torch.empty(0, dtype=torch.uint8, device=block.device).set_(block.owner)
-        return flat.cpu().numpy().tobytes()
-    import numpy
-
-    order = "C" if block.owner.flags.c_contiguous else "F"
-    return bytes(numpy.asarray(block.owner).tobytes(order=order))
+    flat = torch.empty(0, dtype=torch.uint8, device=first.device).set_(first.owner).cpu()
+    return ctypes.string_at(flat.data_ptr(), nbytes) if nbytes <= STRING_AT_LIMIT else flat.numpy().tobytes()
 
 
 class Restoring(threading.local):
     """What the functions that rebuild objects need to know while a restore runs."""
 
-    buffers: Mapping[str, bytearray] = {}
-    sharing: Mapping[str, str] = {}
+    blocks: Mapping[str, Any] = {}
+    groups: tuple[RestoredGroup, ...] = ()
     live: Any = None
+
+    def begin(self, live: Any, table: Mapping[str, Any], small: bytes, buffers: Mapping[str, bytearray]) -> None:
+        self.live, self.blocks = live, table["blocks"]
+        self.groups = tuple(RestoredGroup(group, small, buffers) for group in table["groups"])
+
+    def end(self) -> None:
+        self.live, self.blocks, self.groups = None, {}, ()
 
 
 RESTORING = Restoring()
 
 
-class RestoredBlock:
-    """Memory brought back; as a torch storage, as a numpy buffer, or as both over the same bytes."""
+class RestoredGroup:
+    """A buffer brought back, as memory of torch or of numpy, or of both."""
 
-    def __init__(self, key: str, nbytes: int, device: str, inline: bytes | None) -> None:
-        data = bytearray(inline) if inline is not None else RESTORING.buffers[key]
-        if len(data) != nbytes:
-            raise CannotResume(f"buffer {key} has {len(data)} bytes instead of {nbytes}")
-        self._data = data
-        self._device = device
-        self._shared = RESTORING.sharing.get(key) == "both"
-        self._storage: Any = None
+    def __init__(self, group: Mapping[str, Any], small: bytes, buffers: Mapping[str, bytearray]) -> None:
+        self.sole: bool = group["sole"]
+        self.of_torch: bool = group["torch"]
+        self.nbytes: int = group["nbytes"]
+        self._device: str = group["device"]
+        if "at" in group:
+            self.data = memoryview(small)[group["at"] : group["at"] + self.nbytes]
+        else:
+            self.data = memoryview(buffers[group["key"]])
+        if len(self.data) != self.nbytes:
+            raise CannotResume(f"a buffer of the snapshot has {len(self.data)} bytes instead of {self.nbytes}")
+        self._memory: Any = None
 
     @property
-    def buffer(self) -> bytearray:
-        return self._data
+    def flat(self) -> Any:
+        """A flat tensor (or array, where torch has no part in it) of bytes over the restored memory."""
+        if self._memory is None:
+            self._memory = self._make()
+        return self._memory
 
-    @property
-    def storage(self) -> Any:
-        if self._storage is None:
-            self._storage = self._make_storage()
-        return self._storage
+    def _make(self) -> Any:
+        if not self.of_torch:
+            import numpy
 
-    def _make_storage(self) -> Any:
+            return numpy.frombuffer(bytearray(self.data), numpy.uint8)
         import torch
 
-        if not self._data:
-            return torch.UntypedStorage(0, device=self._device)
-        view = torch.frombuffer(self._data, dtype=torch.uint8)
-        if self._shared:
-            return view.untyped_storage()
-        if self._device != "cpu" and not _device_usable(self._device):
+        if not device_usable(self._device):
             raise CannotResume(
                 f"the snapshot holds tensors of {self._device}, which this machine does not have; "
                 "run on the same kind of device, or --fresh"
             )
-        return torch.empty(len(self._data), dtype=torch.uint8, device=self._device).copy_(view).untyped_storage()
+        # torch's own allocation, not the buffer: its alignment decides which kernels run, and so the last bits
+        flat = torch.empty(self.nbytes, dtype=torch.uint8)
+        if self.nbytes:
+            flat.copy_(torch.frombuffer(bytearray(self.data) if self.data.readonly else self.data, dtype=torch.uint8))
+        return flat.to(self._device)
 
 
-def _device_usable(device: str) -> bool:
+class RestoredBlock:
+    """A range within a restored group."""
+
+    def __init__(self, group: RestoredGroup, offset: int, nbytes: int) -> None:
+        self.group, self.offset, self.nbytes = group, offset, nbytes
+        self._storage: Any = None
+
+    @property
+    def storage(self) -> Any:
+        """As a torch storage; one object for all who look into it."""
+        if self._storage is None:
+            whole = self.group.flat.untyped_storage()
+            part = self.offset or self.nbytes != self.group.nbytes
+            self._storage = whole[self.offset : self.offset + self.nbytes] if part else whole
+        return self._storage
+
+    @property
+    def array(self) -> Any:
+        """As a flat numpy array of bytes."""
+        flat = self.group.flat
+        return (flat.numpy() if self.group.of_torch else flat)[self.offset : self.offset + self.nbytes]
+
+
+def device_usable(device: str) -> bool:
+    if device == "cpu":
+        return True
     import torch
 
-    kind = torch.device(device).type
-    module = getattr(torch, kind, None)
-    return bool(module is not None and module.is_available())
+    wanted = torch.device(device)
+    module = getattr(torch, wanted.type, None)
+    if module is None or not module.is_available():
+        return False
+    return wanted.index is None or wanted.type == "mps" or wanted.index < module.device_count()
 
 
-def rebuild_block(key: str, nbytes: int, device: str, inline: bytes | None) -> RestoredBlock:
-    return RestoredBlock(key, nbytes, device, inline)
+def rebuild_block(key: str) -> RestoredBlock:
+    group, offset, nbytes = RESTORING.blocks[key]
+    return RestoredBlock(RESTORING.groups[group], offset, nbytes)

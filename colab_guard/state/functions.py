@@ -7,11 +7,13 @@ on sharing it (cloudpickle gives each its own).
 
 from __future__ import annotations
 
+import enum
 import sys
 import types
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
+from colab_guard.state import training_objects
 from colab_guard.state.blocks import RESTORING
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ def importable(thing: Any) -> bool:
 def reduce_function(pickler: GraphPickler, function: Any) -> Any:
     if importable(function):
         return NotImplemented
+    if (optimizer := training_objects.stepping_optimizer(function)) is not None:
+        return training_objects.rebuild_counted_step, (optimizer,)
     live = pickler.live
     notebook = function.__globals__ is live.namespace
     if notebook and live.is_by_name(function):
@@ -64,8 +68,14 @@ def by_name(qualified: str) -> Any:
     live = RESTORING.live
     found = live.look_up(qualified, live.start)
     if found is None:
+        found = live.look_up(qualified, live.namespace)
+    if found is None:
         raise CannotResume(f"the snapshot needs {qualified!r} of the notebook: run the cell that defines it first")
     return found
+
+
+def this_namespace() -> Any:
+    return RESTORING.live.namespace
 
 
 def rebuild_function(code: Any, code_id: str | None, name: str, closure: Any, module: str | None) -> Any:
@@ -114,8 +124,21 @@ def reduce_class(pickler: GraphPickler, cls: type) -> Any:
 
 def class_data(cls: type) -> dict[str, Any]:
     """Attributes of a notebook class that are data: what a cell may have changed on it."""
+    if issubclass(cls, enum.Enum):
+        return {}
     return {
         name: value
         for name, value in vars(cls).items()
-        if not name.startswith("__") and name != "_abc_impl" and not callable(value) and not hasattr(value, "__get__")
+        if not name.startswith("__") and name != "_abc_impl" and not hasattr(type(value), "__get__")
     }
+
+
+def set_class_data(cls: type, data: dict[str, Any]) -> None:
+    """Put back what differs; `data` holds nothing that could not be kept."""
+    for name, value in data.items():
+        if vars(cls).get(name) is value:
+            continue
+        try:
+            setattr(cls, name, value)
+        except (AttributeError, TypeError) as error:
+            raise CannotResume(f"{cls.__qualname__}.{name} of the snapshot cannot be set again: {error}") from error

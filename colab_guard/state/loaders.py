@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.things import CannotKeep
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
@@ -25,7 +26,7 @@ def track_dataloaders() -> Callable[[], None]:
     module = sys.modules.get("torch.utils.data.dataloader")
     if module is None:
         return _nothing
-    base: Any = module._BaseDataLoaderIter  # type: ignore[attr-defined]
+    base: Any = module._BaseDataLoaderIter
     make, take = base.__init__, base.__next__
 
     def noting_init(self: Any, loader: Any) -> None:
@@ -50,8 +51,7 @@ def track_dataloaders() -> Callable[[], None]:
 def reduce_loader_iterator(pickler: GraphPickler, iterator: Any) -> Any:
     note = getattr(iterator, NOTE, None)
     if note is None:
-        pickler.lose(iterator, "this DataLoader iterator was made before the guarded cell began")
-        return NotImplemented
+        raise CannotKeep("this DataLoader iterator was made before the guarded cell began")
     return LoaderIterator, (note["loader"], note["creation"], note["first"], iterator._num_yielded)
 
 
@@ -106,26 +106,27 @@ def _skip(iterator: Any, loader: Any, given: int) -> None:
         next(iterator)
 
 
-def _generators(loader: Any) -> list[Any]:
-    """Generators of the loader and its samplers, each once."""
+def _holders(loader: Any) -> list[Any]:
+    """The loader and its samplers: what may own a generator."""
     batch_sampler = getattr(loader, "batch_sampler", None)
     holders = (loader, getattr(loader, "sampler", None), batch_sampler, getattr(batch_sampler, "sampler", None))
-    found: dict[int, Any] = {}
-    for holder in holders:
-        generator = getattr(holder, "generator", None)
-        if generator is not None:
-            found[id(generator)] = generator
-    return list(found.values())
+    return [holder for holder in holders if hasattr(holder, "generator")]
 
 
 def _all_random(loader: Any) -> tuple[Any, list[Any]]:
-    return random_state(), [generator.get_state() for generator in _generators(loader)]
+    """Global random state, and of each holder its generator's, or None while it has not made one."""
+    generators = [holder.generator for holder in _holders(loader)]
+    return random_state(), [None if generator is None else generator.get_state() for generator in generators]
 
 
 def _set_all_random(loader: Any, state: tuple[Any, list[Any]]) -> None:
     set_random_state(state[0])
-    for generator, kept in zip(_generators(loader), state[1], strict=True):
-        generator.set_state(kept)
+    for holder, kept in zip(_holders(loader), state[1], strict=True):
+        if kept is None:
+            # accelerate's sampler makes its generator when it is first iterated; so it will again
+            holder.generator = None
+        else:
+            holder.generator.set_state(kept)
 
 
 def _nothing() -> None:

@@ -8,46 +8,71 @@ placeholder in its place.
 
 from __future__ import annotations
 
-import gc
 import io
 import pickle
 import types
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, functions, loaders, tensors, things
+from colab_guard.state import arrays, files, functions, loaders, tensors, things, training_objects
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
+from colab_guard.state.paths import Roots, path_to
 
 Reducer = Callable[["GraphPickler", Any], Any]
 
 BUILT_IN: dict[str, Reducer] = {
+    **dict.fromkeys(things.NEVER, things.refuse_always),
     "builtins.function": functions.reduce_function,
     "builtins.cell": functions.reduce_cell,
     "builtins.type": functions.reduce_class,
     "builtins.mappingproxy": things.reduce_mapping_proxy,
+    "builtins.dict_keys": things.reduce_view,
+    "builtins.dict_values": things.reduce_view,
+    "builtins.dict_items": things.reduce_view,
+    "builtins.BaseException": things.reduce_exception,
+    "functools._lru_cache_wrapper": things.reduce_cache,
+    "random.Random": things.reduce_python_random,
     "_thread.lock": things.reduce_lock,
     "_thread.RLock": things.reduce_lock,
+    "_thread._local": things.reduce_local,
+    "_queue.SimpleQueue": things.reduce_simple_queue,
     "builtins.weakref": things.reduce_weakref,
     "weakref.ReferenceType": things.reduce_weakref,
-    "_io.TextIOWrapper": things.reduce_file,
-    "_io.BufferedWriter": things.reduce_file,
-    "_io.BufferedReader": things.reduce_file,
-    "_io.BufferedRandom": things.reduce_file,
-    "_io.FileIO": things.reduce_file,
-    "tqdm.std.tqdm": things.reduce_bar,
+    "weakref.ProxyType": things.reduce_proxy,
+    "weakref.CallableProxyType": things.reduce_proxy,
+    "builtins.weakproxy": things.reduce_proxy,
+    "builtins.weakcallableproxy": things.reduce_proxy,
+    "weakref.WeakKeyDictionary": things.reduce_weak_mapping,
+    "weakref.WeakValueDictionary": things.reduce_weak_mapping,
+    "ipykernel.iostream.OutStream": things.reduce_stream,
+    "IPython.core.interactiveshell.InteractiveShell": things.reduce_shell,
+    "_io.TextIOWrapper": files.reduce_file,
+    "_io.BufferedWriter": files.reduce_file,
+    "_io.BufferedReader": files.reduce_file,
+    "_io.BufferedRandom": files.reduce_file,
+    "_io.FileIO": files.reduce_file,
+    "_csv.writer": files.reduce_csv_writer,
+    "tqdm.std.tqdm": files.reduce_bar,
     "numpy.ndarray": arrays.reduce_array,
+    "numpy.random.mtrand.RandomState": arrays.reduce_random_state,
     "torch.Tensor": tensors.reduce_tensor,
     "torch.nn.parameter.Parameter": tensors.reduce_tensor,
     "torch._C.Generator": tensors.reduce_generator,
-    "torch.optim.optimizer.Optimizer": tensors.reduce_optimizer,
+    "torch.storage.UntypedStorage": tensors.reduce_storage,
+    "torch.nn.modules.module.Module": training_objects.name_module,
+    "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
+    "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
     "torch.utils.data.dataloader._BaseDataLoaderIter": loaders.reduce_loader_iterator,
 }
 REGISTERED: dict[str, Reducer] = {}
+PLAIN = (bool, int, float, str, bytes, type(None))
+LOST_LIMIT = 20
+"""Objects whose pickling fails after their reduction, each of which costs an attempt."""
 
 
 def register_reducer(name: type | str, reduce: Callable[[Any], Any]) -> None:
@@ -73,38 +98,61 @@ class KeptFromHere:
 
 
 class ClassData:
-    """Behind both: data of the notebook's classes that were met on the way, as (class name → attributes)."""
+    """Behind both: data of the notebook's classes that were met on the way, as pairs (class name, attributes)."""
 
     def __init__(self, pickler: GraphPickler | None = None) -> None:
         self.pickler = pickler
-        self.data: dict[str, dict[str, Any]] = {}
+        self.pairs: list[tuple[str, dict[str, Any]] | None] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return ClassData, (), None, self._met()
+
+    def _met(self) -> Iterator[tuple[str, dict[str, Any]] | None]:
         assert self.pickler is not None
-        found = {name: functions.class_data(cls) for name, cls in self.pickler.classes.items()}
-        return rebuild_class_data, ({name: data for name, data in found.items() if data},)
+        classes, done = self.pickler.classes, set[str]()
+        while waiting := [name for name in classes if name not in done]:
+            done.add(waiting[0])
+            yield waiting[0], functions.class_data(classes[waiting[0]])
+            # the pickler asks for one more than it has saved; data may bring further classes
+            yield None
+
+    def append(self, pair: tuple[str, dict[str, Any]] | None) -> None:
+        self.pairs.append(pair)
 
 
-def rebuild_class_data(data: dict[str, dict[str, Any]]) -> ClassData:
-    restored = ClassData()
-    restored.data = data
-    return restored
+class Namespace:
+    """Pickled ahead of the graph, in place of the user's namespace: that dictionary is never kept by value."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functions.this_namespace, ()
 
 
-class GraphPickler(cloudpickle.Pickler):  # type: ignore[misc]
-    """Pickles one graph. `roots` serve to name what cannot be kept."""
+class Reducing:
+    """Reduction of one graph, shared by the C pickler and the Python one. `roots` serve to name what cannot be kept."""
 
-    def __init__(self, file: io.BytesIO, live: Live, roots: Any, *, careful: bool) -> None:
-        super().__init__(file, protocol=5)
+    dispatch_table: Any
+    memo: Any
+
+    def begin(self, live: Live, roots: Roots, *, careful: bool, lost: dict[int, str]) -> None:
         self.live = live
         self.blocks = Blocks()
         self.classes: dict[str, type] = {}
         self.placeholders: list[Placeholder] = []
+        self.last: Any = None
         self._roots = roots
         self._careful = careful
+        self._lost = lost
         self._refusing = True
         self._found: dict[type, Reducer | None] = {}
         self._alive: list[Any] = []
+        self._names = {id(value): name for name, value in roots.names.items()}
+
+    def name(self, thing: Any, path: str) -> None:
+        """What `thing` is called by people, unless it has a name already."""
+        self._names.setdefault(id(thing), path)
+
+    def label(self, thing: Any) -> str:
+        return self._names.get(id(thing), "")
 
     def reducer_override(self, thing: Any) -> Any:
         kind = type(thing)
@@ -113,23 +161,28 @@ class GraphPickler(cloudpickle.Pickler):  # type: ignore[misc]
         except KeyError:
             reducer = self._found[kind] = self._look_up(kind)
         if reducer is None and not self._careful:
-            return super().reducer_override(thing)
+            return NotImplemented
+        self.last = thing
         try:
+            if id(thing) in self._lost:
+                return self.lose(thing, self._lost[id(thing)])
             return self._reduce(thing, reducer)
-        except (SnapshotRefused, RecursionError):
+        except (SnapshotRefused, RecursionError, MemoryError):
             raise
+        except things.CannotKeep as reason:
+            return self.lose(thing, str(reason))
         except Exception as error:
             if not self._careful:
                 raise
             return self.lose(thing, f"{type(error).__name__}: {error}".split("\n")[0])
 
     def _reduce(self, thing: Any, reducer: Reducer | None) -> Any:
-        reduced = reducer(self, thing) if reducer is not None else NotImplemented
+        reduced = reducer(self, thing) if reducer is not None else NotImplemented  # type: ignore[arg-type]
         if reduced is NotImplemented:
             if reducer is functions.reduce_function and functions.importable(thing):
                 return NotImplemented
-            reduced = super().reducer_override(thing)
-        if self._careful and reduced is NotImplemented and not isinstance(thing, (types.FunctionType, type)):
+            reduced = cloudpickle.Pickler.reducer_override(self, thing)
+        if self._careful and reduced is NotImplemented and not isinstance(thing, (types.FunctionType, type, *PLAIN)):
             reduced = self._default(thing)
         # parts made for this reduction must outlive the pickler's memo, which knows objects by address
         self._alive.append(reduced)
@@ -148,7 +201,7 @@ class GraphPickler(cloudpickle.Pickler):  # type: ignore[misc]
             reducer = REGISTERED.get(name) or BUILT_IN.get(name)
             if reducer is not None:
                 return reducer
-        return None
+        return things.reduce_hashed if things.hashes_by_value(kind) else None
 
     def lose(self, thing: Any, reason: str) -> Any:
         """`thing` cannot be kept as it is: refuse, or note it and reduce to a placeholder."""
@@ -162,70 +215,65 @@ class GraphPickler(cloudpickle.Pickler):  # type: ignore[misc]
     def start_keeping(self) -> None:
         self._refusing = False
 
+    def put_namespace(self, stand_in: Namespace) -> None:
+        """Let the memo's entry of `stand_in` be the namespace's."""
+        memo = self.memo.copy()
+        index, _ = memo.pop(id(stand_in))
+        memo[id(self.live.namespace)] = (index, self.live.namespace)
+        self.memo = memo
+
+
+class GraphPickler(Reducing, cloudpickle.Pickler):  # type: ignore[misc]
+    """The C pickler."""
+
+
+class DeepPickler(Reducing, pickle._Pickler):
+    """The Python pickler, for graphs deeper than C's recursion goes (from Python 3.12 its limit is fixed)."""
+
+    dispatch_table = cloudpickle.Pickler.dispatch_table
+    _function_reduce = cloudpickle.Pickler._function_reduce
+    _dynamic_function_reduce = cloudpickle.Pickler._dynamic_function_reduce
+    _function_getnewargs = cloudpickle.Pickler._function_getnewargs
+
+    def __init__(self, file: io.BytesIO, protocol: int) -> None:
+        super().__init__(file, protocol)
+        self.globals_ref: dict[int, Any] = {}
+
 
 def _flip(pickler: GraphPickler, mark: KeptFromHere) -> Any:
     pickler.start_keeping()
     return KeptFromHere, ()
 
 
-def path_to(thing: Any, roots: Any, limit: int = 200_000) -> str:
-    """How a person reaches `thing` from the captured names: "model.hooks[0]"; its type if it is not found."""
-    todo: list[tuple[Any, str]] = [(roots, "")]
-    seen = {id(roots)}
-    while todo and len(seen) < limit:
-        holder, path = todo.pop(0)
-        if holder is thing:
-            return path.lstrip(".") or "the snapshot"
-        for part, step in _parts(holder):
-            if id(part) not in seen:
-                seen.add(id(part))
-                todo.append((part, _extended(path, step)))
-    return f"a {type(thing).__qualname__}"
-
-
-def _extended(path: str, step: str) -> str:
-    # the outermost steps are our own packing, not the user's names
-    return path if step.startswith("<") else f"{path}{step}"
-
-
-def _parts(holder: Any) -> list[tuple[Any, str]]:
-    if isinstance(holder, Roots):
-        return [(value, f".{name}") for name, value in holder.names.items()] + [(v, "<") for v in holder.others]
-    if isinstance(holder, dict):
-        return [(value, f"[{key!r}]") for key, value in holder.items()]
-    if isinstance(holder, (list, tuple, set, frozenset)):
-        return [(value, f"[{number}]") for number, value in enumerate(holder)]
-    if isinstance(holder, (type, types.ModuleType, types.CodeType)):
-        return []
-    parts = [(value, f".{name}") for name, value in getattr(holder, "__dict__", {}).items()]
-    known = {id(value) for value, _ in parts}
-    return parts + [(value, "<") for value in gc.get_referents(holder) if id(value) not in known]
-
-
-@dataclass(slots=True)
-class Roots:
-    """What a capture starts from, for `path_to`: the user's names first, then our own records."""
-
-    names: dict[str, Any]
-    others: list[Any]
-
-
-def dump(graph: Any, live: Live, roots: Roots) -> tuple[bytes, GraphPickler]:
-    """Pickle `graph`; the careful attempt follows where the fast one fails."""
-    try:
-        return _dump(graph, live, roots, careful=False)
-    except (TypeError, AttributeError, ValueError, pickle.PicklingError, NotImplementedError, RuntimeError) as error:
-        if isinstance(error, RecursionError):
+def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False) -> tuple[bytes, Reducing]:
+    """Pickle `graph`; careful attempts follow where the fast one fails."""
+    lost: dict[int, str] = {}
+    careful = False
+    while True:
+        file = io.BytesIO()
+        pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)
+        pickler.begin(live, roots, careful=careful, lost=lost)
+        try:
+            _dump(pickler, graph)
+            return file.getvalue(), pickler
+        except (SnapshotRefused, RecursionError, MemoryError):
             raise
-        return _dump(graph, live, roots, careful=True)
+        except Exception as error:
+            reason = f"{type(error).__name__}: {error}".split("\n")[0]
+            if careful and (pickler.last is None or id(pickler.last) in lost or len(lost) >= LOST_LIMIT):
+                raise SnapshotRefused(f"{path_to(pickler.last, roots)}: {reason}") from error
+            if careful:
+                lost[id(pickler.last)] = reason
+        careful = True
 
 
-def _dump(graph: Any, live: Live, roots: Roots, *, careful: bool) -> tuple[bytes, GraphPickler]:
-    file = io.BytesIO()
-    pickler = GraphPickler(file, live, roots, careful=careful)
+def _dump(pickler: Any, graph: Any) -> None:
     for part in graph:
         if isinstance(part, ClassData):
             part.pickler = pickler
     # cloudpickle's own `dump` rewords RecursionError
-    pickle.Pickler.dump(pickler, graph)
-    return file.getvalue(), pickler
+    write = pickle._Pickler.dump if isinstance(pickler, DeepPickler) else pickle.Pickler.dump
+    stand_in = Namespace()
+    write(pickler, stand_in)
+    pickler.put_namespace(stand_in)
+    write(pickler, graph)

@@ -1,8 +1,12 @@
-"""Reducers for what a cell holds besides data: open files, progress bars, locks, weak references."""
+"""Reducers for plain Python's own awkward objects: locks, weak references, exceptions, views, caches, singletons."""
 
 from __future__ import annotations
 
-import os
+import functools
+import gc
+import queue
+import random
+import sys
 import threading
 import types
 import weakref
@@ -12,76 +16,180 @@ if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
 LOCK_TYPES = (type(threading.Lock()), type(threading.RLock()))
+_PLAIN: Any = object
+_PLAIN_ERROR: Any = BaseException
+ATOMS = (str, int, float, complex, bytes, bool, type(None))
+
+NEVER = {
+    "threading.Thread": "a thread in flight cannot be kept",
+    "subprocess.Popen": "a running process cannot be kept",
+    "multiprocessing.process.BaseProcess": "a running process cannot be kept",
+    "multiprocessing.pool.Pool": "running processes cannot be kept",
+    "concurrent.futures._base.Executor": "running threads or processes cannot be kept",
+    "concurrent.futures._base.Future": "work in flight cannot be kept",
+    "asyncio.events.AbstractEventLoop": "an event loop cannot be kept",
+    "_asyncio.Future": "work in flight cannot be kept",
+    "socket.socket": "a connection cannot be kept",
+    "_socket.socket": "a connection cannot be kept",
+    "builtins.generator": "a running generator cannot be kept",
+    "builtins.coroutine": "a running coroutine cannot be kept",
+    "builtins.async_generator": "a running generator cannot be kept",
+    "builtins.frame": "a running frame cannot be kept",
+    "torch.cuda.streams.Stream": "a device's stream cannot be kept",
+    "torch.cuda.streams.Event": "a device's event cannot be kept",
+}
+
+
+class CannotKeep(Exception):
+    """A reducer's way to say that this object cannot be kept; the text is the reason."""
+
+
+def refuse_always(pickler: GraphPickler, thing: Any) -> Any:
+    for base in type(thing).__mro__:
+        if reason := NEVER.get(f"{base.__module__}.{base.__qualname__}"):
+            raise CannotKeep(reason)
+    raise CannotKeep("it cannot be kept")
 
 
 def reduce_lock(pickler: GraphPickler, lock: Any) -> Any:
     return (threading.Lock if isinstance(lock, LOCK_TYPES[0]) else threading.RLock), ()
 
 
+def reduce_local(pickler: GraphPickler, local: Any) -> Any:
+    return type(local), (), dict(local.__dict__) or None
+
+
+def reduce_simple_queue(pickler: GraphPickler, line: Any) -> Any:
+    if not line.empty():
+        raise CannotKeep("what waits in a SimpleQueue cannot be looked at")
+    return queue.SimpleQueue, ()
+
+
 def reduce_weakref(pickler: GraphPickler, reference: Any) -> Any:
-    return rebuild_weakref, (reference(),)
-
-
-def rebuild_weakref(target: Any) -> Any:
-    if target is None:
-        return _dead_reference
-    return weakref.ref(target)
-
-
-def _dead_reference() -> None:
-    return None
-
-
-def reduce_file(pickler: GraphPickler, file: Any) -> Any:
-    """An open file by path, mode and position; what was written is on the disk before the snapshot is."""
-    if not isinstance(file.name, str) or file.name.startswith("<"):
+    if isinstance(reference, weakref.WeakMethod):
+        return rebuild_weak_method, (reference(),)
+    if type(reference) is not weakref.ref:
         return NotImplemented
-    mode = getattr(file, "mode", "r")
-    if file.closed:
-        return rebuild_closed_file, (os.path.abspath(file.name), mode)
-    if file.writable():
-        file.flush()
-        os.fsync(file.fileno())
-    position = file.tell()
-    return rebuild_file, (os.path.abspath(file.name), mode, position, getattr(file, "encoding", None))
+    return rebuild_weakref, (reference(), reference.__callback__)
 
 
-def rebuild_file(path: str, mode: str, position: int, encoding: str | None) -> Any:
-    binary = "b" if "b" in mode else ""
-    writing = any(letter in mode for letter in "wax+")
-    file = open(path, ("r+" if writing else "r") + binary, encoding=None if binary else encoding)  # noqa: SIM115
-    file.seek(position)
-    if writing:
-        file.truncate()
-    return file
+def rebuild_weakref(target: Any, callback: Any = None) -> Any:
+    if target is None:
+        # a reference to what is gone: its target lives no longer than this line
+        return weakref.ref(set())
+    return weakref.ref(target, callback) if callback is not None else weakref.ref(target)
 
 
-def rebuild_closed_file(path: str, mode: str) -> Any:
-    file = open(os.devnull, "rb" if "b" in mode else "r")  # noqa: SIM115
-    file.close()
-    return file
+def rebuild_weak_method(method: Any) -> Any:
+    return weakref.WeakMethod(method) if method is not None else rebuild_weakref(None)
 
 
-def reduce_bar(pickler: GraphPickler, bar: Any) -> Any:
-    """A tqdm bar by its settings and count; the iterable below it travels too."""
-    settings = {
-        "total": bar.total,
-        "initial": bar.n,
-        "desc": (getattr(bar, "desc", None) or "").removesuffix(": ") or None,
-        "leave": bar.leave,
-        "unit": bar.unit,
-        "disable": bar.disable,
-    }
-    return rebuild_bar, (type(bar), settings), {"iterable": bar.iterable}, None, None, set_bar
+def reduce_weak_mapping(pickler: GraphPickler, mapping: Any) -> Any:
+    return type(mapping), (), None, None, iter(list(mapping.items()))
 
 
-def rebuild_bar(cls: Any, settings: dict[str, Any]) -> Any:
-    return cls(iterable=None, **settings)
-
-
-def set_bar(bar: Any, state: dict[str, Any]) -> None:
-    bar.iterable = state["iterable"]
+def reduce_proxy(pickler: GraphPickler, proxy: Any) -> Any:
+    return weakref.proxy, (proxy.__repr__.__self__,)
 
 
 def reduce_mapping_proxy(pickler: GraphPickler, proxy: Any) -> Any:
-    return types.MappingProxyType, (dict(proxy),)
+    (mapping,) = gc.get_referents(proxy)
+    return types.MappingProxyType, (mapping if isinstance(mapping, dict) else dict(proxy),)
+
+
+def reduce_view(pickler: GraphPickler, view: Any) -> Any:
+    """`d.keys()` and its like, on the very dictionary."""
+    (mapping,) = gc.get_referents(view)
+    return rebuild_view, (mapping, type(view).__name__.removeprefix("dict_"))
+
+
+def rebuild_view(mapping: dict[Any, Any], name: str) -> Any:
+    return getattr(mapping, name)()
+
+
+def reduce_cache(pickler: GraphPickler, cached: Any) -> Any:
+    """A function under `functools.lru_cache`: by name, or wrapped again. What it remembered is computed again."""
+    from colab_guard.state import functions
+
+    if functions.importable(cached):
+        return NotImplemented
+    if pickler.live.is_by_name(cached):
+        return functions.by_name, (cached.__qualname__,)
+    return rebuild_cache, (cached.__wrapped__, cached.cache_parameters()), dict(cached.__dict__) or None
+
+
+def rebuild_cache(function: Any, parameters: dict[str, Any]) -> Any:
+    return functools.lru_cache(**parameters)(function)
+
+
+def reduce_exception(pickler: GraphPickler, error: Any) -> Any:
+    """By its arguments and attributes, without calling an `__init__` of the user's, which may take others."""
+    kind: Any = type(error)
+    custom = kind.__reduce__ is not _PLAIN_ERROR.__reduce__ or kind.__reduce_ex__ is not _PLAIN.__reduce_ex__
+    if custom or isinstance(error, OSError):
+        return NotImplemented
+    state = (dict(error.__dict__), error.__cause__, error.__context__, error.__suppress_context__)
+    return rebuild_exception, (kind, error.args), state, None, None, set_exception
+
+
+def rebuild_exception(kind: Any, args: tuple[Any, ...]) -> Any:
+    return kind.__new__(kind, *args) if isinstance(kind.__init__, types.FunctionType) else kind(*args)
+
+
+def set_exception(error: Any, state: tuple[Any, ...]) -> None:
+    attributes, error.__cause__, error.__context__, suppress = state
+    error.__suppress_context__ = suppress
+    error.__dict__.update(attributes)
+
+
+def hashes_by_value(kind: Any) -> bool:
+    """Whether instances define their hash and leave their reduction to Python."""
+    return (
+        isinstance(kind.__hash__, types.FunctionType)
+        and kind.__reduce_ex__ is _PLAIN.__reduce_ex__
+        and kind.__reduce__ is _PLAIN.__reduce__
+        and not hasattr(kind, "__setstate__")
+        and not issubclass(kind, (tuple, list, dict, set, frozenset, str, bytes, int, float))
+        and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
+        and not any("__slots__" in vars(base) for base in kind.__mro__)
+    )
+
+
+def reduce_hashed(pickler: GraphPickler, thing: Any) -> Any:
+    """With its simple attributes from the start: a key that a dictionary in its own attributes holds can be hashed."""
+    simple = {name: value for name, value in thing.__dict__.items() if _is_simple(value)}
+    rest = {name: value for name, value in thing.__dict__.items() if name not in simple}
+    return rebuild_hashed, (type(thing), simple), rest or None
+
+
+def _is_simple(value: Any) -> bool:
+    return type(value) in ATOMS or (type(value) is tuple and all(_is_simple(item) for item in value))
+
+
+def rebuild_hashed(cls: Any, attributes: dict[str, Any]) -> Any:
+    instance = cls.__new__(cls)
+    instance.__dict__.update(attributes)
+    return instance
+
+
+def reduce_python_random(pickler: GraphPickler, generator: Any) -> Any:
+    """The global generator stays that; its state belongs to `random_state`."""
+    return (getattr, (random, "_inst")) if generator is random._inst else NotImplemented
+
+
+def reduce_stream(pickler: GraphPickler, stream: Any) -> Any:
+    """A notebook's standard stream: this process's own."""
+    for name in ("stdout", "stderr"):
+        if stream is getattr(sys, name):
+            return getattr, (sys, name)
+    raise CannotKeep("an output stream of the kernel cannot be kept")
+
+
+def reduce_shell(pickler: GraphPickler, shell: Any) -> Any:
+    return this_shell, ()
+
+
+def this_shell() -> Any:
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython()

@@ -1,0 +1,96 @@
+"""Reducers for torch's training objects: optimizers with their hooks, schedulers' wrapped steps, gradient scalers.
+
+`Optimizer.__getstate__` drops hooks, so optimizers travel by their attributes. A scheduler puts a wrapper of its own in
+the place of `optimizer.step`, by which it knows that the optimizer stepped first; a wrapper alike is made for the
+restored optimizer.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import weakref
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from colab_guard.state.pickler import GraphPickler
+
+WRAPPED = "_wrapped_by_lr_sched"
+
+
+def name_module(pickler: GraphPickler, module: Any) -> Any:
+    """A module travels as any object; its parts get their names for those who look at buffers."""
+    if path := pickler.label(module):
+        for parts in (module._parameters, module._buffers, module._modules):
+            for name, part in parts.items():
+                if part is not None:
+                    pickler.name(part, f"{path}.{name}")
+    return NotImplemented
+
+
+def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:
+    if path := pickler.label(optimizer):
+        for number, (parameter, state) in enumerate(optimizer.state.items()):
+            whose = pickler.label(parameter) or number
+            for name, value in state.items() if isinstance(state, dict) else ():
+                pickler.name(value, f"{path}.state[{whose}].{name}")
+    attributes = dict(optimizer.__dict__)
+    return rebuild_optimizer, (type(optimizer),), attributes, None, None, set_attributes
+
+
+def rebuild_optimizer(cls: Any) -> Any:
+    optimizer = cls.__new__(cls)
+    # step hooks are run by a wrapper that the first instance puts on the class
+    optimizer._patch_step_function()
+    return optimizer
+
+
+def set_attributes(instance: Any, state: dict[str, Any]) -> None:
+    instance.__dict__.update(state)
+
+
+def stepping_optimizer(function: Any) -> Any:
+    """The optimizer whose `step` a scheduler has wrapped in `function`, or None."""
+    if not getattr(function, WRAPPED, False) or not function.__closure__:
+        return None
+    contents = (cell.cell_contents for cell in function.__closure__)
+    return next((content() for content in contents if isinstance(content, weakref.ref)), None)
+
+
+def rebuild_counted_step(optimizer: Any) -> Any:
+    """`optimizer.step` as `LRScheduler.__init__` wraps it."""
+    reference, plain = weakref.ref(optimizer), type(optimizer).step
+
+    @functools.wraps(plain)
+    def wrapper(*args: Any, **kwargs: Any) -> Any:
+        stepping: Any = reference()
+        stepping._opt_called = True
+        return plain.__get__(stepping, type(stepping))(*args, **kwargs)
+
+    setattr(wrapper, WRAPPED, True)
+    return wrapper
+
+
+def reduce_scaler(pickler: GraphPickler, scaler: Any) -> Any:
+    """By attributes: `GradScaler.__getstate__` turns the scale into a number and forgets the tensor."""
+    attributes = dict(scaler.__dict__)
+    if attributes.get("_per_optimizer_states"):
+        pickler.lose(scaler, "a GradScaler between unscale_() and update() knows its optimizers by address")
+    return rebuild_plain, (type(scaler),), attributes, None, None, set_attributes
+
+
+def rebuild_plain(cls: Any) -> Any:
+    return cls.__new__(cls)
+
+
+def next_hook_id() -> int | None:
+    """The number of the next hook in this process: hooks registered later must not take the place of restored ones."""
+    hooks: Any = sys.modules.get("torch.utils.hooks")
+    return None if hooks is None else int(hooks.RemovableHandle.next_id)
+
+
+def raise_hook_id(number: int | None) -> None:
+    if number is not None:
+        import torch.utils.hooks as hooks
+
+        hooks.RemovableHandle.next_id = max(hooks.RemovableHandle.next_id, number)
