@@ -91,7 +91,13 @@ def _current(state: PanelState, current: Current) -> Bar:
         words += f" (best {number(current.best_loss)})"
     rate = current.rate
     if rate:
-        words += f", {rate:.3g} steps/s" if rate >= 1 else f", {1 / rate:.3g} s a step"
+        words += (
+            f", {rate:,.0f} steps/s"
+            if rate >= 100
+            else f", {rate:.3g} steps/s"
+            if rate >= 1
+            else f", {1 / rate:.3g} s a step"
+        )
         if current.total and current.total > current.step and not state.over:
             words += f", about {duration((current.total - current.step) / rate)} left in this run"
     points = current.curve.points

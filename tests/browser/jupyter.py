@@ -39,7 +39,7 @@ READY = """() => {
 
 def notebook(cells: list[str]) -> str:
     """A notebook of code cells, as JSON."""
-    made = [
+    made: list[dict[str, Any]] = [
         {"cell_type": "code", "id": f"c{n}", "metadata": {}, "source": cell, "execution_count": None, "outputs": []}
         for n, cell in enumerate(cells)
     ]
@@ -133,10 +133,14 @@ class Page:
         self.page = browser.new_page(**view)
         self.errors: list[str] = []
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("dialog", lambda dialog: (self.errors.append(f"dialog: {dialog.message}"), dialog.dismiss()))
+        self.page.on("dialog", self._on_dialog)
         self.page.goto(f"{lab.url}/lab/tree/{self.path.name}?reset")
         self.page.locator(".jp-Notebook .jp-Cell").first.wait_for(timeout=60_000)
         self.page.wait_for_function(READY, timeout=60_000)
+
+    def _on_dialog(self, dialog: Any) -> None:
+        self.errors.append(f"dialog: {dialog.message}")
+        dialog.dismiss()
 
     def command(self, name: str, **arguments: Any) -> None:
         """A command of Lab; not waited for."""

@@ -58,7 +58,7 @@ def go_on(page: Page, step: int) -> None:
 
 def opened(lab: Lab, browser: Any, name: str, before: str = "", **view: Any) -> Page:
     cells = [SETUP + before, BUSY.replace("GATE", f"{name}.gate")]
-    return Page(lab, browser, name, cells, **({"viewport": {"width": 1100, "height": 1000}} | view))
+    return Page(lab, browser, name, cells, **({"viewport": {"width": 1400, "height": 1100}} | view))
 
 
 @pytest.fixture(scope="module")
@@ -144,10 +144,12 @@ def test_it_takes_the_theme_of_the_host_and_fits(
     go_on(page, 1)
     page.wait_for_text("would resume at model 2, step 60")
     root = page.page.locator(".colab-guard")
-    root.evaluate("(element, width) => { element.style.width = `${width}px` }", width)
+    root.evaluate("(element, width) => { element.style.maxWidth = `${width}px` }", width)
     background = root.evaluate("element => getComputedStyle(element).backgroundColor")
     assert background == ("rgb(22, 25, 29)" if dark else "rgb(255, 255, 255)")
     assert root.evaluate("element => element.scrollWidth <= element.clientWidth")
+    # the host's own style for lists must not squeeze ours
+    assert root.evaluate("element => [...element.querySelectorAll('dt')].every(dt => dt.clientHeight < 70)")
     root.screenshot(path=str(tmp_path / f"{name}.png"))
     go_on(page, 2)
     page.wait_for_text("as of")

@@ -102,7 +102,7 @@ def test_the_words_still_read_in_order_without_tags_and_styles(story: Story) -> 
         "… 36 more",
     ):
         assert words in re.sub(r"[ ]+", " ", text), words
-    order = [text.index(word) for word in ("Safety", "sweep:", "GPU:", "✓ done", "mirror", "colab-guard stop")]
+    order = [text.index(word) for word in ("Safety", "sweep:", "GPU:", "✓ done", "mirror:", "colab-guard stop")]
     assert order == sorted(order)
 
 
