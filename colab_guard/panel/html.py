@@ -44,9 +44,7 @@ class HtmlRenderer:
                 [f'<li class="{h.tone}"><time>{escape(h.time)}</time> {escape(h.text)}</li>' for h in view.events],
                 "ul",
             ),
-            _list(
-                "commands", [f"<dt>{escape(w)}: </dt><dd><code>{escape(c)}</code></dd>" for w, c in view.commands], "dl"
-            ),
+            _list("commands", [f"<dt>{escape(w)}: </dt><dd><code>{escape(c)}</code></dd>" for w, c in view.commands], "dl"),
         ]
         body = "\n".join(part for part in parts if part)
         label = escape(f"colab_guard: {view.title}")
@@ -93,9 +91,7 @@ def _curve(bar: Bar) -> str:
 def _table(rows: tuple[Row, ...], more: str) -> str:
     if not rows:
         return ""
-    head = "".join(
-        f'<th scope="col">{name} </th>' for name in ("status", "run", "parameters", "result", "steps", "time")
-    )
+    head = "".join(f'<th scope="col">{name} </th>' for name in ("status", "run", "parameters", "result", "steps", "time"))
     body = "\n".join(_row(row) for row in rows)
     rest = f'\n<tr><td colspan="6" class="quiet">… {escape(more)}</td></tr>' if more else ""
     return f'<div class="runs"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}{rest}\n</tbody></table></div>'

@@ -76,11 +76,7 @@ def _bars(state: PanelState) -> tuple[Bar, ...]:
 
 
 def _current(state: PanelState, current: Current) -> Bar:
-    running = (
-        next((row for row in state.sweep.rows if row.status in ("running", "unfinished")), None)
-        if state.sweep
-        else None
-    )
+    running = next((row for row in state.sweep.rows if row.status in ("running", "unfinished")), None) if state.sweep else None
     words = f"{running.label}: " if running else ""
     words += f"step {current.step}" + (f" of {current.total}" if current.total else "")
     if current.diverged:
@@ -91,13 +87,7 @@ def _current(state: PanelState, current: Current) -> Bar:
         words += f" (best {number(current.best_loss)})"
     rate = current.rate
     if rate:
-        words += (
-            f", {rate:,.0f} steps/s"
-            if rate >= 100
-            else f", {rate:.3g} steps/s"
-            if rate >= 1
-            else f", {1 / rate:.3g} s a step"
-        )
+        words += f", {rate:,.0f} steps/s" if rate >= 100 else f", {rate:.3g} steps/s" if rate >= 1 else f", {1 / rate:.3g} s a step"
         if current.total and current.total > current.step and not state.over:
             words += f", about {duration((current.total - current.step) / rate)} left in this run"
     points = current.curve.points
@@ -112,9 +102,7 @@ def _memory(memory: Memory) -> list[Bar]:
     host = f"{size(memory.host_used)} of {size(memory.host_limit)}, peak {size(memory.host_peak)}"
     bars = [_gpu(memory)]
     series = memory.host_series
-    bars.append(
-        Bar("RAM", (host,), memory.host_used, max(memory.host_limit, 1), series=series, series_label=_minutes(series))
-    )
+    bars.append(Bar("RAM", (host,), memory.host_used, max(memory.host_limit, 1), series=series, series_label=_minutes(series)))
     return bars
 
 
@@ -178,17 +166,13 @@ def _facts(state: PanelState) -> tuple[Fact, ...]:
     facts: list[Fact] = []
     if state.sweep is not None and state.sweep.best is not None:
         best = state.sweep.best
-        facts.append(
-            Fact("best so far", (f"{best.words}: {best.label}" + (f" ({best.params})" if best.params else ""),))
-        )
+        facts.append(Fact("best so far", (f"{best.words}: {best.label}" + (f" ({best.params})" if best.params else ""),)))
     if state.freed is not None:
         facts.append(_freed(state))
     if state.name:
         facts.append(_mirror(state))
     if state.safety.not_kept:
-        facts.append(
-            Fact("not kept", (f"{_count(state.safety.not_kept, 'thing')} in no snapshot; see the events",), "warn")
-        )
+        facts.append(Fact("not kept", (f"{_count(state.safety.not_kept, 'thing')} in no snapshot; see the events",), "warn"))
     connection = _connection(state)
     if connection is not None:
         facts.append(connection)

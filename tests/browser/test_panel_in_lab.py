@@ -100,12 +100,7 @@ def test_at_the_end_it_is_static_html_in_the_same_place_and_in_the_saved_noteboo
     outputs = seen["notebook"]["cells"][1]["outputs"]
     assert [sorted(output["data"]) for output in outputs] == [["text/html", "text/plain"]]
     assert "✓ digits: done" in "".join(outputs[0]["data"]["text/plain"])
-    assert (
-        not seen["notebook"]["metadata"]
-        .get("widgets", {})
-        .get("application/vnd.jupyter.widget-state+json", {})
-        .get("state", {})
-    )
+    assert not seen["notebook"]["metadata"].get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {}).get("state", {})
 
 
 def test_markup_in_a_label_or_an_error_is_text(seen: dict[str, Any]) -> None:
@@ -129,9 +124,7 @@ def test_without_anywidget_html_is_replaced_in_place(lab: Lab, browser: Any) -> 
 
 @pytest.mark.parametrize("theme", ["JupyterLab Light", "JupyterLab Dark"])
 @pytest.mark.parametrize("width", [1100, 320])
-def test_it_takes_the_theme_of_the_host_and_fits(
-    lab: Lab, browser: Any, theme: str, width: int, tmp_path: Path
-) -> None:
+def test_it_takes_the_theme_of_the_host_and_fits(lab: Lab, browser: Any, theme: str, width: int, tmp_path: Path) -> None:
     # the system wants the opposite of the host: the host wins
     system = "light" if "Dark" in theme else "dark"
     name = f"theme-{theme.split()[1]}-{width}"

@@ -65,11 +65,7 @@ class Story:
         self.start(index, total=total, steps=steps)
         status = "failed" if reason else "done"
         metrics: dict[str, object] = {} if reason else {"accuracy": accuracy}
-        self.post(
-            UnitFinished(
-                sweep=NAME, index=index, label=f"run {index}", status=status, metrics=metrics, reason=reason, seconds=12
-            )
-        )
+        self.post(UnitFinished(sweep=NAME, index=index, label=f"run {index}", status=status, metrics=metrics, reason=reason, seconds=12))
 
     def start(self, index: int, *, total: int = 39, steps: int = 3) -> None:
         self.post(UnitStarted(sweep=NAME, index=index, total=total, label=f"run {index}", params={"rank": index}))

@@ -110,9 +110,7 @@ def test_a_commit_that_was_passed_over_belongs_to_the_work_that_starts_next(stor
     story.post(WorkEnded(name=NAME, outcome="failed"))
     story.post(CommitPassedOver(name=NAME, commit="1-2-b", reason="a pack is missing"))
     story.post(WorkStarted(name=NAME))
-    assert [line.text for line in story.panel.state.events] == [
-        "A newer commit could not be used, an older one was: a pack is missing"
-    ]
+    assert [line.text for line in story.panel.state.events] == ["A newer commit could not be used, an older one was: a pack is missing"]
 
 
 def test_a_mirror_that_closes_after_the_end_still_says_what_it_sent(story: Story) -> None:
@@ -225,9 +223,7 @@ def test_the_memory_series_is_ten_minutes_of_ten_seconds(story: Story) -> None:
 
 def test_what_a_clear_freed_and_who_still_holds_is_said(story: Story) -> None:
     gib = 2**30
-    story.post(
-        MemoryReclaimed(host_before=4 * gib, host_after=5 * gib, gpu_before=9 * gib, gpu_after=gib, holders=("model",))
-    )
+    story.post(MemoryReclaimed(host_before=4 * gib, host_after=5 * gib, gpu_before=9 * gib, gpu_after=gib, holders=("model",)))
     assert "GPU 8.0 GiB freed, RAM 1.0 GiB more in use, 0 s ago; still held by model" in story.panel.text()
 
 

@@ -136,11 +136,7 @@ def test_an_update_is_under_8_kb(story: Story, total: int, label: str) -> None:
     for index in range(60):
         params: dict[str, object] = {f"{label}{n}": label for n in range(6)}
         story.post(UnitStarted(sweep=label, index=index, total=total, label=label, params=params))
-        story.post(
-            UnitFinished(
-                sweep=label, index=index, label=label, status="failed", metrics={label: label}, reason=label * 3
-            )
-        )
+        story.post(UnitFinished(sweep=label, index=index, label=label, status="failed", metrics={label: label}, reason=label * 3))
         story.post(MemorySampled(host_used=index, host_limit=60))
         story.clock.advance(11)
     story.post(UnitStarted(sweep=label, index=60, total=total, label=label, params={}))

@@ -1,0 +1,118 @@
+"""What a real kernel publishes: one display, live updates while a cell is busy, static HTML in its place at the end."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from jupyter_client.manager import KernelManager
+
+LIMIT_S = 60
+WIDGET = "application/vnd.jupyter.widget-view+json"
+
+SETUP = """
+import sys, threading
+from colab_guard.clock import SystemClock
+from colab_guard.events import *
+from colab_guard.panel import Panel
+from colab_guard.workers import Workers
+clock, workers = SystemClock(), Workers()
+bus = EventBus(workers, clock)
+panel = Panel(get_ipython(), bus, clock, workers)
+drawn = threading.Event()
+tick = panel.tick
+def ticked():
+    tick()
+    drawn.set()
+panel.tick = ticked
+"""
+
+RUN = """
+bus.post(WorkStarted(name="digits"))
+panel.show()
+bus.post(StepDone(step=7, total=9, loss=0.5))
+drawn.clear()
+drawn.wait(30)
+drawn.clear()
+drawn.wait(30)
+bus.post(WorkEnded(name="digits", outcome="done"))
+panel.freeze()
+"""
+
+
+class Kernel:
+    """A kernel of this interpreter."""
+
+    def __init__(self) -> None:
+        self.manager = KernelManager(kernel_name="python3")
+        assert self.manager.kernel_spec is not None
+        self.manager.kernel_spec.argv[0] = sys.executable
+        self.manager.start_kernel()
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=LIMIT_S)
+
+    def run(self, code: str) -> list[dict[str, Any]]:
+        """Run a cell; give all that was published until it was idle again. An error fails the test."""
+        asked = self.client.execute(code)
+        published: list[dict[str, Any]] = []
+        while True:
+            message = self.client.get_iopub_msg(timeout=LIMIT_S)
+            published.append(message)
+            assert message["msg_type"] != "error", "\n".join(message["content"]["traceback"])
+            mine = message["parent_header"].get("msg_id") == asked
+            if mine and message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                return published
+
+    def close(self) -> None:
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Kernel]:
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]), prepend=":")
+    made = Kernel()
+    yield made
+    made.close()
+
+
+def contents(published: list[dict[str, Any]], kind: str) -> list[dict[str, Any]]:
+    return [message["content"] for message in published if message["msg_type"] == kind]
+
+
+def test_the_widget_is_shown_once_updated_live_and_replaced_by_html(kernel: Kernel) -> None:
+    kernel.run(SETUP)
+    published = kernel.run(RUN)
+    (shown,) = contents(published, "display_data")
+    assert {WIDGET, "text/html", "text/plain"} <= set(shown["data"])
+    views = [c["data"]["state"]["view"] for c in contents(published, "comm_msg") if "view" in c["data"].get("state", {})]
+    assert any("step 7 of 9, loss 0.5" in str(view["bars"]) for view in views)
+    (frozen,) = contents(published, "update_display_data")
+    assert frozen["transient"] == shown["transient"]
+    assert set(frozen["data"]) == {"text/html", "text/plain"}
+    assert frozen["data"]["text/plain"].startswith("✓ digits: done")
+    assert contents(published, "comm_close")
+    assert contents(published, "stream") == []
+
+
+def test_without_anywidget_the_same_display_is_replaced_by_newer_html(kernel: Kernel) -> None:
+    kernel.run(SETUP + "sys.modules['anywidget'] = None")
+    published = kernel.run(RUN)
+    (shown,) = contents(published, "display_data")
+    assert set(shown["data"]) == {"text/html", "text/plain"}
+    updates = contents(published, "update_display_data")
+    assert len(updates) >= 2
+    assert all(update["transient"] == shown["transient"] for update in updates)
+    assert "step 7 of 9" in updates[0]["data"]["text/plain"]
+    assert contents(published, "comm_open") == []
+
+
+def test_importing_the_panel_imports_no_widget_library(kernel: Kernel) -> None:
+    said = kernel.run(SETUP + "print([m for m in ('anywidget', 'torch', 'pandas') if m in sys.modules])")
+    assert contents(said, "stream")[0]["text"].strip() == "[]"
