@@ -69,6 +69,14 @@ class ShardIterator:
             self.shard.end_of_dataloader = self._last_given
 
 
-def is_shard(loader: object) -> bool:
-    """Whether `loader` is what this iterator knows: a `DataLoaderShard` in one process, with nothing to skip."""
-    return type(loader).__name__ == "DataLoaderShard" and not getattr(loader, "skip_batches", 0)
+def not_steppable(loader: Any) -> str | None:
+    """Why a pass over `loader` cannot be kept in its place; None if it can."""
+    if type(loader).__name__ != "DataLoaderShard":
+        return f"the place in a {type(loader).__name__} (a streamed dataset, or several processes) cannot be kept yet"
+    if hasattr(loader.base_dataloader, "state_dict"):
+        return "the place in a StatefulDataLoader cannot be kept yet; leave use_stateful_dataloader off"
+    if loader.batch_sampler is None:
+        return "the place in a streamed dataset (IterableDataset) cannot be kept yet"
+    if loader.num_workers > 0 and loader.persistent_workers:
+        return "the place of persistent workers cannot be kept; leave dataloader_persistent_workers off"
+    return None
