@@ -1,7 +1,8 @@
 """What is known of the inside of transformers' `Trainer`, and the way through it back to a place in its loop.
 
-Everything that depends on a version of transformers stands here. Written for transformers 5 (read: 5.15 and 5.23), whose
-Trainer keeps its running loss in attributes and has `_run_epoch`; 5.23 calls gradient checkpointing by another name.
+Everything that depends on a version of transformers stands here. Written for transformers 5 (tested: 5.15 and 5.23),
+whose Trainer keeps its running loss in attributes and has `_run_epoch`; 5.23 has another name for gradient
+checkpointing.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ def unsupported() -> str | None:
     cls = module().Trainer
     if all(hasattr(cls, name) for name in NEEDED_METHODS):
         return None
-    version = sys.modules["transformers"].__version__  # type: ignore[attr-defined]
+    version: str = sys.modules["transformers"].__version__
     return f"the Trainer of transformers {version} cannot be resumed inside; 5.15 and later can"
 
 
@@ -59,7 +60,7 @@ def loader_of(batches: Any) -> Any:
     """The loader behind a pass that has not begun: accelerate's loaders iterate by a generator of their own."""
     if not inspect.isgenerator(batches) or inspect.getgeneratorstate(batches) != inspect.GEN_CREATED:
         return None
-    return batches.gi_frame.f_locals.get("self")
+    return None if batches.gi_frame is None else batches.gi_frame.f_locals.get("self")
 
 
 @contextmanager
@@ -81,7 +82,8 @@ def _hide(trainer: Any, attributes: dict[str, Any], values: Mapping[str, Any], u
 
 def _lead(trainer: Any, epoch: int, update_step: int, loader: Any, undo: ExitStack) -> None:
     state, prepare = trainer.state, trainer._prepare_for_training
-    forward = {name: vars(trainer.model)[name] for name in ("forward", "_original_forward") if name in vars(trainer.model)}
+    model = vars(trainer.model)
+    forward = {name: model[name] for name in ("forward", "_original_forward") if name in model}
 
     def into_place(*_: Any, **__: Any) -> tuple[int, int]:
         trainer.state = state
@@ -90,7 +92,7 @@ def _lead(trainer: Any, epoch: int, update_step: int, loader: Any, undo: ExitSta
     def prepared(max_steps: int, train_dataloader: Any, _: Any) -> Any:
         made = prepare(max_steps, train_dataloader, None)
         # mixed precision wraps `forward` at each preparation; it is wrapped already
-        vars(trainer.model).update(forward)
+        model.update(forward)
         return made
 
     def no_callbacks(event: str, args: Any, state: Any, control: Any, **more: Any) -> Any:

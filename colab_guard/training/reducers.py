@@ -1,7 +1,8 @@
 """How `state` takes a Trainer, and accelerate's wrappers, apart and puts them together again.
 
 accelerate's objects are views of process-wide singletons: they are not captured but made again from the Trainer's own
-arguments. What they wrap (model, optimizer, scheduler) is captured as it is, so that aliases with the user's names hold.
+arguments. What they wrap (model, optimizer, scheduler) is captured as it is, so that aliases with the user's names
+hold.
 """
 
 from __future__ import annotations
@@ -23,6 +24,8 @@ def register() -> None:
         state.register_reducer(f"accelerate.state.{name}", reduce_singleton)
     state.register_reducer("accelerate.optimizer.AcceleratedOptimizer", reduce_wrapper)
     state.register_reducer("accelerate.scheduler.AcceleratedScheduler", reduce_wrapper)
+    # refuses to be pickled, though what it wraps (autocast around `forward`) can be
+    state.register_reducer("accelerate.utils.operations.ConvertOutputsToFp32", reduce_wrapper)
 
 
 def reduce_trainer(trainer: Any) -> tuple[Any, ...]:
@@ -41,9 +44,15 @@ def new_trainer(cls: Any) -> Any:
 def set_trainer(trainer: Any, attributes: dict[str, Any]) -> None:
     trainer.__dict__.update(attributes)
     trainer.model_wrapped = trainer.model
-    trainer.create_accelerator_and_postprocess()
+    make_accelerator(trainer)
     tracker = importlib.import_module("transformers.trainer_utils").TrainerMemoryTracker
     trainer._memory_tracker = tracker(trainer.args.skip_memory_metrics)
+
+
+def make_accelerator(trainer: Any) -> None:
+    """A new Accelerator, by the Trainer's arguments; the process's state is made anew with it, as new arguments do."""
+    importlib.import_module("accelerate.state").AcceleratorState._reset_state()
+    trainer.create_accelerator_and_postprocess()
 
 
 def _refuse_accelerator(accelerator: Any) -> tuple[Any, ...]:
@@ -61,7 +70,9 @@ def reduce_singleton(singleton: Any) -> tuple[Any, ...]:
 def live_singleton(kind: str, cpu: bool, precision: str | None) -> Any:
     """The process's own instance; where accelerate has not been used yet, it is set up as it was."""
     module = importlib.import_module("accelerate.state")
-    if kind != "GradientState" and not module.AcceleratorState._shared_state:
+    if kind == "PartialState":
+        return module.PartialState(cpu=cpu)
+    if kind == "AcceleratorState" and not module.AcceleratorState._shared_state:
         importlib.import_module("accelerate").Accelerator(cpu=cpu, mixed_precision=precision)
     return getattr(module, kind)()
 

@@ -5,8 +5,8 @@
 2. The Trainer's pass over its DataLoader is replaced by a `ShardIterator`, whose place can be captured.
 3. Captured are the Trainer itself (reduced by its parts, see `reducers`), that iterator, the epoch and the step in it,
    and the arguments of `train`.
-4. A resume calls `train` anew in a mode of its own (`internals.way_back`): the Trainer's resume path leads into the right
-   epoch at the right step, while its callbacks are not called and nothing that was done before is done again.
+4. A resume calls `train` anew in a mode of its own (`internals.way_back`): the Trainer's resume path leads into the
+   right epoch at the right step, while its callbacks are not called and nothing done before is done again.
 5. At its first fetch the attributes that the way there has touched are put back. Random state is set last, by the cell.
 
 Where there is no safe point (an older transformers, several processes, a loader of another kind), a snapshot that is
@@ -69,7 +69,7 @@ class _Running:
 
 
 class TrainerLoop:
-    """The `LibraryLoop` of `transformers.Trainer` and its subclasses. `on_step(step, total, loss)` hears of each step."""
+    """The `LibraryLoop` of `transformers.Trainer` and its subclasses; `on_step(step, total, loss)` hears of steps."""
 
     name = "transformers.Trainer"
     call_names = frozenset({"train"})
@@ -188,6 +188,8 @@ class TrainerLoop:
     def _train_again(self, original: Any, trainer: Any, running: _Running, place: TrainerPlace) -> Any:
         """`train` once more, its way into the loop led to `place`."""
         named = {k: v for k, v in place.arguments[1].items() if k != "resume_from_checkpoint"}
+        # several Trainers may have come back, each with its accelerator; the process's state is this one's
+        reducers.make_accelerator(trainer)
         with internals.way_back(trainer, place.epoch, place.update_step, place.loader) as running.arrive:
             return original(trainer, internals.RESUMED_FROM, *place.arguments[0][1:], **named)
 

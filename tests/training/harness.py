@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 ROOT = Path(__file__).parents[2]
 
@@ -84,7 +84,8 @@ class Machine:
 
     def __init__(self, hash_seed: int, folder: Path) -> None:
         self.folder = folder
-        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
+        path = os.pathsep.join(filter(None, [os.environ.get("PYTHONPATH"), str(ROOT)]))
+        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "PYTHONPATH": path, "OMP_NUM_THREADS": "1"}
         self.process = subprocess.Popen(
             [sys.executable, "-m", "tests.training.server"],
             stdin=subprocess.PIPE,
@@ -98,10 +99,10 @@ class Machine:
     def do(self, job: dict[str, Any]) -> dict[str, Any]:
         answer = Path(job["answer"])
         say, hear = self.process.stdin, self.process.stdout
-        assert isinstance(say, IO) or say is not None and hear is not None
+        assert say is not None and hear is not None
         say.write(json.dumps(job) + "\n")
         say.flush()
-        assert hear is not None and hear.readline() == "done\n", (self.folder / "stderr").read_text()[-3000:]
+        assert hear.readline() == "done\n", (self.folder / "stderr").read_text()[-3000:]
         told: dict[str, Any] = json.loads(answer.read_text())
         assert "error" not in told, told["error"]
         return told

@@ -21,12 +21,12 @@ from typing import Any
 import accelerate  # noqa: F401
 import numpy as np
 import peft  # noqa: F401
-import sklearn.datasets  # noqa: F401
+import sklearn.datasets  # type: ignore[import-untyped]  # noqa: F401
 import torch
 import transformers
 import transformers.models.bert.modeling_bert
 import transformers.models.vit.modeling_vit
-import transformers.trainer  # noqa: F401
+import transformers.trainer
 from IPython.core.interactiveshell import InteractiveShell
 
 from colab_guard import state
@@ -77,7 +77,7 @@ class Engine:
 
 def load(path: str) -> Loaded:
     parts, buffers = pickle.loads(Path(path).read_bytes())
-    record = CommitRecord("1-1-x", 1, 1, "step", 0.0, None, {}, {}, None, {})  # type: ignore[arg-type]
+    record = CommitRecord("1-1-x", 1, 1, "step", 0.0, None, {}, {}, None, {})
     return Loaded(record, parts, {key: bytearray(data) for key, data in buffers.items()})
 
 
@@ -114,7 +114,7 @@ def results(names: dict[str, Any]) -> dict[str, Any]:
         "alias": bool(names.get("model", trainer.model) is trainer.model),
         "held": {id(p) for g in trainer.optimizer.param_groups for p in g["params"]} <= {id(p) for p in trainer.model.parameters()},
         "python": hashlib.sha256(repr(random.getstate()).encode()).hexdigest(),
-        "numpy": digest(np.random.get_state()[1]),
+        "numpy": digest(list(np.random.get_state())[1:]),
         "torch": digest(torch.get_rng_state()),
     }
 

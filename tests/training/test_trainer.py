@@ -115,6 +115,15 @@ kept = [scheduler.last_epoch, trainer.lr_scheduler is scheduler, trainer.optimiz
 trainer = Trainer(model=vit(), args=arguments(disable_tqdm=False), train_dataset=Digits(0, 32, True))
 trainer.train()
 """,
+    "a notebook's table": """
+from transformers.utils.notebook import NotebookProgressCallback
+trainer = Trainer(model=vit(), args=arguments(eval_strategy="epoch"), train_dataset=Digits(0, 32, True),
+                  eval_dataset=Digits(100, 120, True))
+trainer.remove_callback(transformers.PrinterCallback)
+trainer.add_callback(NotebookProgressCallback)
+trainer.train()
+kept = [c.training_tracker for c in trainer.callback_handler.callbacks if type(c) is NotebookProgressCallback]
+""",
     "a worker": """
 trainer = Trainer(model=vit(), args=arguments(dataloader_num_workers=1), train_dataset=Digits(0, 32, True))
 trainer.train()
@@ -162,3 +171,70 @@ kept.append(trainer.train().training_loss)
 def test_what_the_way_back_must_not_do_twice(bench: Bench, name: str) -> None:
     cell = HAZARDS[name]
     same(bench.killed(cell, 3), bench.run(cell, plain=True, on=1))
+
+
+def test_a_run_from_the_users_own_checkpoint_is_kept_too(bench: Bench) -> None:
+    cell = """
+args = arguments(save_strategy="steps", save_steps=3, max_steps=3)
+Trainer(model=vit(), args=args, train_dataset=Digits(0, 36, True)).train()
+model = vit()
+trainer = Trainer(model=model, args=arguments(), train_dataset=Digits(0, 36, True))
+kept = trainer.train(resume_from_checkpoint="out/checkpoint-3").training_loss
+"""
+    plain = bench.run(cell, plain=True)
+    same(bench.run(cell), plain)
+    for kill in (3, 4, 6):
+        told = bench.killed(cell, kill)
+        same(told, plain)
+        assert not told["refused"]
+
+
+STREAM = """
+class Stream(torch.utils.data.IterableDataset):
+    def __iter__(self):
+        return (Digits(0, 32, True)[k] for k in range(32))
+trainer = Trainer(model=vit(), args=arguments(max_steps=4), train_dataset=Stream())
+trainer.train()
+"""
+BATCHES = """
+class Own(Trainer):
+    def get_batch_samples(self, batches, count, device):
+        return [next(batches) for _ in range(count)], None
+trainer = Own(model=vit(), args=arguments(max_steps=4), train_dataset=Digits(0, 32, True))
+trainer.train()
+"""
+PERSISTENT = """
+trainer = Trainer(model=vit(), args=arguments(max_steps=4, dataloader_num_workers=1, dataloader_persistent_workers=True),
+                  train_dataset=Digits(0, 32, True))
+trainer.train()
+"""
+FIND_BATCH = """
+trainer = Trainer(model=vit(), args=arguments(max_steps=4, auto_find_batch_size=True), train_dataset=Digits(0, 32, True))
+trainer.train()
+"""
+OLD = """
+trainer = Trainer(model=vit(), args=arguments(max_steps=4), train_dataset=Digits(0, 32, True))
+trainer.train()
+"""
+BARRED = {
+    "streamed dataset": (STREAM, ""),
+    "a way of its own": (BATCHES, ""),
+    "persistent workers": (PERSISTENT, ""),
+    "auto_find_batch_size": (FIND_BATCH, ""),
+    "transformers": (OLD, "from colab_guard.training import internals; internals.NEEDED_METHODS += ('_of_a_later_version',)\n"),
+}
+
+
+@pytest.mark.parametrize("why", BARRED)
+def test_what_cannot_be_resumed_inside_is_refused_by_name(bench: Bench, why: str) -> None:
+    cell, setup = BARRED[why]
+    told = bench.run(cell, setup=setup, kill_at=0, on=1)
+    same(told, bench.run(cell, plain=True))
+    assert told["refused"] and all(why in reason for reason in told["refused"]), told["refused"]
+
+
+def test_steps_are_told_with_the_loss_that_was_logged(bench: Bench) -> None:
+    steps = bench.run(LORA)["steps"]
+    assert [step for step, _, _ in steps] == [1, 2, 3, 4, 5]
+    assert {total for _, total, _ in steps} == {5}
+    assert steps[0][2] is None and isinstance(steps[-1][2], float)
