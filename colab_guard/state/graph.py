@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import pickle
@@ -70,10 +71,16 @@ def capture(needed: Mapping[str, Any], kept: Mapping[str, Any], live: Live) -> C
         parts = {GRAPH: data, BLOCKS: json.dumps(table).encode(), SMALL: small}
         return Captured(parts, buffers, pickler.placeholders, pickler)
 
+    # pickling makes many objects and no garbage; a collection in the middle only walks all of torch
+    collecting = gc.isenabled()
+    gc.disable()
     try:
         return work()
     except RecursionError:
         return _on_deep_stack(lambda: work(deep=True))
+    finally:
+        if collecting:
+            gc.enable()
 
 
 def restore(

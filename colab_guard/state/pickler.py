@@ -30,6 +30,7 @@ BUILT_IN: dict[str, Reducer] = {
     "builtins.function": functions.reduce_function,
     "builtins.cell": functions.reduce_cell,
     "builtins.type": functions.reduce_class,
+    "collections.OrderedDict": things.reduce_ordered,
     "builtins.mappingproxy": things.reduce_mapping_proxy,
     "builtins.dict_keys": things.reduce_view,
     "builtins.dict_values": things.reduce_view,
@@ -249,6 +250,8 @@ def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False) -> tuple[b
     """Pickle `graph`; careful attempts follow where the fast one fails."""
     lost: dict[int, str] = {}
     careful = False
+    # the C pickler reads its table from the class, and asks it once per object: a ChainMap costs more than the object
+    GraphPickler.dispatch_table = dict(cloudpickle.Pickler.dispatch_table)
     while True:
         file = io.BytesIO()
         pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)

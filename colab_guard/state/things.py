@@ -10,6 +10,7 @@ import sys
 import threading
 import types
 import weakref
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ def reduce_proxy(pickler: GraphPickler, proxy: Any) -> Any:
 def reduce_mapping_proxy(pickler: GraphPickler, proxy: Any) -> Any:
     (mapping,) = gc.get_referents(proxy)
     return types.MappingProxyType, (mapping if isinstance(mapping, dict) else dict(proxy),)
+
+
+def reduce_ordered(pickler: GraphPickler, mapping: Any) -> Any:
+    """What Python does, without its detours: every module of torch has ten of these, mostly empty."""
+    if type(mapping) is not OrderedDict:
+        return NotImplemented
+    return OrderedDict, (), mapping.__dict__ or None, None, iter(mapping.items()) if mapping else None
 
 
 def reduce_view(pickler: GraphPickler, view: Any) -> Any:
