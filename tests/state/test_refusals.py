@@ -1,0 +1,87 @@
+"""What cannot be kept is refused by its path where it is needed, and named where it is not."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import torch
+from torch.utils.checkpoint import checkpoint
+
+from colab_guard import state
+from colab_guard.errors import CannotResume, SnapshotRefused
+from colab_guard.state import Live
+
+LIVE = Live({}, {})
+
+
+class FailsToReduce:
+    def __reduce__(self) -> str:
+        raise KeyError("no")
+
+
+class ReducesToNothing:
+    def __reduce__(self) -> str:
+        return "nowhere"
+
+
+MAKERS: dict[str, Callable[[], Any]] = {
+    "thread": threading.Thread,
+    "executor": lambda: ThreadPoolExecutor(1),
+    "socket": lambda: socket.socketpair()[0],
+    "generator": lambda: (n for n in range(3)),
+    "fails": FailsToReduce,
+    "nowhere": ReducesToNothing,
+}
+
+
+@pytest.mark.parametrize("name", sorted(MAKERS))
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_it_is_refused_where_needed_and_a_placeholder_elsewhere(name: str) -> None:
+    thing = MAKERS[name]()
+    with pytest.raises(SnapshotRefused, match=r"^box\['deep'\]\[0\] "):
+        state.capture({"names": {"box": {"deep": [thing]}}}, {"names": {}}, LIVE)
+    got = state.capture({"names": {"ok": 1}}, {"names": {"box": {"deep": [thing], "n": 2}}}, LIVE)
+    assert [p.path for p in got.placeholders] == ["box['deep'][0]"]
+    _, kept = state.restore(got.parts, {}, LIVE)
+    assert isinstance(kept["names"]["box"]["deep"][0], state.Placeholder) and kept["names"]["box"]["n"] == 2
+
+
+def test_looking_at_a_graph_under_gradient_checkpointing_computes_nothing() -> None:
+    calls = []
+
+    def forward(x: torch.Tensor) -> torch.Tensor:
+        calls.append(1)
+        return (x * x).exp()
+
+    weight = torch.ones(3, requires_grad=True)
+    loss = checkpoint(forward, weight, use_reentrant=False).sum()
+    with pytest.raises(SnapshotRefused, match="^loss .*backward pass is still to come"):
+        state.capture({"names": {"loss": loss}}, {"names": {}}, LIVE)
+    assert len(calls) == 1
+
+
+def test_tensors_of_a_device_that_is_not_here_are_refused_by_its_name() -> None:
+    got = state.capture({"names": {"t": torch.ones(2000)}}, {"names": {}}, LIVE)
+    table = json.loads(got.parts["blocks"])
+    table["groups"][0]["device"] = "cuda:7"
+    parts = {**got.parts, "blocks": json.dumps(table).encode()}
+    with pytest.raises(CannotResume, match="cuda:7, which this machine does not have"):
+        state.restore(parts, {b.key: bytearray(b.data) for b in got.buffers}, LIVE)
+
+
+def test_buffers_carry_names_and_shapes_for_people() -> None:
+    model = torch.nn.Sequential(torch.nn.Linear(40, 30))
+    optimizer = torch.optim.Adam(model.parameters())
+    model(torch.ones(1, 40)).sum().backward()
+    optimizer.step()
+    got = state.capture({"names": {"model": model, "optimizer": optimizer}}, {"names": {}}, LIVE)
+    found = {b.label: (b.dtype, b.shape) for b in got.buffers}
+    assert found["model.0.weight"] == ("float32", (30, 40))
+    assert found["model.0.weight.grad"] == ("float32", (30, 40))
+    assert found["optimizer.state[model.0.weight].exp_avg"] == ("float32", (30, 40))
