@@ -21,7 +21,7 @@ RECORD_NAME = re.compile(r"^(\d{8})-(\d{10})-([0-9a-f]{32})\.json$")
 
 
 def encode(content: Mapping[str, Any]) -> bytes:
-    """Canonical JSON, with an HMAC-SHA256 of the rest where `COLAB_GUARD_KEY` is set."""
+    """JSON in the order of the content, with an HMAC-SHA256 of the rest where `COLAB_GUARD_KEY` is set."""
     body = _canonical(content)
     key = os.environ.get(KEY_VARIABLE)
     if not key:
@@ -45,7 +45,7 @@ def decode(data: bytes) -> dict[str, Any]:
 
 
 def _canonical(content: Mapping[str, Any]) -> bytes:
-    return json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def write_record(folder: Path, generation: int, seq: int, content: Mapping[str, Any]) -> CommitRecord:
