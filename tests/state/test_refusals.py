@@ -61,7 +61,7 @@ def test_looking_at_a_graph_under_gradient_checkpointing_computes_nothing() -> N
 
     weight = torch.ones(3, requires_grad=True)
     loss = checkpoint(forward, weight, use_reentrant=False).sum()
-    with pytest.raises(SnapshotRefused, match="^loss .*backward pass is still to come"):
+    with pytest.raises(SnapshotRefused, match=r"^loss .*backward pass is still to come"):
         state.capture({"names": {"loss": loss}}, {"names": {}}, LIVE)
     assert len(calls) == 1
 
