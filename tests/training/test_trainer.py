@@ -238,3 +238,14 @@ def test_steps_are_told_with_the_loss_that_was_logged(bench: Bench) -> None:
     assert [step for step, _, _ in steps] == [1, 2, 3, 4, 5]
     assert {total for _, total, _ in steps} == {5}
     assert steps[0][2] is None and isinstance(steps[-1][2], float)
+
+
+def test_snapshots_do_not_grow_with_the_number_of_resumes(bench: Bench) -> None:
+    cell = VIT.replace("2),\n", "2, bf16=True),\n", 1)
+    assert cell != VIT
+    sizes, start = [], None
+    for number in range(4):
+        told = bench.run(cell, on=number % 2, kill_at=3 if number == 0 else 0, start=start)
+        start = told["snapshot"]
+        sizes.append(told["size"])
+    assert max(sizes) - min(sizes) < 2000, sizes
