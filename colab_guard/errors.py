@@ -72,6 +72,10 @@ class StoreDamaged(GuardError):
     """Bytes on disk fail their checksum, or a file that a commit needs is missing."""
 
 
+class StoreFull(GuardError, OSError):
+    """The local disk is full, also after older state was let go; the commit before is intact."""
+
+
 class SnapshotRefused(GuardError):
     """State is not whole at this safe point; the text names what stands in the way."""
 

@@ -9,7 +9,8 @@ commit records, and state whose every byte was checked. The format, version 1, i
                                                  the BLAKE3-256 of the file's bytes
     STORE/leases/<generation>-<hash>.json        who writes: owner (pid, start time, boot id, host), notebook, and the
                                                  place (generation, seq) that this generation continues from
-    STORE/leases/<generation>-<hash>.released    the lease was given back
+    STORE/leases/<generation>-<hash>.released    the lease was given back: "released", and the generation and seq of the
+                                                 last commit where one was written
 
 A commit record is JSON: `format`, `generation`, `seq`, `kind` ("step", "unit", "cell"), `created` (seconds since the
 epoch), `parent` (a commit's id or null), `name`, `notebook`, `cell` (hash of the code), `position` (text, depth, unit,
@@ -20,8 +21,9 @@ entries with `key`, `dtype`, `shape`, `stride`, `label`), `files` and `unit_file
 one: for each chunk find its offset and length in the pack's index, and join the blocks.
 
 Which commits count: those of the newest generation, and of an older one up to the place that every newer lease
-continues from. The newest two commits, the newest unit end and the newest cell end keep their state; earlier unit ends
-keep their record and `unit_files`.
+continues from (where a lease is missing or damaged: the `parent` of its generation's first commit). The newest two
+commits, the newest unit end and the newest cell end keep their state; earlier unit ends keep their record and
+`unit_files`. While a record or lease cannot be read, nothing is removed but what the writing process wrote itself.
 """
 
 from __future__ import annotations

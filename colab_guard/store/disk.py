@@ -12,8 +12,13 @@ PRIVATE_FOLDER = 0o700
 
 
 def make_folder(path: Path) -> None:
-    """Make `path` and its parents, private to the user."""
-    path.mkdir(parents=True, exist_ok=True, mode=PRIVATE_FOLDER)
+    """Make `path` and its parents, private to the user; they survive a power loss."""
+    if path.is_dir():
+        return
+    if not path.parent.exists():
+        make_folder(path.parent)
+    path.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
+    sync_folder(path.parent)
 
 
 def write_whole(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) -> None:

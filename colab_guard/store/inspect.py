@@ -7,7 +7,7 @@ from pathlib import Path
 
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.packs import verify_pack
-from colab_guard.store.view import StoreView, state_packs
+from colab_guard.store.view import StoreView, packs_needed, state_packs, unit_packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +46,16 @@ def describe(path: Path) -> list[Row]:
 def verify(path: Path) -> list[str]:
     """Read every byte of the store at `path`; one line for each thing that is not as it was written."""
     view = StoreView(path)
-    view.commits()
-    found = [f"commit {problem.commit}: {problem.reason}" for problem in view.problems]
+    whole, units = view.retained()
+    found = [f"commit {problem.commit}: {problem.reason}" for problem in [*view.problems, *view.lineage]]
     for pack in sorted((path / "packs").glob("*.pack")):
         try:
             verify_pack(pack)
         except StoreDamaged as error:
             found.append(str(error))
+    for name in sorted(packs_needed(whole, units)):
+        if not (path / "packs" / f"{name}.pack").exists():
+            users = [r.id for r in whole if name in state_packs(r) | unit_packs(r)]
+            users += [r.id for r in units if name in unit_packs(r) and r.id not in users]
+            found.append(f"pack {name[:12]} is missing; needed by {', '.join(users)}")
     return found

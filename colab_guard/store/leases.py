@@ -23,6 +23,7 @@ import psutil
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.disk import write_whole
 from colab_guard.store.packs import digest
+from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -67,37 +68,46 @@ class Lease:
     continues: Place | None
     created: float
     released: bool = False
+    last: Place | None = None
+    """The last commit, where the lease was given back and says so."""
 
 
-def read_leases(folder: Path) -> list[Lease]:
-    """All leases of a store, oldest first; a damaged one raises StoreDamaged."""
-    found = []
+def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
+    """All leases of a store that can be read, oldest first; and those that cannot, with the reason."""
+    found, damaged = [], []
     for path in sorted(folder.glob("*.json")):
         match = LEASE_NAME.match(path.name)
         if match is None:
             continue
         try:
             data = path.read_bytes()
-        except OSError as error:
-            raise StoreDamaged(f"lease {path.name} cannot be read: {error}") from error
-        if digest(data)[:16] != match[2]:
-            raise StoreDamaged(f"lease {path.name} is cut short or damaged")
-        found.append(_decode(json.loads(data), path.with_suffix(".released").exists()))
-    return found
+            if digest(data)[:16] != match[2]:
+                raise StoreDamaged("the lease is cut short or damaged")
+            found.append(_decode(json.loads(data), path.with_suffix(".released")))
+        except (OSError, StoreDamaged) as error:
+            damaged.append(PassedOver(path.stem, f"the lease cannot be used: {error}"))
+    return found, damaged
+
+
+def newest_generation(path: Path) -> int:
+    """The highest generation that a lease of the store at `path` claims, be it damaged; 0 for none."""
+    return max((int(m[1]) for p in (path / "leases").glob("*.json") if (m := LEASE_NAME.match(p.name))), default=0)
 
 
 def write_lease(folder: Path, lease: Lease) -> Path:
     content = {**asdict(lease), "continues": list(lease.continues) if lease.continues else None}
     content.pop("released")
+    content.pop("last")
     data = json.dumps(content, sort_keys=True).encode()
     path = folder / f"{lease.generation:08d}-{digest(data)[:16]}.json"
     write_whole(path, [data])
     return path
 
 
-def release(path: Path) -> None:
-    """Give the lease at `path` back."""
-    write_whole(path.with_suffix(".released"), [b"released\n"])
+def release(path: Path, last: Place | None) -> None:
+    """Give the lease at `path` back; `last` is the place of the last commit that was written under it."""
+    place = "" if last is None else f" {last[0]} {last[1]}"
+    write_whole(path.with_suffix(".released"), [f"released{place}\n".encode()])
 
 
 def counts(place: Place, leases: list[Lease]) -> bool:
@@ -118,13 +128,16 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
-def _decode(content: dict[str, Any], released: bool) -> Lease:
+def _decode(content: dict[str, Any], released: Path) -> Lease:
     continues = content["continues"]
+    words = released.read_text().split() if released.exists() else []
+    last = (int(words[1]), int(words[2])) if len(words) == 3 and words[1].isdigit() and words[2].isdigit() else None
     return Lease(
         content["generation"],
         Owner(**content["owner"]),
         content["notebook"],
         None if continues is None else (continues[0], continues[1]),
         content["created"],
-        released,
+        bool(words),
+        last,
     )

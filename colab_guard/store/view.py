@@ -9,12 +9,14 @@ from typing import Any
 
 from colab_guard.errors import ForeignStore, StoreDamaged, StoreTooNew
 from colab_guard.store.leases import Lease, counts, read_leases
+from colab_guard.store.lineage import implied_leases, missing_newest
 from colab_guard.store.packs import Pack, open_pack
 from colab_guard.store.records import RECORD_NAME, read_record
 from colab_guard.store.types import CommitRecord, Loaded, PassedOver
 
 FORMAT_NAME = "colab_guard store"
 FORMAT_VERSION = 1
+KEPT_COMMITS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,17 +34,28 @@ class StoreView:
         self.path = path
         check_format(path)
         self.problems: list[PassedOver] = []
+        self.lineage: list[PassedOver] = []
+        self._damaged_lease = False
+        self._bad: set[str] = set()
+        """Commits that were found not to be whole."""
         self._packs: dict[str, Pack] = {}
 
     @property
     def leases(self) -> list[Lease]:
-        return read_leases(self.path / "leases")
+        """Leases that can be read, oldest first."""
+        return read_leases(self.path / "leases")[0]
+
+    @property
+    def careful(self) -> bool:
+        """Whether something was unreadable at the last look, so that nothing that was here before may be removed."""
+        return bool(self.problems) or self._damaged_lease
 
     def commits(self) -> list[CommitRecord]:
-        """Commits that count, newest first; `problems` names the records that cannot be read."""
-        self.problems = []
-        leases = self.leases
-        found = []
+        """Commits that count, newest first; `problems` names the records that cannot be read, `lineage` what is
+        wrong or missing in the order of the writers."""
+        leases, damaged = read_leases(self.path / "leases")
+        found: list[CommitRecord] = []
+        problems: list[PassedOver] = []
         for path in (self.path / "commits").glob("*.json"):
             match = RECORD_NAME.match(path.name)
             if match is None or not counts((int(match[1]), int(match[2])), leases):
@@ -50,8 +63,23 @@ class StoreView:
             try:
                 found.append(read_record(path))
             except StoreDamaged as error:
-                self.problems.append(PassedOver(path.name.removesuffix(".json"), str(error)))
-        return sorted(found, key=lambda record: (record.generation, record.seq), reverse=True)
+                problems.append(PassedOver(path.stem, str(error)))
+        implied, lineage = implied_leases(found, leases)
+        found = [record for record in found if counts((record.generation, record.seq), implied)]
+        found.sort(key=lambda record: (record.generation, record.seq), reverse=True)
+        self.problems, self.lineage, self._damaged_lease = problems, damaged + lineage, bool(damaged)
+        self.lineage += missing_newest(found, problems, leases)
+        return found
+
+    def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
+        """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
+        records = [record for record in self.commits() if record.id not in self._bad]
+        whole = records[:keep]
+        for kind in ("unit", "cell"):
+            newest = next((record for record in records if record.kind == kind), None)
+            if newest is not None and newest not in whole:
+                whole.append(newest)
+        return whole, self.units()
 
     def units(self) -> list[CommitRecord]:
         """Unit ends, oldest first; of several for one unit, the newest."""
@@ -71,8 +99,8 @@ class StoreView:
             except StoreDamaged as error:
                 passed.append(PassedOver(record.id, str(error)))
                 continue
-            return loaded, [step for step in passed if step.commit > record.id]
-        return None, passed
+            return loaded, [*self.lineage, *(step for step in passed if step.commit > record.id)]
+        return None, [*self.lineage, *passed]
 
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
@@ -128,6 +156,11 @@ def state_packs(record: CommitRecord) -> set[str]:
 def unit_packs(record: CommitRecord) -> set[str]:
     """Packs that what the unit saved needs; they are kept for as long as the store is."""
     return packs_of(record.raw["unit_files"].values())
+
+
+def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -> set[str]:
+    """Packs that are needed by the state of `whole` and by what the unit ends `units` saved."""
+    return set().union(*(state_packs(r) | unit_packs(r) for r in whole), *(unit_packs(r) for r in units))
 
 
 def check_format(path: Path) -> None:

@@ -4,22 +4,20 @@ from __future__ import annotations
 
 import errno
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from colab_guard.clock import Clock, SystemClock
-from colab_guard.errors import ForeignStore, GuardError, StoreInUse, UserMistake
+from colab_guard.errors import ForeignStore, GuardError, StoreFull, StoreInUse, UserMistake
 from colab_guard.store import disk
-from colab_guard.store.leases import Lease, Owner, one_at_a_time, release, write_lease
-from colab_guard.store.packs import chunks_of, digest, write_pack
+from colab_guard.store.leases import Lease, Owner, newest_generation, one_at_a_time, release, write_lease
 from colab_guard.store.records import write_record
-from colab_guard.store.types import Bytes, CommitDraft, CommitRecord, Identity, Loaded, PassedOver
-from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, StoreView, state_packs, unit_packs
+from colab_guard.store.types import CommitDraft, CommitRecord, Identity, Loaded, PassedOver
+from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, packs_needed
+from colab_guard.store.writing import Writing
 
-KEPT_COMMITS = 2
-MOST_PACKS = 32
-"""A commit whose state lies in more packs than this writes the small ones' chunks anew."""
-LARGE_PACK = 8 * 2**20
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 _open_here: set[Path] = set()
@@ -39,7 +37,10 @@ class Store(StoreView):
         self._parent: str | None = None
         self._known: dict[bool, dict[str, str]] = {False: {}, True: {}}
         """Chunk → pack, of state and of what units saved; only chunks that this process wrote or verified."""
-        self._bad: set[str] = set()
+        self._written: set[str] = set()
+        """Records and packs that this process wrote."""
+        self._pinned: set[str] = set()
+        self._lock = threading.RLock()
 
     @classmethod
     def view(cls, path: Path) -> StoreView:
@@ -48,9 +49,9 @@ class Store(StoreView):
 
     @classmethod
     def open(
-        cls, path: Path, identity: Identity, *, clock: Clock | None = None, take_over: bool = False
+        cls, path: Path, identity: Identity, *, clock: Clock | None = None, take_over: bool = False, above: int = 0
     ) -> Store:
-        """Open (or make) the store at `path` for writing; takes the lease."""
+        """Open (or make) the store at `path` for writing; takes the lease, of a generation higher than `above`."""
         try:
             for folder in (path, path / "packs", path / "commits", path / "leases"):
                 disk.make_folder(folder)
@@ -65,7 +66,7 @@ class Store(StoreView):
             ) from error
         store = cls(path, identity, clock or SystemClock())
         with one_at_a_time(path / "FORMAT"):
-            store._take_lease(take_over)
+            store._take_lease(take_over, above)
         store._tidy()
         return store
 
@@ -76,7 +77,7 @@ class Store(StoreView):
 
     # lease
 
-    def _take_lease(self, take_over: bool) -> None:
+    def _take_lease(self, take_over: bool, above: int) -> None:
         leases = self.leases
         newest = leases[-1] if leases else None
         if newest is not None:
@@ -87,7 +88,7 @@ class Store(StoreView):
         # records that cannot be read keep their numbers
         places += [(int(p.commit[:8]), int(p.commit[9:19])) for p in self.problems]
         last = max(places, default=None)
-        self._begin((newest.generation if newest else 0) + 1, last)
+        self._begin(max(above, newest_generation(self.path)) + 1, last)
         self._parent = records[0].id if records else None
 
     def _begin(self, generation: int, continues: tuple[int, int] | None) -> None:
@@ -119,13 +120,12 @@ class Store(StoreView):
         """Give the lease back."""
         _open_here.discard(self.path.resolve())
         if self._lease_path is not None and os.getpid() == self._pid and self.holds():
-            release(self._lease_path)
+            release(self._lease_path, (self.generation, self._seq) if self._written else None)
         self._lease_path = None
 
     def holds(self) -> bool:
         """Whether no newer generation has taken over."""
-        newest = self.leases[-1]
-        return self._lease is not None and newest.generation == self._lease.generation
+        return self._lease is not None and newest_generation(self.path) == self._lease.generation
 
     def clear(self) -> None:
         """Forget all commits: a new generation that continues from none, then the files go."""
@@ -133,6 +133,7 @@ class Store(StoreView):
             self._begin(self.generation + 1, None)
         self._parent = None
         self._tidy()
+        self._collect()
 
     # commits
 
@@ -147,13 +148,24 @@ class Store(StoreView):
         except OSError as error:
             if error.errno not in NO_SPACE:
                 raise
-            self._collect(keep=1)
-            record = self._commit(draft)
+            self._collect(keep=1, pinned=False)
+            record = self._commit_or_say(draft)
         self._collect()
         return record
 
+    def _commit_or_say(self, draft: CommitDraft) -> CommitRecord:
+        try:
+            return self._commit(draft)
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                raise
+            raise StoreFull(
+                f"no space left for {self.identity.name!r} in {self.path}; the commit before is kept: free some space "
+                "there, or set COLAB_GUARD_HOME to a larger disk",
+            ) from error
+
     def _commit(self, draft: CommitDraft) -> CommitRecord:
-        writing = _Writing(self)
+        writing = Writing(self.path / "packs", self._known)
         parts = {name: writing.entry(data) for name, data in draft.parts.items()}
         buffers = [
             {
@@ -201,33 +213,42 @@ class Store(StoreView):
             },
         )
         self._parent = record.id
+        self._written |= {record.id, *writing.written}
         return record
 
     # retention
 
-    def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
-        """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
-        records = [record for record in self.commits() if record.id not in self._bad]
-        whole = records[:keep]
-        for kind in ("unit", "cell"):
-            newest = next((record for record in records if record.kind == kind), None)
-            if newest is not None and newest not in whole:
-                whole.append(newest)
-        return whole, self.units()
+    @contextmanager
+    def sending(self) -> Iterator[tuple[list[CommitRecord], list[CommitRecord]]]:
+        """What is retained; nothing of it is removed while the block runs, so that a slow mirror can send it."""
+        with self._lock:
+            whole, units = self.retained()
+            self._pinned = {record.id for record in [*whole, *units]} | packs_needed(whole, units)
+        try:
+            yield whole, units
+        finally:
+            with self._lock:
+                self._pinned = set()
 
-    def _collect(self, keep: int = KEPT_COMMITS) -> None:
-        """Remove records first, then packs that nothing kept needs."""
-        whole, units = self.retained(keep)
-        names = {record.id for record in [*whole, *units]}
-        damaged = {problem.commit for problem in self.problems}
-        for path in (self.path / "commits").glob("*.json"):
-            name = path.name.removesuffix(".json")
-            if name not in names and name not in damaged:
-                path.unlink(missing_ok=True)
-        needed = set().union(*(state_packs(r) | unit_packs(r) for r in whole), *(unit_packs(r) for r in units))
-        for path in (self.path / "packs").glob("*.pack"):
-            if path.name.removesuffix(".pack") not in needed:
-                self._forget_pack(path)
+    def _collect(self, keep: int = KEPT_COMMITS, *, pinned: bool = True) -> None:
+        """Remove records first, then packs that nothing kept needs.
+
+        A record or lease that cannot be read (damaged, or signed with another key) may stand for any of what was here
+        before: then only what this process wrote itself is removed.
+        """
+        with self._lock:
+            whole, units = self.retained(keep)
+            kept = {record.id for record in [*whole, *units]} | {problem.commit for problem in self.problems}
+            kept |= packs_needed(whole, units) | (self._pinned if pinned else set())
+            if any(problem.commit in self._written for problem in self.problems):
+                return
+            for path in [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]:
+                if path.stem in kept or (self.careful and path.stem not in self._written):
+                    continue
+                if path.suffix == ".pack":
+                    self._forget_pack(path)
+                else:
+                    path.unlink(missing_ok=True)
 
     def _forget_pack(self, path: Path) -> None:
         name = path.name.removesuffix(".pack")
@@ -238,11 +259,10 @@ class Store(StoreView):
         path.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
-        """After taking the lease: leftovers of killed writers go, and packs that nothing needs."""
+        """After taking the lease: leftovers of killed writers go. Packs stay until a commit was written or verified."""
         for folder in (self.path, *(self.path / part for part in ("packs", "commits", "leases"))):
             disk.remove_leftovers(folder)
         self._known = {False: {}, True: {}}
-        self._collect()
 
     def newest(self) -> tuple[Loaded | None, list[PassedOver]]:
         """As in a view; what was verified need not be stored again, and what was not counts no more for retention."""
@@ -253,58 +273,3 @@ class Store(StoreView):
             for entry in (*raw["parts"].values(), *raw["buffers"], *raw["files"].values()):
                 self._known[False].update(zip(entry["chunks"], entry["packs"], strict=True))
         return loaded, passed
-
-
-class _Writing:
-    """The chunks of one commit on their way into at most two packs: one for state, one for what a unit saved."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._fresh: dict[bool, dict[str, memoryview]] = {False: {}, True: {}}
-        self.bytes_new = 0
-        self._usable = self._packs_worth_keeping()
-
-    def entry(self, data: Bytes, *, unit: bool = False) -> dict[str, Any]:
-        names = []
-        size = 0
-        for chunk in chunks_of(data):
-            name = digest(chunk)
-            names.append(name)
-            size += len(chunk)
-            if self._known(name, unit) is None:
-                self._fresh[unit].setdefault(name, chunk)
-        return {"size": size, "chunks": names, "unit": unit}
-
-    def file(self, path: Path, *, unit: bool = False) -> dict[str, Any]:
-        return {**self.entry(path.read_bytes(), unit=unit), "mode": path.stat().st_mode & 0o777}
-
-    def flush(self, *, unit: bool) -> None:
-        fresh = self._fresh[unit]
-        if not fresh:
-            return
-        pack = write_pack(self._store.path / "packs", fresh.items())
-        self.bytes_new += pack.size
-        self._store._known[unit].update(dict.fromkeys(fresh, pack.id))
-        if self._usable is not None:
-            self._usable.add(pack.id)
-        fresh.clear()
-
-    def where(self, chunk: str, unit: bool) -> str:
-        pack = self._known(chunk, unit)
-        assert pack is not None
-        return pack
-
-    def _known(self, chunk: str, unit: bool) -> str | None:
-        for role in (True,) if unit else (False, True):
-            pack = self._store._known[role].get(chunk)
-            if pack is not None and (role or self._usable is None or pack in self._usable):
-                return pack
-        return None
-
-    def _packs_worth_keeping(self) -> set[str] | None:
-        """None for all; where state is scattered over many packs, the large ones only."""
-        packs = set(self._store._known[False].values())
-        if len(packs) <= MOST_PACKS:
-            return None
-        folder = self._store.path / "packs"
-        return {name for name in packs if (folder / f"{name}.pack").stat().st_size >= LARGE_PACK}

@@ -1,0 +1,72 @@
+"""The chunks of a commit that is being written: which are known already, and where the others go."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from colab_guard.store.packs import chunks_of, digest, write_pack
+from colab_guard.store.types import Bytes
+
+MOST_PACKS = 32
+"""A commit whose state lies in more packs than this writes the small ones' chunks anew."""
+LARGE_PACK = 8 * 2**20
+Known = dict[bool, dict[str, str]]
+"""Chunk → pack, of state (False) and of what units saved (True)."""
+
+
+class Writing:
+    """The chunks of one commit on their way into at most two packs: one for state, one for what a unit saved."""
+
+    def __init__(self, folder: Path, known: Known) -> None:
+        self._folder = folder
+        self._chunks = known
+        self.written: set[str] = set()
+        self._fresh: dict[bool, dict[str, memoryview]] = {False: {}, True: {}}
+        self.bytes_new = 0
+        self._usable = self._packs_worth_keeping()
+
+    def entry(self, data: Bytes, *, unit: bool = False) -> dict[str, Any]:
+        names = []
+        size = 0
+        for chunk in chunks_of(data):
+            name = digest(chunk)
+            names.append(name)
+            size += len(chunk)
+            if self._known(name, unit) is None:
+                self._fresh[unit].setdefault(name, chunk)
+        return {"size": size, "chunks": names, "unit": unit}
+
+    def file(self, path: Path, *, unit: bool = False) -> dict[str, Any]:
+        return {**self.entry(path.read_bytes(), unit=unit), "mode": path.stat().st_mode & 0o777}
+
+    def flush(self, *, unit: bool) -> None:
+        fresh = self._fresh[unit]
+        if not fresh:
+            return
+        pack = write_pack(self._folder, fresh.items())
+        self.bytes_new += pack.size
+        self.written.add(pack.id)
+        self._chunks[unit].update(dict.fromkeys(fresh, pack.id))
+        if self._usable is not None:
+            self._usable.add(pack.id)
+        fresh.clear()
+
+    def where(self, chunk: str, unit: bool) -> str:
+        pack = self._known(chunk, unit)
+        assert pack is not None
+        return pack
+
+    def _known(self, chunk: str, unit: bool) -> str | None:
+        for role in (True,) if unit else (False, True):
+            pack = self._chunks[role].get(chunk)
+            if pack is not None and (role or self._usable is None or pack in self._usable):
+                return pack
+        return None
+
+    def _packs_worth_keeping(self) -> set[str] | None:
+        """None for all; where state is scattered over many packs, the large ones only."""
+        packs = set(self._chunks[False].values())
+        if len(packs) <= MOST_PACKS:
+            return None
+        return {name for name in packs if (self._folder / f"{name}.pack").stat().st_size >= LARGE_PACK}
