@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import BadOption
-from colab_guard.events import EventBus, ListenerFailed, MemoryReclaimed
+from colab_guard.events import EventBus, ListenerFailed, MemoryReclaimed, StepDone
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.seams import GuardedWork, MemoryGuard, Panel, PanelFactory
 from colab_guard.workers import Workers
@@ -151,8 +151,12 @@ class Session:
 
     def library_loops(self) -> list[LibraryLoop]:
         """The loops inside libraries that can be resumed."""
-        loops: list[LibraryLoop] = list(importlib.import_module("colab_guard.training").default_loops())
+        loops: list[LibraryLoop] = list(importlib.import_module("colab_guard.training").default_loops(self._step_done))
         return loops
+
+    def _step_done(self, step: int, total: int | None, loss: float | None) -> None:
+        name = self.work.name if self.work is not None else ""
+        self.bus.post(StepDone(name=name, step=step, total=total, loss=loss))
 
     def adopt(self, units: Sequence[UnitRecord], store: Path) -> None:
         """Tell the live sweeps which of their runs are committed in `store`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import random
 import time
 from collections.abc import Callable, Sequence
@@ -10,6 +11,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from IPython.core.interactiveshell import InteractiveShell
+from traitlets.config import Config
 
 from colab_guard import state
 from colab_guard.cells import Execution, PolicyFactory, Scope, compile_cell
@@ -62,7 +64,9 @@ class FakeEngine:
 
 def fresh_shell() -> InteractiveShell:
     InteractiveShell.clear_instance()
-    shell = InteractiveShell()
+    # without a history there is no thread for it, of which hundreds would outlive the tests
+    shell = InteractiveShell(config=Config({"HistoryManager": {"enabled": False}}))
+    atexit.unregister(shell.atexit_operations)  # hundreds of shells would each collect garbage at the end
     shell.user_ns["__name__"] = "__main__"
     return shell
 
