@@ -132,7 +132,7 @@ def test_an_error_in_the_cell_fails_it_with_its_own_traceback(shell: Any, capsys
 
 def test_a_mistake_raised_by_a_line_of_the_cell_shows_that_line(shell: Any, capsys: Any, monkeypatch: Any) -> None:
     def body(session: Any, name: str, source: str, options: object) -> object:
-        exec(compile(source, "<the cell>", "exec"), session.shell.user_ns)  # noqa: S102
+        exec(compile(source, "<the cell>", "exec"), session.shell.user_ns)
         return None
 
     monkeypatch.setattr(Session, "run_checkpointed", body)
