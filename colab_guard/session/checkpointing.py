@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import platform
+import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -17,17 +18,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import cells, hosts, store
-from colab_guard.errors import BadCell, BadOption, CellChanged
+from colab_guard.errors import BadCell, BadOption, CellChanged, MirrorUnusable
 from colab_guard.events import CommitPassedOver, EventBus, NotKept, Resumed, WorkEnded, WorkStarted
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.requests import RequestFolder
-from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, Stopped, UnitRecord
+from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
+from colab_guard.workers import Abandoned
 
 if TYPE_CHECKING:
     from colab_guard.session import Session
 
 MIRROR_CLOSE_S = 20.0
+MIRROR_FETCH_S = 600.0
 VERSIONS_OF = ("colab_guard", "torch", "numpy", "transformers", "peft", "accelerate", "pandas", "scikit-learn")
 
 
@@ -93,9 +96,10 @@ class GuardedCell:
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         folder = hosts.mirror_folder(options.to, self.name) if options.to else None
         with ExitStack() as undo:
-            if folder is not None and not options.fresh:
-                store.fetch_from_mirror(folder, local, identity)
-            opened = store.Store.open(local, identity, clock=self._session.clock, take_over=options.take_over)
+            above = self._look_at_mirror(folder, local, identity) if folder is not None else 0
+            opened = store.Store.open(
+                local, identity, clock=self._session.clock, take_over=options.take_over, above=above
+            )
             undo.callback(opened.close)
             if options.fresh:
                 opened.clear()
@@ -155,6 +159,25 @@ class GuardedCell:
 
     # parts
 
+    def _look_at_mirror(self, folder: Path, local: Path, identity: store.Identity) -> int:
+        """Bring what a lost or older local store lacks; the generation to be above where the mirror is replaced."""
+        options = self._options
+        gone = threading.Event()
+
+        def look() -> int:
+            if not options.fresh:
+                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone)
+            newest = store.mirror_generation(folder, identity, take_over=options.take_over)
+            return newest if options.fresh or options.take_over else 0
+
+        try:
+            return self._session.workers.call("mirror: fetch", look, MIRROR_FETCH_S)
+        except Abandoned:
+            gone.set()
+            raise MirrorUnusable(
+                f"the mirror {folder} did not answer within {MIRROR_FETCH_S:g} s; run the cell again, or leave --to out"
+            ) from None
+
     def _open_mirror(self, opened: store.Store, folder: Path | None, undo: ExitStack) -> None:
         if folder is None:
             return
@@ -166,6 +189,7 @@ class GuardedCell:
             clock=self._session.clock,
             every_s=self._options.mirror_every_s,
             durable_proof=hosts.proves_durability(folder),
+            take_over=self._options.take_over,
         )
         undo.callback(self.mirror.close, MIRROR_CLOSE_S)
 

@@ -29,7 +29,8 @@ commits, the newest unit end and the newest cell end keep their state; earlier u
 from __future__ import annotations
 
 from colab_guard.store.inspect import Row, describe, verify
-from colab_guard.store.mirror import Mirror, MirrorStatus, fetch_from_mirror
+from colab_guard.store.mirror import Mirror, MirrorStatus
+from colab_guard.store.remote import fetch_from_mirror, mirror_generation
 from colab_guard.store.types import (
     BufferDraft,
     CommitDraft,
@@ -58,5 +59,6 @@ __all__ = [
     "StoreView",
     "describe",
     "fetch_from_mirror",
+    "mirror_generation",
     "verify",
 ]

@@ -2,14 +2,15 @@
 
 Files are immutable and named by their content, so that mirroring is: send what is not there yet, packs first, then the
 commit record; then remove what the retention of the local store let go. Nothing depends on rename there: a torn file
-fails its checksum and does not count. Every call into the folder is limited in time and left behind if it hangs;
-errors degrade the mirror, which is shown, never training. It catches up when the folder answers again.
+fails its checksum and does not count. Every call into the folder is limited in time and left behind if it hangs; should
+it wake, it stops before it changes anything. Errors degrade the mirror, which is shown, never training. It catches up
+when the folder answers again.
 """
 
 from __future__ import annotations
 
+import itertools
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
@@ -17,18 +18,22 @@ from pathlib import Path
 from typing import Any
 
 from colab_guard.clock import Clock
-from colab_guard.errors import ForeignStore, StoreDamaged
+from colab_guard.errors import StoreDamaged
 from colab_guard.events import EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
 from colab_guard.store import disk
 from colab_guard.store.packs import digest, verify_pack
-from colab_guard.store.types import CommitRecord, Identity
-from colab_guard.store.view import StoreView, state_packs, unit_packs
+from colab_guard.store.remote import check_place, claim, intact
+from colab_guard.store.types import CommitRecord
+from colab_guard.store.view import packs_needed, state_packs, unit_packs
 from colab_guard.store.writer import Store
-from colab_guard.workers import Workers
+from colab_guard.workers import Abandoned, Workers
 
 CALL_LIMIT_S = 120.0
 RETRY_S = 15.0
+LOOK_S = 0.1
 PIECE_BYTES = 4 * 2**20
+_this_call = threading.local()
+_numbers = itertools.count()
 SHARE_OF_TIME = 0.5
 """At most this share of the time is spent sending, where no schedule is asked for."""
 
@@ -61,6 +66,7 @@ class Mirror:
         clock: Clock | None = None,
         every_s: float | None = None,
         durable_proof: str | None = None,
+        take_over: bool = False,
     ) -> None:
         self._store = store
         self._folder = folder
@@ -70,20 +76,31 @@ class Mirror:
         self._every_s = every_s
         self._proof = durable_proof
         self._wake = threading.Event()
-        self._idle = threading.Event()
+        self._take_over = take_over
+        self._hurry = threading.Event()
+        self._turned = threading.Condition()
+        self._asked = self._answered = self._sent = 0
+        """Numbers of nudges: asked for, looked after (sent or failed), sent."""
+        self._met: set[str] = set()
+        """Files there that this process sent, or found to be as they should."""
         self._closing = False
         self.status = MirrorStatus()
         self._worker = workers.start("mirror", self._loop)
 
     def nudge(self) -> None:
         """A commit was saved: send it when the schedule allows."""
-        self._idle.clear()
+        with self._turned:
+            self._asked += 1
         self._wake.set()
 
     def flush(self, timeout_s: float) -> bool:
-        """Wait until all that is saved is sent; say whether it is."""
+        """Send all that is saved now, without waiting for the schedule; say whether it is sent."""
         self.nudge()
-        return self._idle.wait(timeout_s) and self.status.state == "ok"
+        self._hurry.set()
+        with self._turned:
+            asked = self._asked
+            self._turned.wait_for(lambda: self._answered >= asked, timeout_s)
+            return self._sent >= asked
 
     def close(self, timeout_s: float) -> None:
         """Send what is left, for at most `timeout_s` seconds, and end."""
@@ -91,6 +108,7 @@ class Mirror:
         self.flush(timeout_s)
         self._worker.stopping.set()
         self._wake.set()
+        self._hurry.set()
         self._workers.stop_one(self._worker, 1.0)
         self._change(replace(self.status, state="off"))
 
@@ -102,16 +120,28 @@ class Mirror:
             self._wake.clear()
             if stopping.is_set():
                 return
-            began = self._clock.monotonic()
-            pause = self._turn(began)
-            self._idle.set()
+            self._hurry.clear()
+            with self._turned:
+                asked = self._asked
+            pause = self._turn(self._clock.monotonic(), asked)
+            with self._turned:
+                self._answered = asked
+                self._turned.notify_all()
             if not self._closing and pause > 0:
-                self._clock.wait(stopping, pause)
+                self._pause(stopping, pause)
 
-    def _turn(self, began: float) -> float:
+    def _pause(self, stopping: threading.Event, seconds: float) -> None:
+        until = self._clock.monotonic() + seconds
+        while not self._hurry.is_set() and (left := until - self._clock.monotonic()) > 0:
+            if self._clock.wait(stopping, min(left, LOOK_S)):
+                return
+
+    def _turn(self, began: float, asked: int) -> float:
         """Send what is missing; the seconds to wait before the next turn."""
         try:
-            self._send()
+            with self._store.sending() as (whole, units):
+                self._send(whole, units)
+            self._sent = asked
         except Exception as error:  # the one place where the mirror's errors end: degraded, shown, tried again
             self._change(replace(self.status, state="degraded", reason=f"{type(error).__name__}: {error}"))
             self._wake.set()
@@ -119,8 +149,7 @@ class Mirror:
         spent = self._clock.monotonic() - began
         return self._every_s if self._every_s is not None else spent * (1 / SHARE_OF_TIME - 1)
 
-    def _send(self) -> None:
-        whole, units = self._store.retained()
+    def _send(self, whole: list[CommitRecord], units: list[CommitRecord]) -> None:
         if not whole:
             self._change(replace(self.status, state="ok", reason=""))
             return
@@ -134,37 +163,57 @@ class Mirror:
             self._call("send a commit record", self._copy_of(f"commits/{record.id}.json"))
         self._call("check", lambda: _check(self._folder, newest))
         self._note_sent(newest, sent, self._clock.monotonic() - began)
-        self._call("tidy", lambda: self._tidy(whole, units))
+        if not self._store.careful:
+            self._call("tidy", lambda: self._tidy(whole, units))
 
     def _prepare(self) -> int:
-        sent = 0
+        check_place(self._folder, self._store, take_over=self._take_over)
         for part in ("packs", "commits", "leases"):
             (self._folder / part).mkdir(parents=True, exist_ok=True)
-        if (self._folder / "FORMAT").exists():
-            theirs = StoreView(self._folder).leases
-            if theirs and theirs[-1].generation > self._store.generation:
-                raise ForeignStore(f"another machine has taken over the mirror (generation {theirs[-1].generation})")
-        sent += _copy(self._store.path / "FORMAT", self._folder / "FORMAT")
+        sent = self._bring("FORMAT")
         for path in sorted((self._store.path / "leases").glob("*.json")):
-            sent += _copy(path, self._folder / "leases" / path.name)
+            sent += self._bring(f"leases/{path.name}")
+        claim(self._folder, self._store, take_over=self._take_over)
         return sent
 
     def _copy_of(self, name: str) -> Callable[[], int]:
-        return lambda: _copy(self._store.path / name, self._folder / name)
+        return lambda: self._bring(name)
+
+    def _bring(self, name: str) -> int:
+        """Send a file unless it is there; what this process meets for the first time is read, not believed."""
+        source, target = self._store.path / name, self._folder / name
+        if name in self._met and target.exists() and _same_size(source, target):
+            return 0
+        if not intact(target, source):
+            sent = _copy(source, target)
+        else:
+            sent = 0
+        self._met.add(name)
+        return sent
 
     def _tidy(self, whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -> None:
         """Remove there what is not kept here."""
         records = {f"{record.id}.json" for record in [*whole, *units]}
-        packs = set().union(*(state_packs(r) for r in whole), *(unit_packs(r) for r in [*whole, *units]))
-        for path in (self._folder / "commits").glob("*.json"):
-            if path.name not in records:
-                path.unlink(missing_ok=True)
-        for path in (self._folder / "packs").glob("*.pack"):
-            if path.name.removesuffix(".pack") not in packs:
-                path.unlink(missing_ok=True)
+        kept = records | {f"{name}.pack" for name in packs_needed(whole, units)}
+        for part in ("commits", "packs"):
+            for path in (self._folder / part).iterdir():
+                if path.name not in kept:
+                    _go_on()
+                    self._met.discard(f"{part}/{path.name}")
+                    path.unlink(missing_ok=True)
 
     def _call(self, what: str, action: Callable[[], Any]) -> Any:
-        return self._workers.call(f"mirror: {what}", action, CALL_LIMIT_S)
+        gone = threading.Event()
+
+        def limited() -> Any:
+            _this_call.gone = gone
+            return action()
+
+        try:
+            return self._workers.call(f"mirror: {what}", limited, CALL_LIMIT_S)
+        except Abandoned:
+            gone.set()
+            raise
 
     def _note_sent(self, record: CommitRecord, sent: int, seconds: float) -> None:
         now = self._clock.time()
@@ -199,18 +248,32 @@ class Mirror:
 
 
 def _copy(source: Path, target: Path) -> int:
-    """Copy a file unless one of the same size is there already; the number of bytes sent."""
+    """Send a file; the number of bytes. It appears under its name whole, as far as the place has a rename."""
     try:
         size = source.stat().st_size
     except FileNotFoundError:
         return 0  # collected meanwhile: a newer commit follows
-    if target.exists() and target.stat().st_size == size:
-        return 0
-    with source.open("rb") as reading, target.open("wb") as writing:
-        shutil.copyfileobj(reading, writing, PIECE_BYTES)
-        writing.flush()
-        os.fsync(writing.fileno())
+    temporary = target.with_name(f"{disk.TEMPORARY}{os.getpid()}-{next(_numbers)}-{target.name}")
+    try:
+        with source.open("rb") as reading, temporary.open("wb") as writing:
+            while piece := reading.read(PIECE_BYTES):
+                _go_on()
+                writing.write(piece)
+            writing.flush()
+            os.fsync(writing.fileno())
+        _go_on()
+        os.replace(temporary, target)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
     return size
+
+
+def _go_on() -> None:
+    """Stop a call that was given up waiting for: what it was to do may be wrong by now."""
+    gone: threading.Event | None = getattr(_this_call, "gone", None)
+    if gone is not None and gone.is_set():
+        raise Abandoned("the call was left behind")
 
 
 def _check(folder: Path, record: CommitRecord) -> None:
@@ -223,44 +286,10 @@ def _check(folder: Path, record: CommitRecord) -> None:
         try:
             verify_pack(folder / "packs" / f"{pack}.pack")
         except StoreDamaged:
+            _go_on()
             (folder / "packs" / f"{pack}.pack").unlink(missing_ok=True)
             raise
 
 
-def fetch_from_mirror(folder: Path, local: Path, identity: Identity) -> bool:
-    """Bring the mirror's store to a machine whose local one is lost or older; say whether anything was brought."""
-    if not (folder / "FORMAT").exists():
-        return False
-    there = StoreView(folder)
-    records = there.commits()
-    if not records or _newest_place(local) >= _place(records[0]):
-        return False
-    for part in ("packs", "commits", "leases"):
-        disk.make_folder(local / part)
-    names = ["FORMAT"]
-    names += [f"leases/{path.name}" for path in (folder / "leases").glob("*.json")]
-    needed = set().union(*(state_packs(r) | unit_packs(r) for r in records))
-    names += [f"packs/{name}.pack" for name in sorted(needed)]
-    names += [f"commits/{record.id}.json" for record in reversed(records)]
-    for name in names:
-        source, target = folder / name, local / name
-        if source.exists() and not target.exists():
-            disk.write_whole(target, _pieces(source))
-    return True
-
-
-def _pieces(path: Path) -> Iterable[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(PIECE_BYTES):
-            yield piece
-
-
-def _newest_place(path: Path) -> tuple[int, int]:
-    if not (path / "FORMAT").exists():
-        return (-1, -1)
-    records = StoreView(path).commits()
-    return _place(records[0]) if records else (-1, -1)
-
-
-def _place(record: CommitRecord) -> tuple[int, int]:
-    return record.generation, record.seq
+def _same_size(source: Path, target: Path) -> bool:
+    return not source.exists() or source.stat().st_size == target.stat().st_size
