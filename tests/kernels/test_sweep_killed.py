@@ -169,7 +169,7 @@ def test_killed_while_commits_are_written_and_while_restoring(tmp_path: Path, ex
     machine = Machine(tmp_path)
     kills = 0
     for moment in (9, 32):
-        for when in (lambda: writing(machine, moment), lambda: restoring(machine), lambda: restoring(machine)):  # noqa: B023
+        for when in (lambda: writing(machine, moment), lambda: restoring(machine), lambda: restoring(machine)):
             assert once(machine, when()) == ""
             kills += 1
     check(machine, once(machine), expected, kills)

@@ -19,7 +19,7 @@ def test_the_first_snapshot_is_due_after_one_interval() -> None:
 
 
 def test_a_cheap_snapshot_leaves_the_interval_as_asked() -> None:
-    clock, plan = schedule()
+    _, plan = schedule()
     plan.captured(0.01)
     plan.written(0.01, 0.1)
     assert plan.interval_s == 10.0

@@ -83,7 +83,7 @@ def test_what_was_there_before_the_cell_travels_by_name() -> None:
 def test_a_definition_that_is_missing_is_named() -> None:
     first = notebook("class Model:\n    pass\nm = Model()")
     captured = state.capture({"names": {"m": first["m"]}}, {"names": {}}, Live(first, {"Model": first["Model"]}))
-    with pytest.raises(CannotResume, match="'Model'.*run the cell that defines it"):
+    with pytest.raises(CannotResume, match=r"'Model'.*run the cell that defines it"):
         state.restore(captured.parts, {}, Live({}, {}))
 
 
