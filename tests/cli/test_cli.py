@@ -1,0 +1,106 @@
+"""`colab-guard` in a terminal: a notebook runs to its end though its kernel dies, and stores can be looked at."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
+
+from colab_guard.cli import main
+from colab_guard.cli.runner import run_notebook
+from colab_guard.store import CommitDraft, Identity, Store
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def notebook(path: Path, *cells: str) -> Path:
+    nbformat.write(new_notebook(cells=[new_markdown_cell("# words"), *map(new_code_cell, cells)]), path)
+    return path
+
+
+DYING = """%%checkpointed dying --every 0.05s --budget 90%
+import os, pathlib, signal, time
+out = []
+for i in range(30):
+    time.sleep(0.02)
+    out.append(i * i)
+    marks = pathlib.Path(os.environ["COLAB_GUARD_HOME"], "marks.txt")
+    with marks.open("a") as file:
+        file.write(f"{i}\\n")
+    if i in (9, 19) and marks.read_text().split().count(str(i)) == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+sum(out)
+"""
+
+
+def test_a_notebook_whose_kernel_dies_twice_is_run_to_its_end(tmp_path: Path, home: Path) -> None:
+    source = notebook(tmp_path / "a.ipynb", "%load_ext colab_guard", DYING, "print('the end', sum(out))")
+    said = io.StringIO()
+    assert run_notebook(source, output=tmp_path / "b.ipynb", out=said) == 0
+    assert said.getvalue().count("the kernel died: killed by SIGKILL") == 2
+    executed = nbformat.read(tmp_path / "b.ipynb", as_version=4)
+    assert "the end 8555" in executed.cells[-1].outputs[0].text
+    assert nbformat.read(source, as_version=4).cells[-1].outputs == []
+    marks = (home / "marks.txt").read_text().split()
+    assert len(marks) < 30 + 2 * 9, "it began again instead of going on"
+
+
+def test_a_kernel_that_keeps_dying_is_given_up_with_its_own_status(tmp_path: Path) -> None:
+    source = notebook(tmp_path / "a.ipynb", "import os, signal; os.kill(os.getpid(), signal.SIGKILL)")
+    said = io.StringIO()
+    assert run_notebook(source, retries=1, out=said) == 3
+    assert "given up after 2 kernels" in said.getvalue()
+
+
+def test_a_failing_cell_ends_the_run_and_the_next_one_does_not_run(tmp_path: Path) -> None:
+    source = notebook(tmp_path / "a.ipynb", "%load_ext colab_guard", "%%checkpointed f\nfor i in range(3):\n    1 / (1 - i)", "print('never')")
+    said = io.StringIO()
+    assert run_notebook(source, out=said) == 1
+    assert "ZeroDivisionError" in said.getvalue() and "never" not in said.getvalue().replace("print('never')", "")
+    executed = nbformat.read(source, as_version=4)
+    assert [o.output_type for o in executed.cells[2].outputs if o.output_type == "error"] == ["error"]
+    assert executed.cells[3].outputs == []
+
+
+@pytest.mark.parametrize("content", [None, "no json", json.dumps({"cells": 3})])
+def test_what_is_no_notebook_is_one_clear_line(tmp_path: Path, content: str | None, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "a.ipynb"
+    if content is not None:
+        path.write_text(content)
+    assert main(["run", str(path)]) == 2
+    assert re.fullmatch(r"colab-guard: .*a\.ipynb.*\n", capsys.readouterr().err)
+
+
+def test_stores_can_be_looked_at_verified_and_stopped(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.open(home / "work", Identity("work", ""))
+    record = store.commit(CommitDraft("step", {"text": "iteration 3", "depth": 1}, {"graph": b"x" * 5000}))
+    store.close()
+    assert main(["status"]) == 0
+    assert "work: " in capsys.readouterr().out
+    assert main(["show", "work"]) == 0
+    assert record.id in capsys.readouterr().out
+    assert main(["verify", "work"]) == 0
+    pack = next((home / "work" / "packs").iterdir())
+    data = bytearray(pack.read_bytes())
+    data[100] ^= 1
+    pack.write_bytes(data)
+    assert main(["verify", "work"]) == 1
+    assert "damaged" in capsys.readouterr().out
+    assert main(["stop", "work"]) == 0
+    assert (home / "work.requests" / "stop").exists()
+    assert main(["stop", "nothing"]) == 2
+    assert main(["show", "nothing"]) == 2
+
+
+def test_doctor_says_what_the_host_is(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["doctor"]) == 0
+    assert "host " in capsys.readouterr().out
