@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -42,8 +43,10 @@ def _cuda(torch: Any, number: int) -> Device | None:
 
 def _works(torch: Any, number: int, capability: tuple[int, ...]) -> bool:
     """`is_available()` is true on GPUs that this build has no code for (Kaggle's P100): try a tiny product."""
-    built_for = {name for name in torch.cuda.get_arch_list() if name.startswith("sm_")}
-    if built_for and not any(int(name[3:-1]) == capability[0] for name in built_for if name[3:-1].isdigit()):
+    names = torch.cuda.get_arch_list()
+    majors = {int(found[1]) for name in names if (found := re.fullmatch(r"sm_(\d+)\d[a-z]?", name))}
+    portable = any(int(found[1]) <= capability[0] for name in names if (found := re.fullmatch(r"compute_(\d+)\d", name)))
+    if majors and capability[0] not in majors and not portable:
         return False
     try:
         one = torch.ones(8, 8, device=f"cuda:{number}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -33,8 +34,9 @@ def mirror_folder(where: str, name: str, *, mount: Callable[[], Path] | None = N
         raise MirrorUnusable(f"--to {where}: URLs are not supported yet; give a folder, or 'drive' on Colab")
     else:
         base = Path(where).expanduser().absolute()
-    _check_writable(base, where)
-    return base / "colab_guard" / name
+    folder = base / "colab_guard" / name
+    _check_writable(folder, where)
+    return folder
 
 
 def _mounted_drive() -> Path:
@@ -47,18 +49,21 @@ def _mounted_drive() -> Path:
             drive.mount(str(DRIVE_MOUNT))
         except Exception as error:  # whatever Colab raises without an open tab or consent
             raise MirrorUnusable(f"Drive could not be mounted ({error}); keep the tab open, allow it, and try again") from error
+        if not mine.is_dir():  # going on would write to the machine's own disk and call it Drive
+            raise MirrorUnusable(f"Drive is mounted, but {mine} is not there; unmount it, mount it again and try again")
     return mine
 
 
-def _check_writable(base: Path, where: str) -> None:
+def _check_writable(folder: Path, where: str) -> None:
     """A real write, in the nearest folder that exists."""
-    nearest = base
-    while not nearest.exists() and nearest != nearest.parent:
-        nearest = nearest.parent
-    probe = nearest / f".colab_guard-probe-{os.getpid()}"
+    nearest = folder
     try:
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
         if not nearest.is_dir():
             raise NotADirectoryError(f"{nearest} is not a folder")
+        # a name of its own each time: machines that share the folder may have equal process ids
+        probe = nearest / f".colab_guard-probe-{uuid.uuid4().hex}"
         descriptor = os.open(probe, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
             os.write(descriptor, b"colab_guard")
@@ -76,7 +81,7 @@ def proves_durability(folder: Path, mounts: Path = Path("/proc/self/mountinfo"))
     if not sys.platform.startswith("linux") or not mounts.exists():
         return None
     best, kind = "", ""
-    target = str(folder.absolute())
+    target = str(folder.resolve())  # a link on a server's mount may lead back to the local disk
     for line in mounts.read_text().splitlines():
         left, _, right = line.partition(" - ")
         point = left.split()[4].replace("\\040", " ")

@@ -51,13 +51,16 @@ class SystemProbe:
         return min(limits)
 
     def host_used(self) -> int:
-        for folder in self._groups():
+        # the figure that goes with `host_limit`: that of the group whose limit is the lowest
+        limited = [(value, f) for f in self._groups() if (value := _number(f / "memory.max")) is not None]
+        if limited:
+            lowest, folder = min(limited, key=lambda pair: pair[0])
             current = _number(folder / "memory.current")
-            if current is not None and _number(folder / "memory.max") is not None:
+            if current is not None and lowest <= self.host_limit():
                 return current - _stat(folder / "memory.stat", "inactive_file")
         old = self._root / "sys/fs/cgroup/memory"
         limit, used = _number(old / "memory.limit_in_bytes"), _number(old / "memory.usage_in_bytes")
-        if limit is not None and limit < V1_UNLIMITED and used is not None:
+        if limit is not None and used is not None and limit <= self.host_limit():
             return used - _stat(old / "memory.stat", "total_inactive_file")
         return self._meminfo("MemTotal") - self._meminfo("MemAvailable")
 

@@ -20,7 +20,7 @@ def parse_fraction(text: str | float) -> float:
         value = float(word[:-1]) / 100 if word.endswith("%") else float(word)
     except ValueError:
         raise BadOption(f"{word!r} is no share of memory; type 0.85 or 85%") from None
-    if value > 1 and not word.endswith("%"):
+    if 10 <= value <= 100 and not word.endswith("%"):
         raise BadOption(f"{word} is more than all memory; for {word} percent type {value / 100:g} or {word}%")
     if not 0.1 <= value <= 1:
         raise BadOption(f"{word} is no usable share of memory; type one between 0.1 and 1, e.g. 0.85")
@@ -42,7 +42,8 @@ class GpuCap:
         for number in range(torch.cuda.device_count()):
             free, total = torch.cuda.mem_get_info(number)
             own = torch.cuda.memory_reserved(number)
-            cap = min(fraction, (free + own) / total - MARGIN)
+            # where others fill the GPU this could fall below nothing, which torch refuses
+            cap = max(min(fraction, (free + own) / total - MARGIN), MARGIN)
             self._before.setdefault(number, _fraction_now(torch, number))
             torch.cuda.set_per_process_memory_fraction(float(cap), number)
             caps.append(cap)

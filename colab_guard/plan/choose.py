@@ -43,6 +43,8 @@ def autoconfig(
         raise BadOption(f"autoconfig does not know {', '.join(unknown)}; it takes {', '.join(CHOICES)}")
     if effective_batch < 1:
         raise BadOption(f"effective_batch={effective_batch} means nothing; give 1 or more")
+    if not 0 < fraction <= 1:
+        raise BadOption(f"fraction={fraction} is no share of memory; give one above 0 and up to 1, e.g. 0.85")
     device = device or hosts.devices(import_torch=True)[0]
     budget = int(device.free * fraction)
     reasons = {"memory_budget": f"{fraction:.0%} of the {device.free / 2**30:.1f} GiB that are free"}
@@ -53,6 +55,8 @@ def autoconfig(
     rank = int(_given("lora_rank", overrides, reasons, LORA_RANK, "the documented default; rank costs almost no memory"))
     checkpointing = weights > CHECKPOINTING_FROM * budget
     why = "weights leave too little room for activations" if checkpointing else "activations fit; it would cost a third of the speed"
+    if rank < 1:
+        raise BadOption(f"lora_rank={rank} means nothing; give 1 or more")
     reasons["device"] = "the first device that works" if device.kind != "cpu" else "no GPU that works was found"
     reasons["effective_batch"] = "fixed by configuration, the same on every device"
     reasons["gradient_accumulation"] = f"{effective_batch} in steps of {batch}"

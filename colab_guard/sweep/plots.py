@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import MissingExtra
@@ -32,14 +33,19 @@ def figures(sweep: Sweep, by: str | None = None) -> list[Figure]:
 
 def _sorted(sweep: Sweep, metric: str) -> list[Run]:
     """Runs that have the metric, best first."""
-    having = [run for run in sweep.runs if isinstance(run.metrics.get(metric), (int, float))]
+    having = [run for run in sweep.runs if run.status != "failed" and _finite(run.metrics.get(metric))]
     return sorted(having, key=lambda run: run.metrics[metric], reverse=not sweep.smaller_is_better(metric))
+
+
+def _finite(value: Any) -> bool:
+    return isinstance(value, (int, float)) and math.isfinite(value)
 
 
 def _ranked(figure_class: Any, sweep: Sweep, metric: str) -> Figure:
     runs = _sorted(sweep, metric)
     failed = [run for run in sweep.runs if run.status == "failed"]
-    count = len(runs) + len(failed)
+    lost = [run for run in sweep.runs if run.status != "failed" and run not in runs and metric in run.metrics]
+    count = len(runs) + len(failed) + len(lost)
     figure: Figure = figure_class(figsize=(8, 1.1 + ROW_INCHES * max(count, 3)), layout="constrained")
     axes = figure.subplots()
     values = [run.metrics[metric] for run in runs]
@@ -50,7 +56,9 @@ def _ranked(figure_class: Any, sweep: Sweep, metric: str) -> Figure:
         axes.text(value + 0.008 * room, place, f"{value:.4g}", va="center", fontsize=7.5, color=INK)
     for place, run in enumerate(failed, start=len(runs)):
         axes.text(0, place, f" failed: {run.error[:70]}", va="center", fontsize=7.5, color=FAILED)
-    axes.set_yticks(range(count), [run.label for run in [*runs, *failed]], fontsize=7.5, color=INK)
+    for place, run in enumerate(lost, start=len(runs) + len(failed)):
+        axes.text(0, place, f" {metric}: {run.metrics[metric]}", va="center", fontsize=7.5, color=FAILED)
+    axes.set_yticks(range(count), [run.label for run in [*runs, *failed, *lost]], fontsize=7.5, color=INK)
     axes.set_ylim(count - 0.4, -0.6)
     axes.set_xlim(min([*values, 0]), max([*values, 0]) + 0.1 * room)
     axes.set_xlabel(metric, color=INK)

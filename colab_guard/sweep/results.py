@@ -11,16 +11,25 @@ from colab_guard.errors import MissingExtra
 if TYPE_CHECKING:
     import pandas
 
+    from colab_guard.sweep.run import Run
     from colab_guard.sweep.sweep import Sweep
+
+OWN = ("status", "seconds", "error")
+"""Columns that every row has."""
 
 
 def rows(sweep: Sweep) -> list[dict[str, Any]]:
-    """One dict a run: parameters, status, metrics, seconds, error. A metric called like a parameter gets `metric_`."""
+    """One dict a run: parameters, status, metrics, seconds, error. Names that clash get `param_`, `metric_`."""
     found = []
     for run in sweep.runs:
-        metrics = {f"metric_{n}" if n in run.params else n: value for n, value in run.metrics.items()}
-        found.append({**run.params, "status": run.status, **metrics, "seconds": round(run.seconds, 3), "error": run.error})
+        params = {f"param_{n}" if n in OWN else n: value for n, value in run.params.items()}
+        metrics = {_column(run, n): value for n, value in run.metrics.items()}
+        found.append({**params, "status": run.status, **metrics, "seconds": round(run.seconds, 3), "error": run.error})
     return found
+
+
+def _column(run: Run, metric: str) -> str:
+    return f"metric_{metric}" if metric in run.params or metric in OWN else metric
 
 
 def frame(sweep: Sweep) -> pandas.DataFrame:
@@ -43,5 +52,7 @@ def write_csv(sweep: Sweep, path: Path) -> Path:
 
 def top(sweep: Sweep, n: int, by: str | None) -> pandas.DataFrame:
     metric = sweep.ranking_metric(by)
-    ranked = frame(sweep).sort_values(metric, ascending=sweep.smaller_is_better(metric), kind="stable")
+    table = frame(sweep)
+    column = f"metric_{metric}" if f"metric_{metric}" in table else metric
+    ranked = table.sort_values(column, ascending=sweep.smaller_is_better(metric), kind="stable")
     return ranked[ranked["status"] == "done"].head(n)

@@ -181,6 +181,7 @@ class Run:
         self.status, self.metrics, self.history, self.seconds, self.error, self.traceback = noted
         if self.finished:
             return
+        self._began = time.monotonic() if self.status == "running" else None
         if self.folder.exists():
             shutil.rmtree(self.folder)
         for name, content in files.items():

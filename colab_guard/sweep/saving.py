@@ -14,6 +14,7 @@ def save_thing(thing: Any, target: Path) -> None:
     """Write `thing` as `target` (a folder for models, else a file); what was there before is replaced."""
     if target.is_dir():
         shutil.rmtree(target)
+    target.unlink(missing_ok=True)
     target.parent.mkdir(parents=True, exist_ok=True)
     if hasattr(thing, "save_pretrained"):
         thing.save_pretrained(str(target))
@@ -32,6 +33,8 @@ def save_thing(thing: Any, target: Path) -> None:
         thing.savefig(target, format=target.suffix.lstrip(".") or "png", bbox_inches="tight")
     elif hasattr(thing, "to_csv"):
         thing.to_csv(target)
+    elif hasattr(thing, "detach"):  # a tensor, on any device
+        save_thing(thing.detach().cpu().numpy(), target)
     elif hasattr(thing, "__array_interface__"):
         import numpy
 

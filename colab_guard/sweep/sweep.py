@@ -57,9 +57,10 @@ class Sweep:
         self._by_key = {run.key: run for run in self.runs}
         earlier = LIVE.get(name)
         if earlier is not None:
-            for run in earlier.runs:
-                if run.finished and run.key in self._by_key:
-                    self._by_key[run.key].adopt(run.record().record, run._readers)
+            # also those that this grid lacks: they are hidden, and come back with a grid that has them
+            for run in [*earlier.runs, *earlier.hidden]:
+                if run.finished:
+                    self.run_by_key(run.key, run.params).adopt(run.record().record, run._readers)
         LIVE[name] = self
 
     @property
