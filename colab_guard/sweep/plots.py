@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import base64
+import io
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import MissingExtra
@@ -18,14 +20,27 @@ ROW_INCHES = 0.24
 MOST_CURVES = 10
 
 
-def figures(sweep: Sweep, by: str | None = None) -> list[Figure]:
+class Figures(list["Figure"]):
+    """Figures that a notebook shows as pictures when they are a cell's last value."""
+
+    def _repr_html_(self) -> str:
+        return "".join(f'<img style="max-width:100%" src="data:image/png;base64,{_encoded(figure)}">' for figure in self)
+
+
+def _encoded(figure: Figure) -> str:
+    picture = io.BytesIO()
+    figure.savefig(picture, format="png", dpi=100)
+    return base64.b64encode(picture.getvalue()).decode()
+
+
+def figures(sweep: Sweep, by: str | None = None) -> Figures:
     """The ranked bars, and the curves where at least one run logged with steps."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtra('sweep.plot needs matplotlib: pip install "colab_guard[train]"') from error
     metric = sweep.ranking_metric(by)
-    found = [_ranked(Figure, sweep, metric)]
+    found = Figures([_ranked(Figure, sweep, metric)])
     for name in _stepped(sweep):
         found.append(_curves(Figure, sweep, name, metric))
     return found

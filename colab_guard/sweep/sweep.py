@@ -16,7 +16,8 @@ from colab_guard.sweep.run import Run
 
 if TYPE_CHECKING:
     import pandas
-    from matplotlib.figure import Figure
+
+    from colab_guard.sweep.plots import Figures
 
 SMALLER_IS_BETTER = ("loss", "error", "perplexity", "mae", "mse", "rmse", "wer")
 Readers = Callable[[str], Mapping[str, Callable[[], bytes]]]
@@ -138,7 +139,7 @@ class Sweep:
 
         return top(self, n, by)
 
-    def plot(self, by: str | None = None) -> list[Figure]:
+    def plot(self, by: str | None = None) -> Figures:
         """Figures: runs ranked by a metric, and curves over steps where histories have them."""
         from colab_guard.sweep.plots import figures
 
