@@ -80,7 +80,7 @@ def _clear_frames(trace: TracebackType | None, seen: set[int]) -> None:
 
 
 def clear_outputs(shell: Any) -> None:
-    """Drop values with tensors from the history of outputs: `Out`, `_`, `__`, `___`, `_N`, and the display hook's."""
+    """Drop values with tensors from the history of outputs: `Out`, `_`, `__`, `___`, `_N`, the display hook's, the last result."""
     names = shell.user_ns
     hook = shell.displayhook
     outputs = names.get("_oh", {})
@@ -91,10 +91,15 @@ def clear_outputs(shell: Any) -> None:
         for holder in (names, getattr(shell, "user_ns_hidden", {})):
             holder.pop(f"_{number}", None)
     for name in ("_", "__", "___"):
-        if id(names.get(name)) in heavy:
-            names[name] = ""
+        # the display hook pushes its names as hidden ones too
+        for holder in (names, getattr(shell, "user_ns_hidden", {})):
+            if id(holder.get(name)) in heavy:
+                holder[name] = ""
         if id(getattr(hook, name, None)) in heavy:
             setattr(hook, name, "")
+    last = getattr(shell, "last_execution_result", None)
+    if last is not None and _has_tensor(last.result):
+        last.result = None
 
 
 def _has_tensor(value: Any, depth: int = 0) -> bool:
