@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import base64
 import io
+import math
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import MissingExtra

@@ -121,6 +121,7 @@ def test_without_the_live_sweep_a_resume_says_which_cell_to_run() -> None:
     live = Live({}, {})
     captured = state.capture({"names": {"sweep": sweep}}, {"names": {}}, live)
     del sweep
+    captured.forget()
     gc.collect()  # a sweep and its runs hold each other
     with pytest.raises(CannotResume, match=r"Sweep\('gone'"):
         state.restore(captured.parts, {b.key: bytearray(b.data) for b in captured.buffers}, live)
