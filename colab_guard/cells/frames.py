@@ -71,13 +71,23 @@ def describe(names: Mapping[str, Any], info: FrameInfo, point: Point, inside: st
     if point.is_loop:
         loops.append(point)
         counts.append(names[loop_name(point.id)].done + 1)
-    words = [f"iteration {count:,} of '{part.text}' (line {part.line})" for part, count in zip(loops, counts, strict=True)]
+    words = [_told(names[loop_name(part.id)], part, count) for part, count in zip(loops, counts, strict=True)]
     if not point.is_loop and point.kind == "stmt":
         words.append(f"after line {point.line}")
     if inside:
         words.append(inside)
     unit = counts[0] - 1 if counts else None
     return Position(", ".join(words) or "the cell's start", len(loops) + bool(inside), unit, info.signature())
+
+
+def _told(loop: Loop, point: Point, count: int) -> str:
+    """Where a loop is, in people's words: a governed loop's by its item, where it has a name."""
+    item = loop.item
+    if item is not None:
+        return f"model {getattr(item, 'index', count - 1) + 1} ({getattr(item, 'label', item)})"
+    if loop.policy is not None:
+        return f"between models, {count - 1} done in this loop"
+    return f"iteration {count:,} of '{point.text}' (line {point.line})"
 
 
 def frame_below(frame: FrameType | None, codes: Mapping[Any, FrameInfo], namespace: Mapping[str, Any]) -> tuple[FrameType, FrameType]:

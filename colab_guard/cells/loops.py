@@ -186,6 +186,11 @@ class Loop:
     # asked by a snapshot
 
     @property
+    def item(self) -> Any:
+        """The item whose iteration is under way in a governed loop."""
+        return self._item
+
+    @property
     def mode(self) -> Mode:
         return self._kept.mode
 

@@ -40,8 +40,8 @@ PolicyFactory = Callable[[object], "LoopPolicy | None"]
 class LoopNeeds(Protocol):
     """What a library loop may ask of the running cell."""
 
-    def poll(self, loop: LibraryLoop, capture: Callable[[], object]) -> None:
-        """A safe point inside the library's loop: training state is whole now.
+    def poll(self, loop: LibraryLoop, capture: Callable[[], object], where: str = "") -> None:
+        """A safe point inside the library's loop, called `where` by people ("step 400"): training state is whole now.
 
         When a snapshot is due, `capture()` is called; it gives the loop's own state as an object that `state` can
         capture (model, optimizer and whatever else the cell's names do not reach; references, not copies).

@@ -113,7 +113,7 @@ class Runtime:
     def resumed(self, loop: LibraryLoop) -> None:
         self._set_random()
 
-    def poll(self, loop: LibraryLoop, capture: Callable[[], object]) -> None:
+    def poll(self, loop: LibraryLoop, capture: Callable[[], object], where: str = "") -> None:
         if not self._engine.due() or threading.get_ident() != self._thread:
             return
         try:
@@ -126,7 +126,7 @@ class Runtime:
         except SnapshotRefused as refusal:
             self._engine.refuse(Position(loop.name, 0), str(refusal))
             return
-        self._snapshot("step", frame, point, loop.name, capture)
+        self._snapshot("step", frame, point, where or loop.name, capture)
 
     # loops and safe points
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from colab_guard.errors import BadOption
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
     from colab_guard.sweep.sweep import Sweep
 
 
@@ -19,6 +21,7 @@ def export(sweep: Sweep, folder: Path) -> list[Path]:
     """Write both files into `folder` and give their paths; on Colab the browser is asked to download them."""
     folder.mkdir(parents=True, exist_ok=True)
     made = [_results(sweep, folder / "results.zip")]
+    drawn: list[Figure]
     try:
         drawn = sweep.plot()
     except BadOption:

@@ -147,7 +147,8 @@ class TrainerLoop:
         if running.batches is not None:
             self._report(trainer, running)
             if running.fetched or not _user_resumes(running):
-                self._needs.poll(self, lambda: _capture(trainer, running))
+                where = f"step {trainer.state.global_step:,} of {trainer.state.max_steps:,}"
+                self._needs.poll(self, lambda: _capture(trainer, running), where)
             batches = running.batches
         running.fetched = True
         running.update_step += 1
