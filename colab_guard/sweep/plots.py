@@ -110,7 +110,9 @@ def _curves(figure_class: Any, sweep: Sweep, name: str, metric: str) -> Figure:
     axes.set_xlabel("step", color=INK)
     axes.set_ylabel(name, color=INK)
     axes.set_title(f"{sweep.name}: {name} by step", loc="left", fontsize=11, color=INK)
-    axes.legend(fontsize=7, frameon=False, title=f"best by {metric}", title_fontsize=7.5)
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:  # the best is drawn last, so that it lies on top, and is named first
+        axes.legend(handles[::-1], labels[::-1], fontsize=7, frameon=False, title=f"best by {metric}", title_fontsize=7.5)
     _plain_axes(axes)
     return figure
 

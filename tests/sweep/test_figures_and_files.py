@@ -117,6 +117,8 @@ def test_figures_rank_each_run_once_and_name_those_that_failed_or_diverged() -> 
     assert "36 of 39" in ranked.axes[0].get_title(loc="left")
     assert {figure.axes[0].get_ylabel() for figure in curves} == {"loss", "accuracy"}
     assert all(len(figure.axes[0].get_legend().get_texts()) == 10 for figure in curves)
+    named = [text.get_text() for text in curves[0].axes[0].get_legend().get_texts()]
+    assert named == labels[:10], "the best first"
 
 
 def test_export_holds_tables_records_files_and_pictures_and_colab_downloads_them(tmp_path: Path) -> None:
