@@ -10,6 +10,7 @@
     │   ├── MirrorUnusable       the place named by --to cannot be written
     │   ├── CellChanged          the cell is not the one that was committed
     │   ├── InputChanged         a value that the cell reads is not the committed one
+    │   ├── DeviceMissing        the commit holds tensors of a device that is not here
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
     ├── StoreDamaged             bytes on disk are not the bytes that were committed
@@ -58,6 +59,10 @@ class CellChanged(UserMistake):
 
 class InputChanged(UserMistake):
     """A value that the cell reads differs from the value that was committed."""
+
+
+class DeviceMissing(UserMistake):
+    """The commit holds tensors of a device that this machine does not have."""
 
 
 class MissingExtra(UserMistake, ImportError):

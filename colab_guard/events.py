@@ -48,6 +48,24 @@ class Resumed(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CommittedUsed(Event):
+    """A resume uses committed values where this kernel has others: one line for each, with the name and what differs."""
+
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotBitExact(Event):
+    """What follows a resume may differ in its last bits from an uninterrupted run: `reasons` ("torch 2.12 → 2.13").
+
+    `since` is "now", or "before" where an earlier resume of the same run was the cause.
+    """
+
+    reasons: tuple[str, ...]
+    since: str = "now"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CommitPassedOver(Event):
     """A newer commit could not be used; an older one is tried."""
 

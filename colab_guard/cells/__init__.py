@@ -14,19 +14,26 @@ random state is set last. (5) `execute` wraps this, with one traceback and the l
 
 from __future__ import annotations
 
+from colab_guard.cells.edits import Edit, RangeChange, compare
 from colab_guard.cells.execute import Execution
 from colab_guard.cells.protocols import Decision, LibraryLoop, LoopNeeds, LoopPolicy, PolicyFactory
+from colab_guard.cells.reads import Recipes, input_names
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell, compile_cell
 
 __all__ = [
     "CompiledCell",
     "Decision",
+    "Edit",
     "Execution",
     "LibraryLoop",
     "LoopNeeds",
     "LoopPolicy",
     "PolicyFactory",
+    "RangeChange",
+    "Recipes",
     "Scope",
+    "compare",
     "compile_cell",
+    "input_names",
 ]

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -93,6 +93,16 @@ class BarIterator:
             raise
         self._begun = True
         return item
+
+    def grow(self, longer: Callable[[Any], Any], iterable: Sized) -> bool:
+        """Let the iterator below be what `longer` makes of it, over `iterable`; whether that could be done."""
+        below = longer(self._below)
+        if below is None:
+            return False
+        self._below, self._bar.iterable = below, iterable
+        if self._bar.total is not None:
+            self._bar.total = len(iterable)
+        return True
 
 
 def is_bar(iterable: object) -> bool:

@@ -48,7 +48,8 @@ class Liveness:
         self.at: dict[int, Names] = {}
         self.after: dict[int, Names] = {}
         self._always = nested_reads(body)
-        self._block(body, NONE, NONE, NONE)
+        self.entry = self._block(body, NONE, NONE, NONE)
+        """What is live before the first statement."""
 
     def of(self, statement: ast.stmt) -> Names:
         return self.at.get(id(statement), NONE) | self._always

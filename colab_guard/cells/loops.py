@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
+from colab_guard.cells.edits import extend
 from colab_guard.cells.iterators import Counted, LoopState, Mode, open_iterator
 from colab_guard.cells.protocols import Decision, LoopPolicy
 from colab_guard.errors import CannotResume, GuardError
@@ -57,7 +58,7 @@ class Loop:
         self.pace = Pace(runtime.now())
         self.policy: LoopPolicy | None = None
         self._runtime = runtime
-        self._kept = kept
+        self._kept = kept if re_enter is None else _grown(runtime, point, kept)
         self._re_enter = re_enter
         self._item = kept.item
         self._generator: types.GeneratorType[Any, None, None] | None = None
@@ -215,3 +216,14 @@ class Loop:
             return replace(kept, done=self.done, item=self._item)
         last = state.fingerprint(counted.last) if counted.fetched else None
         return LoopState("replay", self.done, None, self._item, kept.iterable, kept.random, counted.fetched, last)
+
+
+def _grown(runtime: Runtime, point: int, kept: LoopState) -> LoopState:
+    """The place of a loop whose range of constants was made longer since the commit."""
+    change = runtime.grown(point)
+    if change is None:
+        return kept
+    longer = extend(kept.iterator, change)
+    if longer is None:
+        raise CannotResume(f"{change}, and the loop over it cannot be made longer while it is under way; --fresh begins again")
+    return replace(kept, iterator=longer)

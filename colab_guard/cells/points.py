@@ -8,7 +8,10 @@ statement's id and the arm of it that was taken.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from colab_guard.cells.edits import RangeChange
 
 PointKind = Literal["for", "while", "if", "with", "try", "call", "stmt"]
 Arm = Literal["body", "orelse"]
@@ -27,6 +30,8 @@ class Point:
     line: int
     live: frozenset[str]
     text: str = ""
+    grown: RangeChange | None = None
+    """A loop's range of constants as it was committed and as it is now."""
 
     @property
     def is_loop(self) -> bool:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from colab_guard.cells.edits import RangeChange
 from colab_guard.cells.frames import FrameEntry, calling_point, describe, entry_of, frame_below
 from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop
@@ -177,6 +178,10 @@ class Runtime:
 
     def line(self, point: int) -> int:
         return self._cell.points[point].line
+
+    def grown(self, point: int) -> RangeChange | None:
+        """How far the range of a loop that comes back goes now, if further than when it was committed."""
+        return self._cell.points[point].grown
 
     # inside
 

@@ -74,6 +74,15 @@ def _resumed(state: PanelState, event: e.Resumed, at: float) -> PanelState:
     return _said(state, at, "good", f"Resumed at {position}{source}")
 
 
+def _committed_used(state: PanelState, event: e.CommittedUsed, at: float) -> PanelState:
+    return _said(state, at, "warn", f"The committed value is used, not this kernel's: {'; '.join(event.changes)}")
+
+
+def _not_bit_exact(state: PanelState, event: e.NotBitExact, at: float) -> PanelState:
+    when = "Resumed" if event.since == "now" else "Was resumed before"
+    return _said(state, at, "warn", f"{when}, but not bit-exact: {'; '.join(event.reasons)}")
+
+
 def _passed_over(state: PanelState, event: e.CommitPassedOver, at: float) -> PanelState:
     if state.over:  # said while a store is opened, before the next work starts
         state = _fresh(state, event.name)
@@ -257,6 +266,8 @@ _STEPS: dict[type[e.Event], Step] = {
     e.WorkStarted: _work_started,
     e.WorkEnded: _work_ended,
     e.Resumed: _resumed,
+    e.CommittedUsed: _committed_used,
+    e.NotBitExact: _not_bit_exact,
     e.CommitPassedOver: _passed_over,
     e.StopRequested: _stop_requested,
     e.SnapshotSaved: _saved,

@@ -8,18 +8,26 @@ commit's position, or not at all where it had ended.
 from __future__ import annotations
 
 import os
-import platform
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from colab_guard import cells, hosts, store
-from colab_guard.errors import BadCell, BadOption, CellChanged, MirrorUnusable
-from colab_guard.events import CommitPassedOver, EventBus, NotKept, Resumed, WorkEnded, WorkStarted
+from colab_guard import cells, hosts, state, store
+from colab_guard.errors import BadCell, BadOption, MirrorUnusable
+from colab_guard.events import (
+    CommitPassedOver,
+    CommittedUsed,
+    EventBus,
+    NotBitExact,
+    NotKept,
+    Resumed,
+    WorkEnded,
+    WorkStarted,
+)
+from colab_guard.session import changes, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.requests import RequestFolder
@@ -31,7 +39,6 @@ if TYPE_CHECKING:
 
 MIRROR_CLOSE_S = 20.0
 MIRROR_FETCH_S = 600.0
-VERSIONS_OF = ("colab_guard", "torch", "numpy", "transformers", "peft", "accelerate", "pandas", "scikit-learn")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,11 @@ class GuardedCell:
         self.cell = cells.compile_cell(session.shell, source, names)
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
+        self._inputs: dict[str, inputs.Input] = {}
+        self._inexact: list[str] = []
+        self._inexact_before: list[str] = []
+        self._committed_used: list[str] = []
+        self._edit = cells.Edit()
 
     # what the session asks of running work
 
@@ -107,7 +119,9 @@ class GuardedCell:
             for step in passed_over:
                 bus.post(CommitPassedOver(name=self.name, commit=step.commit, reason=step.reason))
             if loaded is not None:
-                self._check_same_cell(loaded.record)
+                loaded = self._check_changes(opened, loaded, undo)
+            else:
+                self._inputs = self._look_at_inputs()
             self._open_mirror(opened, folder, undo)
             files = self._watch_files()
             engine = self._open_engine(opened, files, undo)
@@ -118,6 +132,8 @@ class GuardedCell:
                 ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
                 bus.post(WorkEnded(name=self.name, outcome=ended, reason=f"{type(error).__name__}: {error}"))
                 raise
+            finally:
+                self._session.left[self.name] = inputs.leave(self._inputs, self._session.shell.user_ns)
             bus.post(WorkEnded(name=self.name, outcome=outcome))
             return value
 
@@ -148,6 +164,7 @@ class GuardedCell:
         self._bus.post(
             Resumed(name=self.name, commit=loaded.record.id, position=position.text, depth=position.depth)
         )
+        self._say_differences()
         if finished:
             return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
@@ -204,7 +221,15 @@ class GuardedCell:
             clock=clock,
             workers=self._session.workers,
             files=files,
-            meta={"cell": self.cell.hash, "source": self._source, "versions": versions(), "cwd": os.getcwd()},
+            meta={
+                "cell": self.cell.hash,
+                "source": self._source,
+                "versions": surroundings.versions(),
+                "cwd": os.getcwd(),
+                "inputs": inputs.to_json(self._inputs),
+                "inexact": [*self._inexact_before, *self._inexact],
+            },
+            facts=lambda: {"surroundings": surroundings.facts()},
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)
@@ -225,23 +250,43 @@ class GuardedCell:
             why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
             self._bus.post(NotKept(name=self.name, what=name, why=why))
 
-    def _check_same_cell(self, record: store.CommitRecord) -> None:
-        """Another cell than the committed one is taken up only when the user says so, and only where it fits."""
-        if record.meta.get("cell") == self.cell.hash:
-            return
-        committed = Position.from_json(record.position)
-        fits = record.kind != "cell" and committed.signature == self.cell.info.signature()
-        if not self._options.resume:
-            how = "--resume goes on in the changed code, " if fits else ""
-            raise CellChanged(
-                f"the cell's code is not the one committed as {self.name!r} ({committed.text}); {how}"
-                "--fresh begins again, another NAME keeps both"
-            )
-        if not fits:
-            raise CellChanged(
-                f"the changed code of {self.name!r} has other loops or blocks than the committed one, so its position "
-                f"({committed.text}) means nothing there; --fresh begins again, another NAME keeps both"
-            )
+    # what changed since the commit
+
+    def _look_at_inputs(self) -> dict[str, inputs.Input]:
+        shell = self._session.shell
+        run_before = shell.user_ns.get("In", [])[:-1]  # the last is this cell
+        return inputs.look(changes.transformed(shell, self._source), shell.user_ns, run_before)
+
+    def _check_changes(self, opened: store.Store, loaded: store.Loaded, undo: ExitStack) -> store.Loaded:
+        """What is to be taken up; or the error that names what changed. Raised before anything runs or is restored."""
+        options, name, shell = self._options, self.name, self._session.shell
+        record = loaded.record
+        self._edit = changes.check_cell(shell, name, self.cell, record, resume=options.resume)
+        here = self._look_at_inputs()
+        committed = inputs.from_json(record.meta.get("inputs", {}))
+        left = self._session.left.get(name, {})
+        compared = inputs.compare(committed, here, shell.user_ns, left, options.skip)
+        self._committed_used = changes.check_inputs(name, record, compared, resume=options.resume)
+        # code that was taken up as it is now is what the next resume compares with; values are the committed ones
+        self._inputs = here | {n: one for n, one in committed.items() if n not in here or one.print.kind != "code"}
+        missing = changes.check_devices(name, loaded.parts, resume=options.resume)
+        if missing:
+            undo.enter_context(state.mapped_to_cpu(missing))
+        self._inexact_before = list(record.meta.get("inexact", []))
+        self._inexact = surroundings.differences(record.meta)
+        if self._edit.ranges and self._edit.only_grown:
+            changes.grow_loops(self.cell, self._edit)
+            if record.kind == "cell":
+                return changes.snapshot_inside(opened, self._edit, name)
+        return loaded
+
+    def _say_differences(self) -> None:
+        if self._committed_used:
+            self._bus.post(CommittedUsed(name=self.name, changes=tuple(self._committed_used)))
+        if self._inexact_before:
+            self._bus.post(NotBitExact(name=self.name, reasons=tuple(self._inexact_before), since="before"))
+        if self._inexact:
+            self._bus.post(NotBitExact(name=self.name, reasons=tuple(self._inexact)))
 
     def _reopened_by_new_units(
         self, opened: store.Store, loaded: store.Loaded | None, units: list[UnitRecord]
@@ -259,17 +304,6 @@ class GuardedCell:
 def unit_record(record: store.CommitRecord) -> UnitRecord:
     unit = record.unit or {}
     return UnitRecord(str(unit["group"]), str(unit["key"]), unit["record"])
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the libraries that decide about bits, as far as they are installed."""
-    found = {"python": platform.python_version()}
-    for name in VERSIONS_OF:
-        try:
-            found[name] = metadata.version(name)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def run(session: Session, name: str, source: str, options: CheckpointOptions) -> Any:

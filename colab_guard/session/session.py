@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from colab_guard.cells import LibraryLoop, PolicyFactory
     from colab_guard.hosts import Host
     from colab_guard.keepalive import KeepAlive
+    from colab_guard.session.inputs import Left
     from colab_guard.snapshots import UnitRecord
 
 
@@ -37,6 +38,8 @@ class Session:
         self.work: GuardedWork | None = None
         self.panel_factory: PanelFactory | None = None
         self.failures: list[str] = []
+        self.left: dict[str, Mapping[str, Left]] = {}
+        """By NAME: what the inputs of its cell held when it ended in this kernel."""
         self.closed = False
         self._host: Host | None = None
         self._keepalive: KeepAlive | None = None

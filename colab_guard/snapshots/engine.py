@@ -48,7 +48,7 @@ class _Job:
 
 
 class Engine:
-    """Takes snapshots into `sink`; `meta` goes into every commit record."""
+    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` as they are then."""
 
     def __init__(
         self,
@@ -62,6 +62,7 @@ class Engine:
         files: FolderWatch | None = None,
         meta: Mapping[str, Any] | None = None,
         on_saved: Callable[[CommitRecord], None] | None = None,
+        facts: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
@@ -76,6 +77,7 @@ class Engine:
         self._workers = workers
         self._files = files
         self._on_saved = on_saved
+        self._facts: Callable[[], Mapping[str, Any]] = facts or dict
         self._commit_asked = False
         self._stop_asked: str | None = None
         self._said: set[str] = set()
@@ -174,7 +176,7 @@ class Engine:
             parts=captured.parts,
             buffers=captured.buffers,
             files=self._files.changed() if self._files is not None else {},
-            meta={**self.meta, "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
+            meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(
             replace(

@@ -11,23 +11,34 @@ stay tied, views stay views, closures share their variables. This room knows not
 from __future__ import annotations
 
 from colab_guard.errors import SnapshotRefused
+from colab_guard.state.codes import canonical, functions_of, is_notebooks, local_module_hash
 from colab_guard.state.fingerprints import fingerprint
 from colab_guard.state.graph import Captured, capture, restore
 from colab_guard.state.live import Live
 from colab_guard.state.loaders import track_dataloaders
+from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.pickler import Placeholder, register_reducer
+from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
 
 __all__ = [
     "Captured",
     "Live",
     "Placeholder",
+    "Print",
     "SnapshotRefused",
+    "canonical",
     "capture",
     "fingerprint",
+    "functions_of",
+    "is_notebooks",
+    "local_module_hash",
+    "mapped_to_cpu",
+    "missing_devices",
     "random_state",
     "register_reducer",
     "restore",
     "set_random_state",
+    "take_print",
     "track_dataloaders",
 ]

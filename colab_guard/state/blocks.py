@@ -18,6 +18,9 @@ from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.store import BufferDraft
 
 SMALL_BYTES = 1024
+BLOCKS = "blocks"
+MAPPED: dict[str, str] = {}
+"""Devices whose memory is restored on another one; see `mapping`."""
 STRING_AT_LIMIT = 2**31 - 1
 """`ctypes.string_at` takes a C int."""
 
@@ -151,7 +154,7 @@ class RestoredGroup:
         self.sole: bool = group["sole"]
         self.of_torch: bool = group["torch"]
         self.nbytes: int = group["nbytes"]
-        self._device: str = group["device"]
+        self._device: str = MAPPED.get(group["device"], group["device"])
         if "at" in group:
             self.data = memoryview(small)[group["at"] : group["at"] + self.nbytes]
         else:

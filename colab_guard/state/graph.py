@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import gc
-import io
 import json
-import pickle
 import sys
 import threading
 from collections.abc import Callable, Mapping
@@ -14,9 +12,10 @@ from typing import Any, TypeVar
 
 from colab_guard.errors import CannotResume, GuardError
 from colab_guard.state import training_objects
-from colab_guard.state.blocks import RESTORING
+from colab_guard.state.blocks import BLOCKS, RESTORING
 from colab_guard.state.functions import set_class_data
 from colab_guard.state.live import Live
+from colab_guard.state.mapping import mapped_words, unpickler
 from colab_guard.state.paths import Roots
 from colab_guard.state.pickler import ClassData, KeptFromHere, Placeholder, Reducing, dump
 from colab_guard.state.sharing import Shared
@@ -25,7 +24,6 @@ from colab_guard.store import BufferDraft
 T = TypeVar("T")
 
 GRAPH = "graph"
-BLOCKS = "blocks"
 SMALL = "small"
 DEEP_STACK = 512 * 2**20
 DEEP_RECURSION = 400_000
@@ -90,9 +88,9 @@ def restore(
     table = json.loads(parts[BLOCKS])
     RESTORING.begin(live, table, parts[SMALL], buffers)
     try:
-        unpickler = pickle.Unpickler(io.BytesIO(parts[GRAPH]))
-        unpickler.load()
-        needed, _, kept, classes = unpickler.load()
+        reader = unpickler(parts[GRAPH])
+        reader.load()
+        needed, _, kept, classes = reader.load()
     except (ImportError, AttributeError) as error:
         raise CannotResume(f"the snapshot needs a library or a definition that is not here: {error}") from error
     except (GuardError, MemoryError):
@@ -105,6 +103,8 @@ def restore(
     for name, data in filter(None, classes.pairs):
         cls = live.look_up(name, live.start) or live.look_up(name, live.namespace)
         set_class_data(cls, {key: value for key, value in data.items() if not isinstance(value, Placeholder)})
+    for part in (needed, kept):
+        mapped_words(part.get("names", {}))
     return needed, kept
 
 

@@ -10,6 +10,8 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any
 
+from colab_guard.state.blocks import MAPPED
+
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
@@ -185,8 +187,12 @@ def reduce_generator(pickler: GraphPickler, generator: Any) -> Any:
 def rebuild_generator(device: str) -> Any:
     import torch
 
-    return torch.Generator(device=device)
+    return torch.Generator(device=MAPPED.get(device, device))
 
 
 def set_generator(generator: Any, state: Any) -> None:
+    if MAPPED and state.numel() != generator.get_state().numel():
+        # another device's kind of state: a sequence of its own, the same each time
+        generator.manual_seed(int.from_bytes(bytes(state[:8].tolist()), "little"))
+        return
     generator.set_state(state)

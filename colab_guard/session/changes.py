@@ -1,0 +1,133 @@
+"""What an edited notebook means for a commit that is to be taken up: what changed, and what the options do about it.
+
+`check_cell` compares the cell's code, `check_inputs` what it reads, `check_devices` where its tensors were. Each gives
+what a resume needs to know, or raises the one line that names the change and what to type.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from colab_guard import cells, state, store
+from colab_guard.errors import CellChanged, DeviceMissing, InputChanged
+from colab_guard.session import inputs
+from colab_guard.snapshots import Position
+
+TOLD = 5
+LINES = re.compile(r"\bline (\d+)\b")
+
+
+def check_cell(shell: Any, name: str, cell: cells.CompiledCell, record: store.CommitRecord, *, resume: bool) -> cells.Edit:
+    """What changed in the cell since `record`, where that can be taken up; raises CellChanged where it cannot, or is not asked."""
+    committed = Position.from_json(record.position)
+    finished = record.kind == "cell"
+    fits = finished or committed.signature == cell.info.signature()
+    edit = cells.Edit() if record.meta.get("cell") == cell.hash else _edit(shell, cell, record)
+    if edit.same and fits:
+        return edit
+    if edit.same:
+        raise CellChanged(
+            f"{name!r} was saved at {committed.text} by a version of colab_guard that numbers the places in a cell in "
+            "another way; install that version to go on, or --fresh begins again"
+        )
+    if edit.only_grown and fits and (finished or all(_can_grow(change, committed) for change in edit.ranges)):
+        return edit
+    changed = f"the cell's code is not the one committed as {name!r} ({committed.text}): {edit.told}"
+    if finished:
+        raise CellChanged(f"{changed}. It had ended; --fresh runs the changed code from its start, another NAME keeps both")
+    if not fits:
+        raise CellChanged(
+            f"{changed}. It has other loops or blocks now, so its position means nothing in it; "
+            "--fresh begins again, another NAME keeps both"
+        )
+    if not resume:
+        raise CellChanged(
+            f"{changed}. --resume goes on in the changed code from there, --fresh begins again, another NAME keeps both"
+        )
+    return edit
+
+
+def _edit(shell: Any, cell: cells.CompiledCell, record: store.CommitRecord) -> cells.Edit:
+    source = record.meta.get("source")
+    if not isinstance(source, str):
+        return cells.Edit((), ("its source was not kept, so what changed cannot be told",))
+    try:
+        return cells.compare(transformed(shell, source), transformed(shell, cell.text))
+    except (SyntaxError, ValueError):
+        return cells.Edit((), ("this Python cannot read the committed code",))
+
+
+def transformed(shell: Any, text: str) -> str:
+    """`text` as Python, with an empty line for that of the magic."""
+    return "\n" + str(shell.transform_cell(text))
+
+
+def _can_grow(change: cells.RangeChange, position: Position) -> bool:
+    """Whether the loop is under way at `position`, or still to come; one that is over has not gone far enough."""
+    return change.alone and (is_under_way(change, position) or _is_to_come(change, position))
+
+
+def is_under_way(change: cells.RangeChange, position: Position) -> bool:
+    return f"(line {change.committed_line})" in position.text
+
+
+def _is_to_come(change: cells.RangeChange, position: Position) -> bool:
+    lines = [int(line) for line in LINES.findall(position.text)]
+    return bool(lines) and change.committed_line > max(lines)
+
+
+def grow_loops(cell: cells.CompiledCell, edit: cells.Edit) -> None:
+    """Tell the cell's loops that come back how far they go now."""
+    for change in edit.ranges:
+        for number, point in cell.info.points.items():
+            if point.kind == "for" and point.line == change.line:
+                cell.info.points[number] = replace(point, grown=change)
+
+
+def snapshot_inside(opened: store.Store, edit: cells.Edit, name: str) -> store.Loaded:
+    """Where a cell that had ended goes on when its ranges have grown: its newest snapshot inside those loops."""
+    for record in opened.commits():
+        position = Position.from_json(record.position)
+        if record.kind != "cell" and all(change.alone and is_under_way(change, position) for change in edit.ranges):
+            found = opened.load(record)
+            if found is not None:
+                return found
+    raise CellChanged(
+        f"{name!r} had ended, and no snapshot inside its loop is left to go on from ({edit.told}); "
+        "--fresh runs the longer loop from its start, another NAME keeps both"
+    )
+
+
+def check_inputs(
+    name: str,
+    record: store.CommitRecord,
+    compared: inputs.Comparison,
+    *,
+    resume: bool,
+) -> list[str]:
+    """Where the committed values are used though this kernel has others, in words; InputChanged where a person must decide."""
+    if compared.asked and not resume:
+        words = list(compared.asked.values())
+        more = f"; and {len(words) - TOLD} more" if len(words) > TOLD else ""
+        place, goes_on = Position.from_json(record.position).text, "goes on with the committed values, in the code that is here now"
+        if record.kind == "cell":
+            place, goes_on = "it had ended", "gives its committed results"
+        raise InputChanged(
+            f"{name!r} ({place}) did not begin with what this notebook has now: {'; '.join(words[:TOLD])}{more}. "
+            f"--resume {goes_on}; --fresh begins again with what is here now; another NAME keeps both"
+        )
+    return [*compared.asked.values(), *compared.said.values()]
+
+
+def check_devices(name: str, parts: Mapping[str, bytes], *, resume: bool) -> tuple[str, ...]:
+    """Devices of the snapshot that are not here and that `--resume` maps to the CPU; DeviceMissing without it."""
+    missing = state.missing_devices(parts)
+    if missing and not resume:
+        raise DeviceMissing(
+            f"{name!r} was saved with tensors on {', '.join(missing)}, which this machine does not have; take a machine "
+            "that has it, or --resume maps them to the CPU (from there on not bit-exact), or --fresh begins again"
+        )
+    return missing

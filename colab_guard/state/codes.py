@@ -1,0 +1,129 @@
+"""What code says, apart from how it is laid out: comments, blank lines, docstrings and line numbers do not count.
+
+Functions are compared by the text that their tree is written as (`ast.unparse`), so that versions of Python agree; where
+no source is at hand (`exec`, lambdas), by their instructions, which only one version of Python understands.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import inspect
+import platform
+import sys
+import textwrap
+import types
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+MINOR = ".".join(platform.python_version_tuple()[:2])
+DEEPEST = 4
+"""How far wrappers are followed into what they wrap."""
+
+
+def canonical(tree: ast.AST) -> str:
+    """`tree` as text, without the docstrings of its functions and classes; `tree` itself is left as it is."""
+    text = ast.unparse(tree)
+    again = ast.parse(text)
+    found = False
+    for node in ast.walk(again):
+        if isinstance(node, SCOPES) and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:] or [ast.Pass()]
+            found = True
+    return ast.unparse(again) if found else text
+
+
+def is_notebooks(thing: object) -> bool:
+    """Whether `thing` (a function or class) was defined in the notebook."""
+    return getattr(thing, "__module__", None) == "__main__"
+
+
+def code_hash(function: types.FunctionType) -> str:
+    """The same for functions of equal code. A hash of instructions begins with the version of Python that it is for."""
+    source = _source(function)
+    if source is not None:
+        return _hash(source)
+    return f"py{MINOR}:{_hash(repr(_instructions(function.__code__)))}"
+
+
+def same_code(one: str, other: str) -> bool:
+    """Whether two hashes may be of equal code; those for other versions of Python cannot be compared, and pass."""
+    versions = [part.split(":")[0] for part in (one, other) if ":" in part]
+    return one == other or len(set(versions)) == 2
+
+
+def _source(function: types.FunctionType) -> str | None:
+    if function.__name__ == "<lambda>":
+        return None  # the lines that hold it hold other code too
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return None
+    fits = len(tree.body) == 1 and isinstance(tree.body[0], SCOPES[:2]) and tree.body[0].name == function.__code__.co_name
+    return canonical(tree) if fits else None
+
+
+def _instructions(code: types.CodeType) -> tuple[object, ...]:
+    constants = tuple(_instructions(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts)
+    return code.co_name, code.co_code.hex(), constants, code.co_names, code.co_varnames, code.co_freevars
+
+
+def functions_of(value: Any, depth: int = 0) -> Iterator[types.FunctionType]:
+    """Functions of the notebook that `value` is made of: itself, what it wraps, the methods of a class."""
+    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
+        value = value.__func__
+    if depth > DEEPEST:
+        return
+    if isinstance(value, property):
+        for part in (value.fget, value.fset, value.fdel):
+            yield from functions_of(part, depth + 1)
+    elif isinstance(value, types.FunctionType):
+        if value.__globals__.get("__name__") == "__main__":
+            yield value
+        for part in (*_captured(value), getattr(value, "__wrapped__", None)):
+            if isinstance(part, types.FunctionType):
+                yield from functions_of(part, depth + 1)
+    elif isinstance(value, type):
+        if is_notebooks(value):
+            for part in vars(value).values():
+                yield from functions_of(part, depth + 1)
+    elif type(value).__module__ == "functools" and isinstance(getattr(value, "__wrapped__", None), types.FunctionType):
+        yield from functions_of(value.__wrapped__, depth + 1)
+
+
+def _captured(function: types.FunctionType) -> Iterator[Any]:
+    for cell in function.__closure__ or ():
+        try:
+            yield cell.cell_contents
+        except ValueError:
+            continue
+
+
+def class_data(cls: type) -> Mapping[str, Any]:
+    """Attributes of a class that are no code and not Python's own."""
+    own = ("__", "_abc_", "_is_protocol", "_member", "_value", "_generate", "_new_", "_unhashable", "_hashable", "_use_args")
+    return {
+        name: value
+        for name, value in vars(cls).items()
+        if not name.startswith(own) and not hasattr(type(value), "__get__")
+    }
+
+
+def local_module_hash(module: types.ModuleType) -> str | None:
+    """The code of a module that lies beside the notebook; None for libraries, which have versions."""
+    file = getattr(module, "__file__", None)
+    if not file or not str(file).endswith(".py"):
+        return None
+    path = Path(file)
+    if any(part in ("site-packages", "dist-packages") for part in path.parts) or path.is_relative_to(sys.base_prefix):
+        return None
+    try:
+        return _hash(canonical(ast.parse(path.read_text(encoding="utf-8"))))
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _hash(text: str) -> str:
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=16).hexdigest()
