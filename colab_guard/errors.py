@@ -8,9 +8,10 @@
     │   ├── StoreTooNew          the store was written by a newer colab_guard
     │   ├── ForeignStore         the NAME belongs to another notebook, or the folder is no store
     │   ├── MirrorUnusable       the place named by --to cannot be written
-    │   ├── CellChanged          the cell is not the one that was committed
-    │   ├── InputChanged         a value that the cell reads is not the committed one
-    │   ├── DeviceMissing        the commit holds tensors of a device that is not here
+    │   ├── NeedsDecision        what is here is not what was committed: --resume or --fresh decides
+    │   │   ├── CellChanged      the cell is not the one that was committed
+    │   │   ├── InputChanged     a value that the cell reads is not the committed one
+    │   │   └── DeviceMissing    the commit holds tensors of a device that is not here
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
     ├── StoreDamaged             bytes on disk are not the bytes that were committed
@@ -53,15 +54,22 @@ class MirrorUnusable(UserMistake):
     """The place named by `--to` does not exist and cannot be made, or cannot be written."""
 
 
-class CellChanged(UserMistake):
+class NeedsDecision(UserMistake):
+    """What is here differs from what was committed; a person says what is meant. Nothing was run or restored."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class CellChanged(NeedsDecision):
     """The cell's code differs from the code that was committed under this name."""
 
 
-class InputChanged(UserMistake):
+class InputChanged(NeedsDecision):
     """A value that the cell reads differs from the value that was committed."""
 
 
-class DeviceMissing(UserMistake):
+class DeviceMissing(NeedsDecision):
     """The commit holds tensors of a device that this machine does not have."""
 
 

@@ -1,7 +1,8 @@
 """The terminal's words: `colab-guard run`, `status`, `stop`, `show`, `verify`, `doctor`.
 
 What enters: arguments. What leaves: lines for people and an exit status: 0 done, 1 a cell failed or something is wrong,
-2 bad arguments, 3 the kernel kept dying, 130 interrupted.
+2 bad arguments, 3 the kernel kept dying, 4 the notebook, its inputs or the device changed since the commit and a person
+must decide, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -17,6 +18,10 @@ from colab_guard.cli.runner import run_notebook
 from colab_guard.errors import GuardError, UserMistake
 
 DONE, FAILED, BAD_WORDS = 0, 1, 2
+RUN_STATUS = (
+    "Exit status: 0 done; 1 a cell failed; 2 bad arguments; 3 the kernel kept dying; 4 the cell, an input or the device is "
+    "not the committed one, named on the last line: put --resume or --fresh on the %%checkpointed line; 130 interrupted."
+).replace("%", "%%")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,7 +42,12 @@ def parser() -> argparse.ArgumentParser:
     """The grammar of all words; documentation and tests read it too."""
     top = argparse.ArgumentParser("colab-guard", description="Run notebooks that survive, and look at what is saved.")
     words = top.add_subparsers(required=True, metavar="WORD")
-    run = words.add_parser("run", help="execute a notebook without a browser, again after each death of its kernel")
+    run = words.add_parser(
+        "run",
+        help="execute a notebook without a browser, again after each death of its kernel",
+        description="Execute a notebook without a browser, again after each death of its kernel.",
+        epilog=RUN_STATUS,
+    )
     run.add_argument("notebook", type=Path)
     run.add_argument("--retries", type=int, default=3, help="new kernels after a death (default: 3)")
     run.add_argument("--output", type=Path, help="where the executed notebook goes (default: NOTEBOOK itself)")

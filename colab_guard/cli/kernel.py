@@ -14,6 +14,8 @@ from typing import Any
 READY_S = 120.0
 LOOK_S = 0.5
 SAVE_S = 60.0
+REPLY_S = 10.0
+"""For the reply of a cell whose outputs have all come."""
 
 
 class KernelDied(Exception):
@@ -73,8 +75,25 @@ class Kernel:
                 outputs.update_display(message)
                 continue
             if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+                self._take_reply(request, outputs.done)
                 return outputs.done
             outputs.add(message)
+
+    def _take_reply(self, request: str, done: CellDone) -> None:
+        """One-line errors (IPython's UsageError) are printed, not sent as an output: only the reply tells of them."""
+        until = time.monotonic() + REPLY_S
+        while time.monotonic() < until:
+            try:
+                reply = self._client.get_shell_msg(timeout=LOOK_S)
+            except queue.Empty:
+                if not self._manager.is_alive():
+                    raise KernelDied(self._status()) from None
+                continue
+            if reply["parent_header"].get("msg_id") == request:
+                content = reply["content"]
+                if content["status"] == "error" and done.error is None:
+                    done.error = f"{content['ename']}: {content['evalue']}"
+                return
 
     def interrupt_and_wait(self) -> None:
         """Ask the running cell to save and stop, and give it time for that."""

@@ -16,7 +16,9 @@ from colab_guard.cli.deaths import why_it_died
 from colab_guard.cli.kernel import CellDone, Kernel, KernelDied
 from colab_guard.errors import UserMistake
 
-DONE, CELL_FAILED, KEPT_DYING, INTERRUPTED = 0, 1, 3, 130
+DONE, CELL_FAILED, KEPT_DYING, CHANGED, INTERRUPTED = 0, 1, 3, 4, 130
+CHANGES = ("CellChanged", "InputChanged", "DeviceMissing")
+"""Errors after which a person decides (`--resume` or `--fresh`); nothing was run or restored."""
 
 
 @dataclass(slots=True)
@@ -96,7 +98,7 @@ def _run_cells(run: _Run, kernel: Kernel) -> int:
         run.write()
         if done.error is not None:
             run.say(f"cell {number} failed: {done.error}")
-            return CELL_FAILED
+            return CHANGED if done.error.split(":")[0] in CHANGES else CELL_FAILED
     run.say("done")
     return DONE
 

@@ -11,7 +11,7 @@ from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from IPython.core.magic import no_var_expand
 
-from colab_guard.errors import UserMistake
+from colab_guard.errors import NeedsDecision, UserMistake
 from colab_guard.magics import completion, grammar
 from colab_guard.magics.parsing import HelpWanted
 from colab_guard.magics.twins import Twins
@@ -104,6 +104,8 @@ def _one_line_errors(shell: InteractiveShell) -> Iterator[None]:
         yield
     except HelpWanted as wanted:
         print(wanted)
+    except NeedsDecision:
+        raise  # one line too, but an output of the cell: whoever executes it unattended must see which it was
     except UserMistake as mistake:
         if _went_through_the_notebook(mistake.__traceback__, shell):
             raise  # raised by a line of the cell: its traceback shows which

@@ -104,3 +104,45 @@ def test_stores_can_be_looked_at_verified_and_stopped(home: Path, capsys: pytest
 def test_doctor_says_what_the_host_is(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["doctor"]) == 0
     assert "host " in capsys.readouterr().out
+
+
+STOPPING = """%%checkpointed edited --every 0.001s --budget 90%
+for epoch in range(4):
+    result = learning_rate * epoch
+    if epoch == 2 and not os.path.exists("stopped"):
+        open("stopped", "w").close()
+        raise RuntimeError("lost here")
+"""
+
+
+def test_a_changed_input_ends_an_unattended_run_with_a_status_of_its_own_and_the_inputs_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    first, guard = "import os\nlearning_rate = 0.1", "%load_ext colab_guard"
+    assert run_notebook(notebook(tmp_path / "a.ipynb", guard, first, STOPPING), out=io.StringIO()) == 1
+    said = io.StringIO()
+    edited = notebook(tmp_path / "a.ipynb", guard, first.replace("0.1", "0.25"), STOPPING, "print('never')")
+    assert run_notebook(edited, out=said) == 4
+    last = said.getvalue().splitlines()[-1]
+    assert last.startswith("cell 3 failed: InputChanged: ")
+    assert "learning_rate: 0.1 → 0.25" in last and "--resume" in last and "--fresh" in last
+    resumed = notebook(tmp_path / "a.ipynb", guard, first.replace("0.1", "0.25"), STOPPING.replace("edited", "edited --resume", 1), "print(result)")
+    said = io.StringIO()
+    assert run_notebook(resumed, out=said) == 0, said.getvalue()
+    assert "0.3" in said.getvalue()
+
+
+def test_a_mistyped_word_of_a_magic_fails_the_run(tmp_path: Path) -> None:
+    source = notebook(tmp_path / "a.ipynb", "%load_ext colab_guard", "%memguard 85", "print('never')")
+    said = io.StringIO()
+    assert run_notebook(source, out=said) == 1
+    assert "cell 2 failed: UsageError: " in said.getvalue()
+
+
+def test_the_help_of_run_tells_every_exit_status(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["run", "-h"])
+    text = " ".join(capsys.readouterr().out.split())
+    assert all(f"{status} " in text for status in (0, 1, 2, 3, 4, 130))
+    assert "%%checkpointed line" in text
