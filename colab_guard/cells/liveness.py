@@ -48,8 +48,7 @@ class Liveness:
         self.at: dict[int, Names] = {}
         self.after: dict[int, Names] = {}
         self._always = nested_reads(body)
-        self.entry = self._block(body, NONE, NONE, NONE)
-        """What is live before the first statement."""
+        self._block(body, NONE, NONE, NONE)
 
     def of(self, statement: ast.stmt) -> Names:
         return self.at.get(id(statement), NONE) | self._always

@@ -1,26 +1,18 @@
-"""What a cell reads that was there before it, and the code of the notebook that made it so.
-
-`input_names` are names which the cell, or a function of the notebook that it reaches, may read before the cell has
-written them. `Recipes` knows, for a name, the statements of earlier cells that made its value, and those that made what
-these read: a value that differs though its recipe is the same was not changed by a person (a clock, an unseeded draw).
-"""
+"""Which names a cell reads from before: itself, before it has written them, or by functions of the notebook."""
 
 from __future__ import annotations
 
 import ast
 import dis
-import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 from colab_guard import state
-from colab_guard.cells.liveness import SCOPES, Liveness, reads, writes
+from colab_guard.cells.liveness import SCOPES, reads, writes
 
 READS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_dh", "_oh", "_ih", "__name__", "__builtins__"})
-MOST_STATEMENTS = 2000
 
 
 def globals_read(code: CodeType) -> Iterator[str]:
@@ -36,7 +28,7 @@ def globals_read(code: CodeType) -> Iterator[str]:
 def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
     """Names in `namespace` that the cell `source` (transformed already) reads from before, itself or by functions."""
     tree = ast.parse(source)
-    bound = {name for statement in tree.body for name in _bound(statement)}
+    bound = {name for statement in tree.body for name in bound_names(statement)}
     first = set(_read_first(tree.body)) | {name for name in _read_in_scopes(source) if name not in bound}
     found: set[str] = set()
     todo = list(first)
@@ -51,10 +43,63 @@ def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
 
 
 def _read_first(body: Sequence[ast.stmt]) -> frozenset[str]:
-    """Names that statements of the cell itself may read before they are written there."""
-    bare = [_without_bodies(statement) for statement in body]
-    live = Liveness([*bare, ast.Pass()])
-    return live.entry
+    """Names that statements of the cell itself read before they are written there.
+
+    A loop's body is taken to run, for most do: what it binds is not read from before by what comes after the loop.
+    """
+    found: set[str] = set()
+    _scan([_without_bodies(statement) for statement in body], set(), found)
+    return frozenset(found)
+
+
+def _scan(body: Sequence[ast.stmt], bound: set[str], found: set[str]) -> None:
+    """Walk `body` in the order in which it runs: `bound` and `found` grow."""
+    for node in body:
+        if isinstance(node, (ast.For, ast.AsyncFor)):
+            found |= reads(node.iter) - bound
+            bound |= writes(node.target)
+            blocks = [node.body, node.orelse]
+        elif isinstance(node, ast.While):
+            found |= reads(node.test) - bound
+            bound |= _walrus(node.test)
+            blocks = [node.body, node.orelse]
+        elif isinstance(node, (ast.With, ast.AsyncWith)):
+            for item in node.items:
+                found |= reads(item.context_expr) - bound
+                bound |= writes(item.optional_vars)
+            blocks = [node.body]
+        elif isinstance(node, (ast.Try, ast.TryStar)):
+            bound |= {handler.name for handler in node.handlers if handler.name}
+            blocks = [node.body, *(handler.body for handler in node.handlers), node.orelse, node.finalbody]
+        elif isinstance(node, (ast.If, ast.Match)):
+            _scan_branches(node, bound, found)
+            continue
+        else:
+            found |= reads(node) - bound
+            bound |= set(bound_names(node))
+            continue
+        for block in blocks:
+            _scan(block, bound, found)
+
+
+def _scan_branches(node: ast.If | ast.Match, bound: set[str], found: set[str]) -> None:
+    """One arm runs: what all of them bind is bound afterwards."""
+    test = node.test if isinstance(node, ast.If) else node.subject
+    found |= reads(test) - bound
+    bound |= _walrus(test)
+    arms = [node.body, node.orelse] if isinstance(node, ast.If) else [case.body for case in node.cases]
+    patterns = [] if isinstance(node, ast.If) else [n for case in node.cases for n in ast.walk(case.pattern)]
+    bound |= {n.name for n in patterns if isinstance(n, (ast.MatchAs, ast.MatchStar)) and n.name}
+    ends = []
+    for arm in arms:
+        end = set(bound)
+        _scan(arm, end, found)
+        ends.append(end)
+    bound |= set.intersection(*ends)
+
+
+def _walrus(node: ast.expr) -> set[str]:
+    return {part.target.id for part in ast.walk(node) if isinstance(part, ast.NamedExpr)}
 
 
 def _without_bodies(statement: ast.stmt) -> ast.stmt:
@@ -105,7 +150,7 @@ def _read_in_scopes(source: str) -> Iterator[str]:
             yield from globals_read(constant)
 
 
-def _bound(statement: ast.stmt) -> Iterator[str]:
+def bound_names(statement: ast.stmt) -> Iterator[str]:
     """Names that `statement` binds among the notebook's, in any of its branches."""
     if isinstance(statement, SCOPES):
         yield statement.name  # type: ignore[union-attr]
@@ -115,9 +160,9 @@ def _bound(statement: ast.stmt) -> Iterator[str]:
         return
     for child in ast.iter_child_nodes(statement):
         if isinstance(child, ast.stmt):
-            yield from _bound(child)
+            yield from bound_names(child)
         elif isinstance(child, (ast.ExceptHandler, ast.match_case)):
-            yield from (name for part in child.body for name in _bound(part))
+            yield from (name for part in child.body for name in bound_names(part))
         else:
             yield from (n.id for n in _own(child) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store))
 
@@ -128,106 +173,3 @@ def _own(node: ast.AST) -> Iterator[ast.AST]:
     yield node
     for child in ast.iter_child_nodes(node):
         yield from _own(child)
-
-
-# recipes
-
-
-class Recipes:
-    """The statements of the cells run so far in this kernel, in order, and what each binds, changes and reads."""
-
-    def __init__(self, cells: Iterable[str]) -> None:
-        self._steps: list[_Step] = []
-        for source in cells:
-            self._steps += _steps(source)
-        del self._steps[:-MOST_STATEMENTS]
-
-    def of(self, name: str, *, calls: bool = True) -> str | None:
-        """A hash of the code that made `name` what it is; None where no cell shows it.
-
-        `calls`: whether methods called on a value (`names.append(...)`) count among what made it.
-        """
-        used: set[int] = set()
-        self._collect(name, len(self._steps), calls, used)
-        if not used:
-            return None
-        text = "\n".join(self._steps[number].text for number in sorted(used))
-        return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()
-
-    def _collect(self, name: str, before: int, calls: bool, used: set[int]) -> None:
-        todo = [(name, before)]
-        seen: set[tuple[str, int]] = set()
-        while todo:
-            wanted, end = todo.pop()
-            for number in range(end - 1, -1, -1):
-                step = self._steps[number]
-                if wanted not in step.binds and wanted not in step.changes and not (calls and wanted in step.calls):
-                    continue
-                used.add(number)
-                todo += [item for other in step.reads if (item := (other, number)) not in seen]
-                seen.update((other, number) for other in step.reads)
-                if wanted in step.binds and wanted not in step.reads and step.surely:
-                    break
-
-
-class _Step:
-    """One statement: `surely` when it binds its names whenever it runs."""
-
-    def __init__(self, statement: ast.stmt) -> None:
-        self.text = state.canonical(statement)
-        self.binds = frozenset(_bound(statement))
-        self.changes = frozenset(_changed(statement))
-        self.calls = frozenset(_called_on(statement))
-        self.reads = reads(statement)
-        self.surely = isinstance(statement, (ast.Assign, ast.AnnAssign, ast.Import, ast.ImportFrom, *SCOPES, ast.With))
-
-
-@lru_cache(maxsize=1024)
-def _steps(source: str) -> tuple[_Step, ...]:
-    return tuple(_Step(statement) for statement in _statements(source))
-
-
-def _statements(source: str) -> list[ast.stmt]:
-    try:
-        body = ast.parse(source).body
-    except (SyntaxError, ValueError):
-        return []
-    found: list[ast.stmt] = []
-    for statement in body:
-        inner = _cell_magics_body(statement)
-        found += [statement] if inner is None else _statements(inner)
-    return found
-
-
-def _cell_magics_body(statement: ast.stmt) -> str | None:
-    """The code under a cell magic (`%%checkpointed`, `%%time`): the transform makes it a text."""
-    call = statement.value if isinstance(statement, ast.Expr) else None
-    if isinstance(call, ast.Call) and isinstance(call.func, ast.Attribute) and call.func.attr == "run_cell_magic":
-        last = call.args[-1] if call.args else None
-        if isinstance(last, ast.Constant) and isinstance(last.value, str):
-            return last.value
-    return None
-
-
-def _base(node: ast.AST) -> str | None:
-    while isinstance(node, (ast.Attribute, ast.Subscript, ast.Starred)):
-        node = node.value
-    return node.id if isinstance(node, ast.Name) else None
-
-
-def _changed(statement: ast.stmt) -> Iterator[str]:
-    """Names whose values `statement` changes by an attribute, an item or `+=`."""
-    for node in ast.walk(statement):
-        if isinstance(node, (ast.Attribute, ast.Subscript)) and not isinstance(node.ctx, ast.Load):
-            base = _base(node)
-            if base is not None:
-                yield base
-
-
-def _called_on(statement: ast.stmt) -> Iterator[str]:
-    """Names on which `statement` calls a method for its effect."""
-    for node in ast.walk(statement):
-        if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call) and isinstance(node.value.func, ast.Attribute):
-            base = _base(node.value.func)
-            if base is not None:
-                yield base
