@@ -37,7 +37,8 @@ def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
         if name in found or name not in namespace or name in SHELL_NAMES or name.startswith("_"):
             continue
         found.add(name)
-        for function in state.functions_of(namespace[name]):
+        value = namespace[name]
+        for function in state.functions_of(type(value) if state.is_notebooks(type(value)) else value):
             todo += [other for other in globals_read(function.__code__) if other not in bound]
     return frozenset(found)
 
@@ -75,7 +76,7 @@ def _scan(body: Sequence[ast.stmt], bound: set[str], found: set[str]) -> None:
             _scan_branches(node, bound, found)
             continue
         else:
-            found |= reads(node) - bound
+            found |= reads(node) - bound - _walrus(node)
             bound |= set(bound_names(node))
             continue
         for block in blocks:
@@ -98,7 +99,7 @@ def _scan_branches(node: ast.If | ast.Match, bound: set[str], found: set[str]) -
     bound |= set.intersection(*ends)
 
 
-def _walrus(node: ast.expr) -> set[str]:
+def _walrus(node: ast.AST) -> set[str]:
     return {part.target.id for part in ast.walk(node) if isinstance(part, ast.NamedExpr)}
 
 
