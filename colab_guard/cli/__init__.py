@@ -96,10 +96,13 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _show(options: argparse.Namespace) -> int:
-    for row in store.describe(_place(options.name)):
+    rows = store.describe(_place(options.name))
+    for row in rows:
         mark = "whole" if row.whole else "record only"
         size = f"{row.bytes_total / 2**20:.1f} MiB ({row.bytes_new / 2**20:.1f} new)"
         print(f"{row.commit}  {row.kind:<4}  {_age(row.created):>7} ago  {size:>26}  {mark:<11}  {row.position}")
+    for reason in rows[0].inexact if rows else ():
+        print(f"not bit-exact since a resume: {reason}")
     return DONE
 
 

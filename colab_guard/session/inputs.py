@@ -163,7 +163,7 @@ def _code_words(name: str, before: state.Print, here: state.Print) -> str:
     mine, theirs = (str(one.hash).split("+") for one in (before, here))
     if mine[:-1] == theirs[:-1] and len(mine) > 1:
         parts = _parts_words(name, before, here)
-        return parts or f"{label}: its default values changed"
+        return parts or f"{label}: its code changed"
     return f"{label}: its code changed"
 
 

@@ -134,26 +134,33 @@ def _definition(value: Any) -> Print | None:
     hashes = []
     for function in functions:
         hashes.append(codes.code_hash(function))
-        defaults = {"defaults": function.__defaults__, "keywords": function.__kwdefaults__}
-        held.update({f"{function.__qualname__}{path}": text for path, text in _typed_parts(defaults)})
+        whose = "" if function is functions[0] else f" {function.__name__}"
+        held.update(_typed_parts({f"{whose}({word})": default for word, default in _defaults(function).items()}))
     hashes.append(_hash_of(held))
     return Print("code", "+".join(hashes), f"{getattr(value, '__name__', functions[0].__name__)}()", _few(held))
 
 
 def _class(cls: type, functions: list[types.FunctionType]) -> Print:
     data = {name: value for name, value in codes.class_data(cls).items() if not list(codes.functions_of(value))}
-    held = dict(_typed_parts(data))
+    held = dict(_typed_parts({f".{name}": value for name, value in data.items()}))
     held["bases"] = ", ".join(base.__qualname__ for base in cls.__bases__)
     hashes = [*(codes.code_hash(function) for function in functions), _hash_of(held)]
-    parts = {f".{path[2:-2]}" if path.startswith("['") else path: text for path, text in held.items()}
-    return Print("code", "+".join(hashes), f"class {cls.__name__}", _few(parts))
+    return Print("code", "+".join(hashes), f"class {cls.__name__}", _few(held))
+
+
+def _defaults(function: types.FunctionType) -> dict[str, Any]:
+    """Default values by their parameters."""
+    positional = function.__defaults__ or ()
+    code = function.__code__
+    names = code.co_varnames[code.co_argcount - len(positional) : code.co_argcount]
+    return dict(zip(names, positional, strict=True)) | (function.__kwdefaults__ or {})
 
 
 def _typed_parts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """What of `values` was typed; the rest is left out."""
+    """What of `values`, by their paths, was typed; the rest is left out."""
     for name, value in values.items():
         try:
-            yield from list(_parts(value, f"[{name!r}]", Structure(), 0))
+            yield from list(_parts(value, name, Structure(), 0))
         except _NotTyped:
             continue
 

@@ -22,6 +22,8 @@ class Row:
     bytes_new: int
     whole: bool
     unit: str
+    inexact: tuple[str, ...] = ()
+    """Why what led here may differ in its last bits from an uninterrupted run; empty: it does not."""
 
 
 def describe(path: Path) -> list[Row]:
@@ -37,6 +39,7 @@ def describe(path: Path) -> list[Row]:
             bytes_total=record.bytes_total,
             bytes_new=record.bytes_new,
             whole=state_packs(record) <= packs,
+            inexact=tuple(record.meta.get("inexact", ())),
             unit="" if record.unit is None else f"{record.unit['group']} {record.unit['key']}",
         )
         for record in view.commits()

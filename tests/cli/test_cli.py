@@ -82,12 +82,14 @@ def test_what_is_no_notebook_is_one_clear_line(tmp_path: Path, content: str | No
 
 def test_stores_can_be_looked_at_verified_and_stopped(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store = Store.open(home / "work", Identity("work", ""))
-    record = store.commit(CommitDraft("step", {"text": "iteration 3", "depth": 1}, {"graph": b"x" * 5000}))
+    meta = {"inexact": ["torch 2.12 → 2.13"]}
+    record = store.commit(CommitDraft("step", {"text": "iteration 3", "depth": 1}, {"graph": b"x" * 5000}, meta=meta))
     store.close()
     assert main(["status"]) == 0
     assert "work: " in capsys.readouterr().out
     assert main(["show", "work"]) == 0
-    assert record.id in capsys.readouterr().out
+    shown = capsys.readouterr().out
+    assert record.id in shown and "not bit-exact since a resume: torch 2.12 → 2.13" in shown
     assert main(["verify", "work"]) == 0
     pack = next((home / "work" / "packs").iterdir())
     data = bytearray(pack.read_bytes())

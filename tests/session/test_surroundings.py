@@ -1,0 +1,103 @@
+"""Other versions, devices and threads: named once, carried along, and a missing GPU refused by name."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from colab_guard import state
+from colab_guard.errors import DeviceMissing
+from colab_guard.session import checkpointing, surroundings
+from tests.session.notebook import Kernel
+
+New = Callable[..., Kernel]
+
+CELL = "out = []\nfor i in range(9):\n    out.append(torch.ones(2).sum().item())\n    here()\nlen(out)"
+OLD = ({"python": "3.11.7", "torch": "2.12.0", "numpy": "2.1.0"}, {"machine": "x86_64", "used": ["torch"], "threads": 2})
+
+
+@pytest.mark.parametrize(
+    ("versions", "facts", "expected"),
+    [
+        ({}, {}, []),
+        ({"python": "3.11.9"}, {}, []),
+        ({"python": "3.12.1"}, {}, ["Python 3.11 → 3.12"]),
+        ({"torch": "2.13.0"}, {}, ["torch 2.12.0 → 2.13.0"]),
+        ({"numpy": "2.2.0"}, {}, []),
+        ({}, {"threads": 8}, ["torch's threads 2 → 8"]),
+        ({}, {"machine": "arm64"}, ["processor x86_64 → arm64"]),
+    ],
+)
+def test_what_decides_about_bits_is_named_and_nothing_else(versions: dict[str, str], facts: dict[str, Any], expected: list[str]) -> None:
+    assert surroundings.compare(*OLD, OLD[0] | versions, OLD[1] | facts) == expected
+
+
+def test_devices_that_held_memory_are_named() -> None:
+    old = OLD[1] | {"devices": {"cuda:0": "Tesla T4"}}
+    assert surroundings.compare(OLD[0], old, OLD[0], OLD[1] | {"devices": {"cuda:0": "NVIDIA A100"}}) == ["cuda:0 Tesla T4 → NVIDIA A100"]
+    assert surroundings.compare(OLD[0], old, OLD[0], OLD[1] | {"devices": {}}) == ["cuda:0 Tesla T4 → CPU"]
+    assert surroundings.compare(OLD[0], OLD[1], OLD[0], old) == []
+
+
+def test_a_resume_that_is_not_bit_exact_is_said_once_and_carried_along(
+    new_kernel: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert new_kernel("import torch").guarded(CELL, lose_at=3) is None
+    threads = torch.get_num_threads()
+    torch.set_num_threads(threads + 1)
+    try:
+        second = new_kernel("import torch")
+        assert second.guarded(CELL, lose_at=3) is None
+        assert second.inexact == [f"torch's threads {threads} → {threads + 1}"]
+        third = new_kernel("import torch")
+        assert third.guarded(CELL) == 9
+        assert third.inexact == second.inexact, "it is told as what happened before"
+    finally:
+        torch.set_num_threads(threads)
+    newest = _newest(tmp_path)
+    assert newest["inexact"] == second.inexact
+    assert newest["surroundings"]["used"][0] == "torch"
+
+
+def _newest(tmp_path: Path) -> dict[str, Any]:
+    records = sorted((tmp_path / "home" / "work" / "commits").glob("*.json"))
+    meta: dict[str, Any] = json.loads(records[-1].read_text())["meta"]
+    return meta
+
+
+GPU = """
+model = torch.nn.Linear(3, 2)
+device, place = "cuda", torch.device("cpu")
+settings = {"device": "cuda:0", "other": "cuda"}
+"""
+
+
+def test_tensors_of_a_device_that_is_not_here_are_refused_by_name_and_resume_maps_them(
+    new_kernel: New, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = "seen = []\nfor i in range(6):\n    seen.append(model(torch.ones(1, 3)).detach().sum().item())\n    here()\n(seen, device, settings)"
+    assert new_kernel("import torch", GPU).guarded(cell, lose_at=4) is None
+
+    load = checkpointing.store.Store.newest
+
+    def as_if_saved_on_a_gpu(self: Any) -> Any:
+        loaded, passed = load(self)
+        if loaded is not None and loaded.record.kind != "cell":
+            table = json.loads(loaded.parts["blocks"])
+            for group in table["groups"]:
+                group["device"] = "cuda:0" if group["torch"] and group["nbytes"] < 64 else group["device"]
+            loaded.parts["blocks"] = json.dumps(table).encode()
+        return loaded, passed
+
+    monkeypatch.setattr(checkpointing.store.Store, "newest", as_if_saved_on_a_gpu)
+    with pytest.raises(DeviceMissing, match=r"tensors on cuda:0, which this machine does not have; .* --resume maps them to the CPU"):
+        new_kernel("import torch", GPU).guarded(cell)
+    seen, device, settings = new_kernel("import torch", GPU).guarded(cell, resume=True)
+    assert len(seen) == 6 and len(set(seen)) == 1
+    assert device == "cpu" and settings == {"device": "cpu", "other": "cuda"}
+    assert state.mapping.MAPPED == {}
