@@ -9,11 +9,13 @@ from __future__ import annotations
 import ast
 import hashlib
 import inspect
+import linecache
 import platform
 import sys
 import textwrap
 import types
 from collections.abc import Iterator, Mapping
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -56,13 +58,46 @@ def same_code(one: str, other: str) -> bool:
 
 def _source(function: types.FunctionType) -> str | None:
     if function.__name__ == "<lambda>":
-        return None  # the lines that hold it hold other code too
+        return _lambda_source(function.__code__)
     try:
         tree = ast.parse(textwrap.dedent(inspect.getsource(function)))
     except (OSError, TypeError, SyntaxError, ValueError):
         return None
     fits = len(tree.body) == 1 and isinstance(tree.body[0], SCOPES[:2]) and tree.body[0].name == function.__code__.co_name
     return canonical(tree) if fits else None
+
+
+def _lambda_source(code: types.CodeType) -> str | None:
+    """The innermost lambda of the file that all of `code`'s instructions stand in: its lines hold other code too."""
+    # a function's first instructions stand at no column
+    places = [(line, column) for line, _, column, end in code.co_positions() if line is not None and column is not None and end]
+    try:
+        tree = _tree(code.co_filename, "".join(linecache.getlines(code.co_filename)))
+    except (SyntaxError, ValueError):
+        return None
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Lambda)
+        and _lambdas_inside(node) == _lambdas_in(code)
+        and all((node.lineno, node.col_offset) <= at <= (node.end_lineno or 0, node.end_col_offset or 0) for at in places)
+    ]
+    inner = min(around, key=lambda node: len(ast.unparse(node)), default=None)
+    return None if inner is None or not places else ast.unparse(inner)
+
+
+def _lambdas_inside(node: ast.Lambda) -> int:
+    return sum(isinstance(inner, ast.Lambda) for inner in ast.walk(node.body))
+
+
+def _lambdas_in(code: types.CodeType) -> int:
+    inner = [constant for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return sum((one.co_name == "<lambda>") + _lambdas_in(one) for one in inner)
+
+
+@lru_cache(maxsize=32)
+def _tree(filename: str, text: str) -> ast.AST:
+    return ast.parse(text)
 
 
 def _instructions(code: types.CodeType) -> tuple[object, ...]:

@@ -35,6 +35,8 @@ PLACES, PLACE_BYTES = 64, 64 * 1024
 ROWS = 20_000
 MOST_OBJECTS = 100_000
 DEEPEST = 150
+OF_THIS_PROCESS = frozenset({"matplotlib", "tqdm", "os", "logging", "IPython", "ipykernel", "ipywidgets", "traitlets", "zmq"})
+"""Packages whose objects (figures, bars, the environment, loggers) say more of their process than of the work."""
 PROCESS_ONLY: tuple[type, ...] = (
     type(threading.Lock()),
     type(threading.RLock()),
@@ -164,7 +166,7 @@ class Structure:
         elif numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
             self._array(numpy, value, depth)
         elif pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series, pandas.Index)):
-            self._frame(pandas, value)
+            self._frame(pandas, value, depth)
         elif _is_hub_dataset(value):
             self._put(value._fingerprint)
         else:
@@ -196,7 +198,7 @@ class Structure:
         array = numpy.ascontiguousarray(value)
         self._bytes(memoryview(array.reshape(-1).view(numpy.uint8)) if array.size else memoryview(b""))
 
-    def _frame(self, pandas: Any, value: Any) -> None:
+    def _frame(self, pandas: Any, value: Any, depth: int) -> None:
         self._put(value.shape, list(value.columns) if value.ndim > 1 else value.name)
         self._put(*map(str, value.dtypes) if value.ndim > 1 else [value.dtype])
         if len(value) > ROWS:
@@ -206,7 +208,11 @@ class Structure:
         if isinstance(value, pandas.Index):
             hashes = pandas.util.hash_array(value.to_numpy())
         else:
-            hashes = pandas.util.hash_pandas_object(value, index=True).to_numpy()
+            try:
+                hashes = pandas.util.hash_pandas_object(value, index=True).to_numpy()
+            except TypeError:  # lists and dictionaries inside
+                self._sequence(value.reset_index().to_numpy().reshape(-1).tolist(), depth)
+                return
         self._bytes(memoryview(hashes).cast("B"))
 
     def _bytes(self, data: memoryview) -> None:
@@ -264,7 +270,7 @@ class Structure:
                 self._put("empty")
 
     def _process_only(self, value: Any, depth: int) -> bool:
-        if isinstance(value, PROCESS_ONLY):
+        if isinstance(value, PROCESS_ONLY) or type(value).__module__.split(".")[0] in OF_THIS_PROCESS:
             return True
         if isinstance(value, (types.GeneratorType, types.CoroutineType, types.AsyncGeneratorType)):
             raise CannotTell(f"a running {type(value).__name__} cannot be looked into")

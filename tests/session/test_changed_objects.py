@@ -140,3 +140,12 @@ ring.me = ring
         new_kernel(edited).guarded(cell, skip=("large", "stream", "objects"))
     for name in ("frame: DataFrame 30 × 3 changed", "estimator: LogisticRegression changed", "options.rate: 0.1 → 0.2"):
         assert name in str(caught.value)
+
+
+def test_a_lambda_in_a_table_is_compared_by_its_source(new_kernel: New) -> None:
+    cell = "for i in range(4):\n    v = builders['b']()\n    here()\nv"
+    setup = "builders = {'a': lambda: 1, 'b': lambda: (lambda x: x + 2)(3)}"
+    assert new_kernel(setup).guarded(cell, lose_at=3) is None
+    assert new_kernel(setup.replace("': ", "' :  ")).guarded(cell, lose_at=2) is None
+    with pytest.raises(InputChanged, match=r"builders\['b'\]: a lambda"):
+        new_kernel(setup.replace("x + 2", "x + 3")).guarded(cell)
