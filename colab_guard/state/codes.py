@@ -44,9 +44,9 @@ def is_notebooks(thing: object) -> bool:
 
 def code_hash(function: types.FunctionType) -> str:
     """The same for functions of equal code. A hash of instructions begins with the version of Python that it is for."""
-    source = _source(function)
-    if source is not None:
-        return _hash(source)
+    text = source(function)
+    if text is not None:
+        return _hash(text)
     return f"py{MINOR}:{_hash(repr(_instructions(function.__code__)))}"
 
 
@@ -56,7 +56,8 @@ def same_code(one: str, other: str) -> bool:
     return one == other or len(set(versions)) == 2
 
 
-def _source(function: types.FunctionType) -> str | None:
+def source(function: types.FunctionType) -> str | None:
+    """What a function says, in one style; None where its source is not at hand."""
     if function.__name__ == "<lambda>":
         return _lambda_source(function.__code__)
     try:

@@ -238,8 +238,7 @@ def _definition_words(value: Any, looked: Structure) -> str | None:
         if not codes.is_notebooks(value):
             return f"{value.__module__}.{value.__qualname__}"
         if value.__name__ == "<lambda>":
-            found = codes.code_hash(value)
-            return "a lambda" if ":" in found else f"a lambda ({found[:8]})"  # one version's instructions tell another nothing
+            return codes.source(value) or "a lambda"
         looked.functions[value.__qualname__] = value
         return f"{value.__qualname__}()"
     if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, (types.ModuleType, type(None))):
