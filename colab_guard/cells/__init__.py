@@ -17,7 +17,7 @@ from __future__ import annotations
 from colab_guard.cells.edits import Edit, RangeChange, compare
 from colab_guard.cells.execute import Execution
 from colab_guard.cells.protocols import Decision, LibraryLoop, LoopNeeds, LoopPolicy, PolicyFactory
-from colab_guard.cells.reads import input_names
+from colab_guard.cells.reads import input_names, iterated_names
 from colab_guard.cells.recipes import Recipes
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell, compile_cell
@@ -37,4 +37,5 @@ __all__ = [
     "compare",
     "compile_cell",
     "input_names",
+    "iterated_names",
 ]

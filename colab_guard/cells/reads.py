@@ -43,6 +43,12 @@ def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
     return frozenset(found)
 
 
+def iterated_names(source: str) -> frozenset[str]:
+    """Names over which loops and comprehensions of the cell go, in whole or in part."""
+    around = (ast.For, ast.AsyncFor, ast.comprehension)
+    return frozenset().union(*(reads(node.iter) for node in ast.walk(ast.parse(source)) if isinstance(node, around)))
+
+
 def _read_first(body: Sequence[ast.stmt]) -> frozenset[str]:
     """Names that statements of the cell itself read before they are written there.
 

@@ -122,6 +122,23 @@ def check_inputs(
     return [*compared.asked.values(), *compared.said.values()]
 
 
+class GrownScope(cells.Scope):
+    """A cell's names, where tables in `grown` (with their prints at the run's start) stay as this notebook has them now."""
+
+    grown: Mapping[str, state.Print] = {}
+
+    def set_names(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        for names in (needed["names"], kept["names"]):
+            for name in self.grown.keys() & names.keys():
+                if not state.take_print(name, names[name]).same_parts(self.grown[name]):
+                    raise InputChanged(
+                        f"{name} has new entries here, and the cell itself had changed it before the commit; "
+                        "--resume goes on with the committed one, --fresh begins again"
+                    )
+                del names[name]
+        super().set_names(needed, kept)
+
+
 def check_devices(name: str, parts: Mapping[str, bytes], *, resume: bool) -> tuple[str, ...]:
     """Devices of the snapshot that are not here and that `--resume` maps to the CPU; DeviceMissing without it."""
     missing = state.missing_devices(parts)

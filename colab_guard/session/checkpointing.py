@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +73,7 @@ class GuardedCell:
         self._inexact: list[str] = []
         self._inexact_before: list[str] = []
         self._committed_used: list[str] = []
+        self._grown: Mapping[str, state.Print] = {}
         self._edit = cells.Edit()
 
     # what the session asks of running work
@@ -142,7 +143,8 @@ class GuardedCell:
     ) -> tuple[Any, str]:
         __tracebackhide__ = True
         shell = self._session.shell
-        scope = cells.Scope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        scope.grown = self._grown
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -265,10 +267,12 @@ class GuardedCell:
         here = self._look_at_inputs()
         committed = inputs.from_json(record.meta.get("inputs", {}))
         left = self._session.left.get(name, {})
-        compared = inputs.compare(committed, here, shell.user_ns, left, options.skip)
+        compared = inputs.compare(committed, here, shell.user_ns, left, options.skip, self._may_grow(opened))
+        self._grown = compared.grown
         self._committed_used = changes.check_inputs(name, record, compared, resume=options.resume)
         # code that was taken up as it is now is what the next resume compares with; values are the committed ones
-        self._inputs = here | {n: one for n, one in committed.items() if n not in here or one.print.kind != "code"}
+        live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}
+        self._inputs = here | {n: one for n, one in committed.items() if n not in live}
         missing = changes.check_devices(name, loaded.parts, resume=options.resume)
         if missing:
             undo.enter_context(state.mapped_to_cpu(missing))
@@ -279,6 +283,13 @@ class GuardedCell:
             if record.kind == "cell":
                 return changes.snapshot_inside(opened, self._edit, name)
         return loaded
+
+    def _may_grow(self, opened: store.Store) -> Callable[[str], bool]:
+        """Tables may have new entries where a sweep governs the cell's loop, and no loop goes over them."""
+        if self._options.resume or not opened.units():
+            return lambda name: False
+        gone_over = cells.iterated_names(changes.transformed(self._session.shell, self._source))
+        return lambda name: name not in gone_over
 
     def _say_differences(self) -> None:
         if self._committed_used:

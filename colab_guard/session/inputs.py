@@ -11,16 +11,16 @@ arrays, tensors, tables, models, other objects  said, committed value     an err
 not in the snapshot (`--skip`)                  an error                  an error                    an error
 
 A name that is missing now is no error: its setup cell was not run again, and the committed value is used. Names that the
-last run in this kernel left as they are now are no change either. Values that cannot be compared are told by `explain`.
-Prints are those of the run's first start: what the cell changed itself is not a change of its inputs. They travel from
-commit to commit, through every resume.
+last run in this kernel left as they are now are no change either. A table that a sweep's cell looks into may have new
+entries. Values that cannot be compared are told by `explain`. Prints are those of the run's first start: what the cell
+changed itself is not a change of its inputs. They travel from commit to commit, through every resume.
 """
 
 from __future__ import annotations
 
 import time
 import types
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -56,10 +56,14 @@ class Left:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """`asked`: changes that a person must decide about; `said`: where the committed value is used, and that is all."""
+    """`asked`: changes that a person must decide about; `said`: where the committed value is used, and that is all.
+
+    `grown`: tables that are used as they are here, because entries were added for a sweep's new runs.
+    """
 
     asked: Mapping[str, str] = field(default_factory=dict)
     said: Mapping[str, str] = field(default_factory=dict)
+    grown: Mapping[str, state.Print] = field(default_factory=dict)
 
 
 def look(source: str, namespace: Mapping[str, Any], run_before: Sequence[str]) -> dict[str, Input]:
@@ -110,8 +114,10 @@ def compare(
     namespace: Mapping[str, Any],
     left: Mapping[str, Left],
     skipped: Iterable[str] = (),
+    may_grow: Callable[[str], bool] = lambda name: False,
 ) -> Comparison:
-    """Judge every difference, as the module's table says."""
+    """Judge every difference, as the module's table says. `may_grow`: whether new entries of a table do no harm."""
+    grown: dict[str, state.Print] = {}
     asked: dict[str, str] = {}
     said: dict[str, str] = {}
     for name, before in committed.items():
@@ -122,9 +128,12 @@ def compare(
         here = now[name]
         if before.print.same_as(here.print) or _is_left(name, here, namespace, left):
             continue
+        if may_grow(name) and before.print.grew_into(here.print):
+            grown[name] = before.print
+            continue
         words = changed_words(name, before.print, here.print)
         (asked if name in skipped or _is_asked(before, here) else said)[name] = words
-    return Comparison(asked, said)
+    return Comparison(asked, said, grown)
 
 
 def _is_left(name: str, here: Input, namespace: Mapping[str, Any], left: Mapping[str, Left]) -> bool:
@@ -172,12 +181,15 @@ def _parts_words(name: str, before: state.Print, here: state.Print) -> str:
     if not before.parts or not here.parts:
         return ""
     paths = [path for path in {**before.parts, **here.parts} if before.parts.get(path) != here.parts.get(path)]
-    told = [
-        f"{name}{path}: {before.parts.get(path, 'not there')} → {here.parts.get(path, 'not there')}"
-        for path in paths[:PARTS_TOLD]
-    ]
+    told = [_part_words(f"{name}{path}", before.parts.get(path), here.parts.get(path)) for path in paths[:PARTS_TOLD]]
     more = len(paths) - len(told)
     return ", ".join(told) + (f" and {more} more" if more > 0 else "")
+
+
+def _part_words(path: str, before: str | None, here: str | None) -> str:
+    if (before or here or "").startswith("#"):
+        return f"{path} " + ("is new" if before is None else "is gone" if here is None else "changed")
+    return f"{path}: {before or 'not there'} → {here or 'not there'}"
 
 
 def to_json(found: Mapping[str, Input]) -> dict[str, Any]:

@@ -51,6 +51,7 @@ VALUES: tuple[type, ...] = (
 SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential|auth)")
 SECRET_VALUE = re.compile(r"^(hf_|sk-|ghp_|gho_|github_pat_|AKIA|AIza|xox[abp]-|eyJ)")
 HIDDEN = "(not shown)"
+LAMBDA = "a lambda"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +88,19 @@ class Print:
             return len(mine) == len(theirs) and all(map(codes.same_code, mine, theirs))
         return self.hash == other.hash
 
+    def grew_into(self, other: Print) -> bool:
+        """Whether both are tables with keys, and the other has these entries and more of them at its end."""
+        if not (self.kind == other.kind and self.parts and self.words.startswith("dict of")):
+            return False
+        old, new = list(self.parts.items()), list(other.parts.items())
+        keys = {path.partition("]")[0] for path in self.parts}
+        return old == new[: len(old)] and all(path.partition("]")[0] not in keys for path, _ in new[len(old) :])
+
+    def same_parts(self, other: Print) -> bool:
+        """Whether all parts are equal, as far as both know them (a function brought back has lost its source)."""
+        equal = all(text == other.parts.get(path) or LAMBDA in (text, other.parts.get(path)) for path, text in self.parts.items())
+        return bool(self.parts) and list(self.parts) == list(other.parts) and equal
+
 
 class _NotTyped(Exception):
     """A part is not what people type."""
@@ -112,13 +126,16 @@ def _print(name: str, value: Any, until: float) -> Print:
     if parts is not None and len(parts) <= MOST_PARTS and not (isinstance(value, (str, bytes)) and len(value) > LONG_TEXT):
         return _typed(name, value, parts, looked)
     looked = Structure(until)
+    parts = {}
     try:
+        if type(value) is dict and len(value) <= PARTS_IN_WORDS:
+            parts = {f"[{key!r}]": f"#{looked.entry(key, part)}" for key, part in value.items()}
         found: str | None = looked.look_at(value)
         why = ""
     except CannotTell as reason:
-        found, why = None, str(reason)
+        found, why, parts = None, str(reason), {}
     kind: PrintKind = "data" if _is_data(value) else "object"
-    return Print(kind, found, describe(value), {}, looked.sampled, why, looked.classes, looked.functions)
+    return Print(kind, found, describe(value), _few(parts), looked.sampled, why, looked.classes, looked.functions)
 
 
 # code
@@ -238,7 +255,7 @@ def _definition_words(value: Any, looked: Structure) -> str | None:
         if not codes.is_notebooks(value):
             return f"{value.__module__}.{value.__qualname__}"
         if value.__name__ == "<lambda>":
-            return codes.source(value) or "a lambda"
+            return codes.source(value) or LAMBDA
         looked.functions[value.__qualname__] = value
         return f"{value.__qualname__}()"
     if isinstance(value, types.BuiltinFunctionType) and isinstance(value.__self__, (types.ModuleType, type(None))):

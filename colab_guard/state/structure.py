@@ -80,6 +80,13 @@ class Structure:
             raise CannotTell(f"{type(error).__name__}: {error}".split("\n")[0][:120]) from error
         return str(self._hash.hexdigest(16))
 
+    def entry(self, key: Any, value: Any) -> str:
+        """The short hash of one entry of a table, by itself."""
+        part = Structure(self._until)
+        found = part.look_at([key, value])[:16]
+        self.sampled = self.sampled or part.sampled
+        return found
+
     def _put(self, *words: object) -> None:
         for word in words:
             data = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")

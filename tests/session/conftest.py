@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from colab_guard.cells import loops
+from colab_guard.sweep.registry import LIVE
 from tests.session.notebook import Kernel
 
 
@@ -19,6 +20,7 @@ def new_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     made: list[Kernel] = []
 
     def make(*sources: str) -> Kernel:
+        LIVE.clear()
         made.append(Kernel())
         return made[-1].run(*sources)
 
