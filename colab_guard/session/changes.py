@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from colab_guard import cells, state, store
-from colab_guard.errors import CellChanged, DeviceMissing, InputChanged
+from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, StoreDamaged
 from colab_guard.session import inputs
 from colab_guard.snapshots import Position
 
@@ -92,9 +92,10 @@ def snapshot_inside(opened: store.Store, edit: cells.Edit, name: str) -> store.L
     for record in opened.commits():
         position = Position.from_json(record.position)
         if record.kind != "cell" and all(change.alone and is_under_way(change, position) for change in edit.ranges):
-            found = opened.load(record)
-            if found is not None:
-                return found
+            try:
+                return opened.load(record)
+            except StoreDamaged:  # its state was collected, or is damaged: an older one may serve
+                continue
     raise CellChanged(
         f"{name!r} had ended, and no snapshot inside its loop is left to go on from ({edit.told}); "
         "--fresh runs the longer loop from its start, another NAME keeps both"

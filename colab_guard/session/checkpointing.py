@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +19,13 @@ from colab_guard import cells, hosts, state, store
 from colab_guard.errors import BadCell, BadOption, MirrorUnusable
 from colab_guard.events import (
     CommitPassedOver,
-    CommittedUsed,
     EventBus,
-    NotBitExact,
     NotKept,
     Resumed,
     WorkEnded,
     WorkStarted,
 )
-from colab_guard.session import changes, inputs, surroundings
+from colab_guard.session import changes, differences, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.requests import RequestFolder
@@ -69,12 +67,7 @@ class GuardedCell:
         self.cell = cells.compile_cell(session.shell, source, names)
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
-        self._inputs: dict[str, inputs.Input] = {}
-        self._inexact: list[str] = []
-        self._inexact_before: list[str] = []
-        self._committed_used: list[str] = []
-        self._grown: Mapping[str, state.Print] = {}
-        self._edit = cells.Edit()
+        self._found = differences.Differences()
 
     # what the session asks of running work
 
@@ -122,7 +115,7 @@ class GuardedCell:
             if loaded is not None:
                 loaded = self._check_changes(opened, loaded, undo)
             else:
-                self._inputs = self._look_at_inputs()
+                self._found = differences.Differences(inputs=self._look_at_inputs())
             self._open_mirror(opened, folder, undo)
             files = self._watch_files()
             engine = self._open_engine(opened, files, undo)
@@ -134,7 +127,7 @@ class GuardedCell:
                 bus.post(WorkEnded(name=self.name, outcome=ended, reason=f"{type(error).__name__}: {error}"))
                 raise
             finally:
-                self._session.left[self.name] = inputs.leave(self._inputs, self._session.shell.user_ns)
+                self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
             bus.post(WorkEnded(name=self.name, outcome=outcome))
             return value
 
@@ -144,7 +137,7 @@ class GuardedCell:
         __tracebackhide__ = True
         shell = self._session.shell
         scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
-        scope.grown = self._grown
+        scope.grown = self._found.grown
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -166,7 +159,7 @@ class GuardedCell:
         self._bus.post(
             Resumed(name=self.name, commit=loaded.record.id, position=position.text, depth=position.depth)
         )
-        self._say_differences()
+        self._found.say(self.name, self._bus)
         if finished:
             return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
@@ -228,8 +221,7 @@ class GuardedCell:
                 "source": self._source,
                 "versions": surroundings.versions(),
                 "cwd": os.getcwd(),
-                "inputs": inputs.to_json(self._inputs),
-                "inexact": [*self._inexact_before, *self._inexact],
+                **self._found.meta,
             },
             facts=lambda: {"surroundings": surroundings.facts()},
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
@@ -252,8 +244,6 @@ class GuardedCell:
             why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
             self._bus.post(NotKept(name=self.name, what=name, why=why))
 
-    # what changed since the commit
-
     def _look_at_inputs(self) -> dict[str, inputs.Input]:
         shell = self._session.shell
         run_before = shell.user_ns.get("In", [])[:-1]  # the last is this cell
@@ -261,43 +251,12 @@ class GuardedCell:
 
     def _check_changes(self, opened: store.Store, loaded: store.Loaded, undo: ExitStack) -> store.Loaded:
         """What is to be taken up; or the error that names what changed. Raised before anything runs or is restored."""
-        options, name, shell = self._options, self.name, self._session.shell
-        record = loaded.record
-        self._edit = changes.check_cell(shell, name, self.cell, record, resume=options.resume)
-        here = self._look_at_inputs()
-        committed = inputs.from_json(record.meta.get("inputs", {}))
-        left = self._session.left.get(name, {})
-        compared = inputs.compare(committed, here, shell.user_ns, left, options.skip, self._may_grow(opened))
-        self._grown = compared.grown
-        self._committed_used = changes.check_inputs(name, record, compared, resume=options.resume)
-        # code that was taken up as it is now is what the next resume compares with; values are the committed ones
-        live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}
-        self._inputs = here | {n: one for n, one in committed.items() if n not in live}
-        missing = changes.check_devices(name, loaded.parts, resume=options.resume)
-        if missing:
-            undo.enter_context(state.mapped_to_cpu(missing))
-        self._inexact_before = list(record.meta.get("inexact", []))
-        self._inexact = surroundings.differences(record.meta)
-        if self._edit.ranges and self._edit.only_grown:
-            changes.grow_loops(self.cell, self._edit)
-            if record.kind == "cell":
-                return changes.snapshot_inside(opened, self._edit, name)
-        return loaded
-
-    def _may_grow(self, opened: store.Store) -> Callable[[str], bool]:
-        """Tables may have new entries where a sweep governs the cell's loop, and no loop goes over them."""
-        if self._options.resume or not opened.units():
-            return lambda name: False
-        gone_over = cells.iterated_names(changes.transformed(self._session.shell, self._source))
-        return lambda name: name not in gone_over
-
-    def _say_differences(self) -> None:
-        if self._committed_used:
-            self._bus.post(CommittedUsed(name=self.name, changes=tuple(self._committed_used)))
-        if self._inexact_before:
-            self._bus.post(NotBitExact(name=self.name, reasons=tuple(self._inexact_before), since="before"))
-        if self._inexact:
-            self._bus.post(NotBitExact(name=self.name, reasons=tuple(self._inexact)))
+        session, here = self._session, self._look_at_inputs()
+        left = session.left.get(self.name, {})
+        self._found = found = differences.look(session.shell, self.name, self.cell, opened, loaded, here, left, self._options)
+        if found.missing_devices:
+            undo.enter_context(state.mapped_to_cpu(found.missing_devices))
+        return found.loaded
 
     def _reopened_by_new_units(
         self, opened: store.Store, loaded: store.Loaded | None, units: list[UnitRecord]

@@ -25,7 +25,9 @@ from pathlib import PurePath
 from typing import Any, Literal
 
 from colab_guard.state import codes
-from colab_guard.state.structure import CannotTell, Structure
+from colab_guard.state.described import describe, is_data
+from colab_guard.state.memory import CannotTell
+from colab_guard.state.structure import Structure
 
 PrintKind = Literal["typed", "code", "data", "object"]
 MOST_PARTS = 1000
@@ -134,7 +136,7 @@ def _print(name: str, value: Any, until: float) -> Print:
         why = ""
     except CannotTell as reason:
         found, why, parts = None, str(reason), {}
-    kind: PrintKind = "data" if _is_data(value) else "object"
+    kind: PrintKind = "data" if is_data(value) else "object"
     return Print(kind, found, describe(value), _few(parts), looked.sampled, why, looked.classes, looked.functions)
 
 
@@ -274,34 +276,6 @@ def _is_small_value(value: Any) -> bool:
     if _is_number(value) or (numpy is not None and isinstance(value, (numpy.str_, numpy.dtype))):
         return True
     return torch is not None and isinstance(value, (torch.device, torch.dtype, torch.Size))
-
-
-# words
-
-
-def describe(value: Any) -> str:
-    """What a value is, in a few words: "array (1797, 64) float64"."""
-    kind = type(value)
-    if isinstance(value, (str, bytes)):
-        return f"text of {len(value):,} characters" if isinstance(value, str) else f"{len(value):,} bytes"
-    shape = getattr(value, "shape", None)
-    if isinstance(shape, tuple):
-        if kind.__module__.startswith("pandas"):
-            return f"{kind.__name__} {' × '.join(format(n, ',') for n in shape)}"
-        name = {"ndarray": "array", "Tensor": "tensor", "Parameter": "parameter"}.get(kind.__name__, kind.__name__)
-        return f"{name} {tuple(map(int, shape))} {str(getattr(value, 'dtype', '')).removeprefix('torch.')}".rstrip()
-    if kind in (list, tuple, dict, set, frozenset) or _is_data(value):
-        return f"{kind.__name__} of {len(value):,}"
-    return kind.__name__
-
-
-def _is_data(value: Any) -> bool:
-    kind = type(value)
-    if kind in (list, tuple, dict, set, frozenset, str, bytes, bytearray):
-        return True
-    if kind.__module__.startswith("datasets.") and hasattr(value, "_fingerprint"):
-        return True
-    return kind.__module__.split(".")[0] in ("numpy", "torch", "pandas", "scipy") and hasattr(value, "shape")
 
 
 def _clip(text: str) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import io
 import marshal
-import sys
 import threading
 import time
 import types
@@ -19,20 +18,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
 from typing import Any
 
-import blake3
-
 from colab_guard.state import codes
+from colab_guard.state.memory import CannotTell, Memory
 
 ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), type(NotImplemented))
 PLAIN_ITEMS = frozenset({bool, int, float, str, bytes, type(None)})
 LONG = 10_000
 """Items of a container above which it is looked at in places, unless all of them are plain."""
-WHOLE_BYTES = 256 * 2**20
-"""Bytes of a buffer up to which all of it is hashed (0.05 to 0.1 s)."""
-MOST_BYTES = 2**30
-"""Bytes of all buffers of one value that are hashed whole; those that come later are looked at in places."""
-PLACES, PLACE_BYTES = 64, 64 * 1024
-ROWS = 20_000
 MOST_OBJECTS = 100_000
 DEEPEST = 150
 OF_THIS_PROCESS = frozenset({"matplotlib", "tqdm", "os", "logging", "IPython", "ipykernel", "ipywidgets", "traitlets", "zmq"})
@@ -51,22 +43,16 @@ PROCESS_ONLY: tuple[type, ...] = (
 )
 
 
-class CannotTell(Exception):
-    """The object cannot be compared between processes; the text says why."""
-
-
-class Structure:
+class Structure(Memory):
     """One look at one object. `classes` are the notebook's classes that were met, `sampled` whether places were skipped."""
 
     def __init__(self, until: float = float("inf")) -> None:
-        self.sampled = False
+        super().__init__()
         self.classes: dict[str, type] = {}
         self.functions: dict[str, types.FunctionType] = {}
-        self._hash = blake3.blake3()
         self._seen: dict[int, int] = {}
         self._alive: list[Any] = []
         self._until = until
-        self._room = MOST_BYTES
 
     def look_at(self, value: Any) -> str:
         """The hash; CannotTell where there is none."""
@@ -86,12 +72,6 @@ class Structure:
         found = part.look_at([key, value])[:16]
         self.sampled = self.sampled or part.sampled
         return found
-
-    def _put(self, *words: object) -> None:
-        for word in words:
-            data = word if isinstance(word, bytes) else str(word).encode("utf-8", "surrogatepass")
-            self._hash.update(len(data).to_bytes(8, "little"))
-            self._hash.update(data)
 
     def _feed(self, value: Any, depth: int) -> None:
         kind = type(value)
@@ -161,82 +141,6 @@ class Structure:
             found.append(part.look_at(item))
             self.sampled = self.sampled or part.sampled
         self._put(len(found), "".join(sorted(found)))
-
-    # memory
-
-    def _memory(self, value: Any, depth: int) -> bool:
-        torch, numpy, pandas = (sys.modules.get(name) for name in ("torch", "numpy", "pandas"))
-        if torch is not None and isinstance(value, torch.Tensor):
-            self._tensor(torch, value, depth)
-        elif torch is not None and isinstance(value, torch.Generator):
-            self._feed(value.get_state(), depth + 1)
-        elif numpy is not None and isinstance(value, (numpy.ndarray, numpy.generic)):
-            self._array(numpy, value, depth)
-        elif pandas is not None and isinstance(value, (pandas.DataFrame, pandas.Series, pandas.Index)):
-            self._frame(pandas, value, depth)
-        elif _is_hub_dataset(value):
-            self._put(value._fingerprint)
-        else:
-            return False
-        return True
-
-    def _tensor(self, torch: Any, value: Any, depth: int) -> None:
-        self._put(value.dtype, tuple(value.shape), value.device.type, value.requires_grad)
-        value = value.detach()
-        if value.layout is not torch.strided or value.is_quantized or value.device.type == "meta":
-            raise CannotTell("it is a sparse, quantized or meta tensor")
-        flat = value.contiguous().reshape(-1)
-        if flat.is_conj() or flat.is_neg():
-            flat = flat.resolve_conj().resolve_neg()
-        raw = flat.view(torch.uint8) if flat.numel() else flat.new_empty(0, dtype=torch.uint8)
-        if raw.device.type != "cpu" and not self._fits(raw.numel()):
-            # only the places leave the device
-            raw = torch.cat([raw[start : start + PLACE_BYTES] for start in _places(raw.numel())])
-        self._bytes(memoryview(raw.cpu().numpy()))
-
-    def _array(self, numpy: Any, value: Any, depth: int) -> None:
-        self._put(value.dtype, value.shape)
-        if value.dtype.hasobject:
-            self._sequence(value.reshape(-1).tolist(), depth)
-            return
-        if value.nbytes > WHOLE_BYTES and not value.flags.c_contiguous:
-            self.sampled = True
-            value = value.reshape(-1)[:: value.size // (PLACES * 1024) + 1] if value.flags.forc else value[:1]
-        array = numpy.ascontiguousarray(value)
-        self._bytes(memoryview(array.reshape(-1).view(numpy.uint8)) if array.size else memoryview(b""))
-
-    def _frame(self, pandas: Any, value: Any, depth: int) -> None:
-        self._put(value.shape, list(value.columns) if value.ndim > 1 else value.name)
-        self._put(*map(str, value.dtypes) if value.ndim > 1 else [value.dtype])
-        if len(value) > ROWS:
-            self.sampled = True
-            step = len(value) // ROWS + 1
-            value = value[::step] if isinstance(value, pandas.Index) else value.iloc[::step]
-        if isinstance(value, pandas.Index):
-            hashes = pandas.util.hash_array(value.to_numpy())
-        else:
-            try:
-                hashes = pandas.util.hash_pandas_object(value, index=True).to_numpy()
-            except TypeError:  # lists and dictionaries inside
-                self._sequence(value.reset_index().to_numpy().reshape(-1).tolist(), depth)
-                return
-        self._bytes(memoryview(hashes).cast("B"))
-
-    def _bytes(self, data: memoryview) -> None:
-        self._put(data.nbytes)
-        if self._fits(data.nbytes):
-            self._room -= data.nbytes
-            self._hash.update(data)
-            return
-        for start in _places(data.nbytes):
-            self._hash.update(data[start : start + PLACE_BYTES])
-
-    def _fits(self, nbytes: int) -> bool:
-        """Whether so many bytes are hashed whole; what is no longer than its places always is."""
-        if nbytes <= PLACES * PLACE_BYTES or (nbytes <= WHOLE_BYTES and nbytes <= self._room):
-            return True
-        self.sampled = True
-        return False
 
     # definitions
 
@@ -314,13 +218,3 @@ def _reduction(value: Any) -> Any:
 
     reduce: Callable[[Any], Any] | None = copyreg.dispatch_table.get(type(value))
     return reduce(value) if reduce is not None else value.__reduce_ex__(4)
-
-
-def _is_hub_dataset(value: Any) -> bool:
-    return type(value).__module__.startswith("datasets.") and isinstance(getattr(value, "_fingerprint", None), str)
-
-
-def _places(nbytes: int) -> Iterator[int]:
-    """Where to look in a long buffer: evenly, the first and the last bytes included."""
-    last = nbytes - PLACE_BYTES
-    return (last * number // (PLACES - 1) for number in range(PLACES))
