@@ -111,7 +111,7 @@ def check_inputs(
 ) -> list[str]:
     """Where the committed values are used though this kernel has others, in words; InputChanged where a person must decide."""
     if compared.asked and not resume:
-        words = list(compared.asked.values())
+        words = list(dict.fromkeys(compared.asked.values()))
         more = f"; and {len(words) - TOLD} more" if len(words) > TOLD else ""
         place, goes_on = Position.from_json(record.position).text, "goes on with the committed values, in the code that is here now"
         if record.kind == "cell":

@@ -68,7 +68,8 @@ def look(
         if record.kind == "cell":
             loaded = changes.snapshot_inside(opened, edit, name)
     return Differences(
-        inputs={**here, **{n: one for n, one in committed.items() if n not in live}},
+        inputs={n: one for n, one in here.items() if n in live or not edit.same}
+        | {n: one for n, one in committed.items() if n not in live},
         loaded=loaded,
         committed_used=tuple(used),
         grown=compared.grown,

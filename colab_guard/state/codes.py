@@ -137,6 +137,24 @@ def _captured(function: types.FunctionType) -> Iterator[Any]:
             continue
 
 
+def made_with(function: types.FunctionType) -> dict[str, Any]:
+    """Values that a function was made with: defaults by their parameters, and what it captured."""
+    positional = function.__defaults__ or ()
+    code = function.__code__
+    names = code.co_varnames[code.co_argcount - len(positional) : code.co_argcount]
+    captured = zip(code.co_freevars, function.__closure__ or (), strict=True)
+    held = {name: cell.cell_contents for name, cell in captured if _is_filled(cell)}
+    return dict(zip(names, positional, strict=True)) | (function.__kwdefaults__ or {}) | held
+
+
+def _is_filled(cell: types.CellType) -> bool:
+    try:
+        cell.cell_contents  # noqa: B018
+    except ValueError:
+        return False
+    return True
+
+
 def class_data(cls: type) -> Mapping[str, Any]:
     """Attributes of a class that are no code and not Python's own."""
     own = ("__", "_abc_", "_is_protocol", "_member", "_value", "_generate", "_new_", "_unhashable", "_hashable", "_use_args")
@@ -147,18 +165,28 @@ def class_data(cls: type) -> Mapping[str, Any]:
     }
 
 
-def local_module_hash(module: types.ModuleType) -> str | None:
+def local_module_hash(module: types.ModuleType | None) -> str | None:
     """The code of a module that lies beside the notebook; None for libraries, which have versions."""
     file = getattr(module, "__file__", None)
-    if not file or not str(file).endswith(".py"):
-        return None
-    path = Path(file)
-    if any(part in ("site-packages", "dist-packages") for part in path.parts) or path.is_relative_to(sys.base_prefix):
+    if not isinstance(file, str) or not _is_beside(file):
         return None
     try:
-        return _hash(canonical(ast.parse(path.read_text(encoding="utf-8"))))
+        return _hash(canonical(ast.parse(Path(file).read_text(encoding="utf-8"))))
     except (OSError, SyntaxError, ValueError):
         return None
+
+
+def is_local(thing: object) -> bool:
+    """Whether `thing` (a function or class) is of a module that lies beside the notebook."""
+    file = getattr(sys.modules.get(getattr(thing, "__module__", None) or ""), "__file__", None)
+    return isinstance(file, str) and _is_beside(file)
+
+
+@lru_cache(maxsize=4096)
+def _is_beside(file: str) -> bool:
+    path = Path(file)
+    installed = any(part in ("site-packages", "dist-packages", "colab_guard") for part in path.parts)
+    return path.suffix == ".py" and not installed and not path.is_relative_to(sys.base_prefix)
 
 
 def _hash(text: str) -> str:

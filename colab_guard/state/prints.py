@@ -144,6 +144,9 @@ def _print(name: str, value: Any, until: float) -> Print:
 
 
 def _definition(value: Any) -> Print | None:
+    if isinstance(value, (types.FunctionType, type)) and codes.is_local(value) and not codes.is_notebooks(value):
+        module = sys.modules[value.__module__]
+        return Print("code", codes.local_module_hash(module), f"{module.__name__}.py")
     functions = list(codes.functions_of(value))
     if isinstance(value, type) and codes.is_notebooks(value):
         return _class(value, functions)
@@ -154,7 +157,7 @@ def _definition(value: Any) -> Print | None:
     for function in functions:
         hashes.append(codes.code_hash(function))
         whose = "" if function is functions[0] else f" {function.__name__}"
-        held.update(_typed_parts({f"{whose}({word})": default for word, default in _defaults(function).items()}))
+        held.update(_typed_parts({f"{whose}({word})": default for word, default in codes.made_with(function).items()}))
     hashes.append(_hash_of(held))
     return Print("code", "+".join(hashes), f"{getattr(value, '__name__', functions[0].__name__)}()", _few(held))
 
@@ -165,14 +168,6 @@ def _class(cls: type, functions: list[types.FunctionType]) -> Print:
     held["bases"] = ", ".join(base.__qualname__ for base in cls.__bases__)
     hashes = [*(codes.code_hash(function) for function in functions), _hash_of(held)]
     return Print("code", "+".join(hashes), f"class {cls.__name__}", _few(held))
-
-
-def _defaults(function: types.FunctionType) -> dict[str, Any]:
-    """Default values by their parameters."""
-    positional = function.__defaults__ or ()
-    code = function.__code__
-    names = code.co_varnames[code.co_argcount - len(positional) : code.co_argcount]
-    return dict(zip(names, positional, strict=True)) | (function.__kwdefaults__ or {})
 
 
 def _typed_parts(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -148,8 +148,7 @@ class Structure(Memory):
         if isinstance(value, types.ModuleType):
             self._put(value.__name__)
         elif isinstance(value, type):
-            if codes.is_notebooks(value):
-                self.classes[value.__qualname__] = value
+            self._meet(value)
             self._put(value.__module__, value.__qualname__)
         elif isinstance(value, types.FunctionType):
             self._function(value, depth)
@@ -190,8 +189,7 @@ class Structure(Memory):
     # everything else
 
     def _taken_apart(self, value: Any, depth: int) -> None:
-        if codes.is_notebooks(type(value)):
-            self.classes[type(value).__qualname__] = type(value)
+        self._meet(type(value))
         reduced = _reduction(value)
         if isinstance(reduced, str):
             self._put(reduced)
@@ -204,6 +202,10 @@ class Structure(Memory):
         self._feed(state, depth + 1)
         self._in_places(items, depth)
         self._in_places(pairs, depth)
+
+    def _meet(self, kind: type) -> None:
+        if codes.is_notebooks(kind) or codes.is_local(kind):
+            self.classes[kind.__qualname__] = kind
 
     def _in_places(self, items: Iterator[Any] | None, depth: int) -> None:
         for number, item in enumerate(items or ()):

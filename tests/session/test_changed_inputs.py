@@ -178,6 +178,33 @@ def test_a_module_beside_the_notebook_is_code(new_kernel: New) -> None:
         new_kernel(setup).guarded(cell)
 
 
+@pytest.mark.parametrize("use", ["f()", "thing.value()", "[held][0].value()"])
+def test_what_was_imported_from_a_module_beside_the_notebook_is_code_too(new_kernel: New, use: str) -> None:
+    from pathlib import Path
+
+    source = "def f():\n    return 1\nclass Thing:\n    def value(self):\n        return 1\n"
+    cell = f"for i in range(5):\n    v = {use}\n    here()\nv"
+    setup = (
+        "import sys\nsys.path.insert(0, '')\nsys.modules.pop('beside_it', None)\nsys.dont_write_bytecode = True\n"
+        "from beside_it import Thing, f\nthing, held = Thing(), Thing()\nheld.parts = [object()]"
+    )
+    Path("beside_it.py").write_text(source)
+    lost(new_kernel, setup, cell=cell)
+    assert new_kernel(setup).guarded(cell, lose_at=2) is None
+    Path("beside_it.py").write_text(source.replace("return 1", "return 2"))
+    with pytest.raises(InputChanged, match=r": beside_it\.py: its code changed\."):
+        new_kernel(setup).guarded(cell)
+
+
+def test_what_a_function_has_captured_is_part_of_it(new_kernel: New) -> None:
+    cell = "for i in range(5):\n    v = step(i)\n    here()\nv"
+    setup = "def make(rate):\n    def step(x):\n        return x * rate\n    return step\nstep = make(2)"
+    lost(new_kernel, setup, cell=cell)
+    with pytest.raises(InputChanged, match=r"step\(rate\): 2 → 3"):
+        new_kernel(setup.replace("make(2)", "make(3)")).guarded(cell)
+    assert new_kernel(setup).guarded(cell) == 8
+
+
 def test_a_secret_is_not_written_into_the_commit_or_the_message(new_kernel: New) -> None:
     from pathlib import Path
 
