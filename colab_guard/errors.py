@@ -11,7 +11,8 @@
     │   ├── NeedsDecision        what is here is not what was committed: --resume or --fresh decides
     │   │   ├── CellChanged      the cell is not the one that was committed
     │   │   ├── InputChanged     a value that the cell reads is not the committed one
-    │   │   └── DeviceMissing    the commit holds tensors of a device that is not here
+    │   │   ├── DeviceMissing    the commit holds tensors of a device that is not here
+    │   │   └── PythonChanged    the commit holds code that this version of Python cannot run
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
     ├── StoreDamaged             bytes on disk are not the bytes that were committed
@@ -71,6 +72,10 @@ class InputChanged(NeedsDecision):
 
 class DeviceMissing(NeedsDecision):
     """The commit holds tensors of a device that this machine does not have."""
+
+
+class PythonChanged(NeedsDecision):
+    """The commit holds functions as instructions of another version of Python."""
 
 
 class MissingExtra(UserMistake, ImportError):

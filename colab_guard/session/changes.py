@@ -6,17 +6,20 @@ what a resume needs to know, or raises the one line that names the change and wh
 
 from __future__ import annotations
 
+import platform
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from colab_guard import cells, state, store
-from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, StoreDamaged
+from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, StoreDamaged
 from colab_guard.session import inputs
 from colab_guard.snapshots import Position
 
 TOLD = 5
+CODE = b"CodeType"
+"""What a pickle that holds a function's instructions names."""
 LINES = re.compile(r"\bline (\d+)\b")
 
 
@@ -138,6 +141,16 @@ class GrownScope(cells.Scope):
                     )
                 del names[name]
         super().set_names(needed, kept)
+
+
+def check_python(name: str, committed: str, parts: Mapping[str, bytes]) -> None:
+    """Raise PythonChanged where the snapshot holds instructions of another Python: to run them would end the kernel."""
+    before, here = (".".join(version.split(".")[:2]) for version in (committed, platform.python_version()))
+    if before and before != here and any(CODE in bytes(part) for part in parts.values()):
+        raise PythonChanged(
+            f"{name!r} was saved by Python {before} with functions that are kept as its instructions (lambdas, or functions "
+            f"that the cell defines), which Python {here} cannot run; go on with Python {before}, or --fresh begins again"
+        )
 
 
 def check_devices(name: str, parts: Mapping[str, bytes], *, resume: bool) -> tuple[str, ...]:

@@ -60,6 +60,7 @@ def look(
         committed, here, shell.user_ns, left, options.skip, _may_grow(changes.transformed(shell, cell.text), opened, options)
     )
     used = changes.check_inputs(name, record, compared, resume=options.resume)
+    changes.check_python(name, record.meta.get("versions", {}).get("python", ""), loaded.parts)
     missing = changes.check_devices(name, loaded.parts, resume=options.resume)
     # code and tables that are taken as they are here are what the next resume compares with; values are the committed ones
     live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from colab_guard.errors import InputChanged
+from colab_guard.session import inputs
 from tests.session.notebook import Kernel
 
 New = Callable[..., Kernel]
@@ -149,3 +150,13 @@ def test_a_lambda_in_a_table_is_compared_by_its_source(new_kernel: New) -> None:
     assert new_kernel(setup.replace("': ", "' :  ")).guarded(cell, lose_at=2) is None
     with pytest.raises(InputChanged, match=r"builders\['b'\]: lambda: \(lambda x: x \+ 2\)\(3\) → lambda"):
         new_kernel(setup.replace("x + 2", "x + 3")).guarded(cell)
+
+
+def test_how_each_input_is_compared_can_be_told(new_kernel: New) -> None:
+    kernel = new_kernel("import numpy as np\nrate, big, stream = 0.1, np.zeros(40_000_000), (i for i in range(3))")
+    lines = inputs.explain(inputs.look("\nprint(rate, big, stream)", kernel.names, kernel.names["In"]))
+    assert lines == [
+        "big: array (40000000,) float64; too large to be compared whole: samples of it are",
+        "rate: 0.1; compared whole",
+        "stream: generator; cannot be compared (a running generator cannot be looked into); the committed value is used",
+    ]

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from colab_guard import state
-from colab_guard.errors import DeviceMissing
+from colab_guard.errors import DeviceMissing, PythonChanged
 from colab_guard.session import checkpointing, surroundings
 from tests.session.notebook import Kernel
 
@@ -101,3 +101,18 @@ def test_tensors_of_a_device_that_is_not_here_are_refused_by_name_and_resume_map
     assert len(seen) == 6 and len(set(seen)) == 1
     assert device == "cpu" and settings == {"device": "cpu", "other": "cuda"}
     assert state.mapping.MAPPED == {}
+
+
+def test_code_of_another_python_is_refused_before_it_can_end_the_kernel(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
+    cell = "f = lambda x: x + 1\nfor i in range(5):\n    v = f(i)\n    here()\nv"
+    plain = "for i in range(5):\n    v = i\n    here()\nv"
+    assert new_kernel().guarded(cell, lose_at=3) is None
+    monkeypatch.setattr(surroundings.platform, "python_version", lambda: "3.99.0")
+    with pytest.raises(PythonChanged, match=r"instructions .* which Python 3\.99 cannot run; .* --fresh"):
+        new_kernel().guarded(cell, resume=True)
+    monkeypatch.undo()
+    assert new_kernel().guarded(plain, fresh=True, lose_at=3) is None
+    monkeypatch.setattr(surroundings.platform, "python_version", lambda: "3.99.0")
+    kernel = new_kernel()
+    assert kernel.guarded(plain) == 4
+    assert kernel.inexact[0].endswith("→ 3.99")
