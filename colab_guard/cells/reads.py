@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import dis
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
@@ -12,7 +13,7 @@ from colab_guard import state
 from colab_guard.cells.liveness import SCOPES, reads, writes
 
 READS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
-SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_dh", "_oh", "_ih", "__name__", "__builtins__"})
+SHELL_NAMES = re.compile(r"In|Out|get_ipython|exit|quit|open|_{1,3}|_i{1,3}|_i?\d+|_[dio]h|_exit_code|_cg_.*|__.*__")
 
 
 def globals_read(code: CodeType) -> Iterator[str]:
@@ -34,7 +35,7 @@ def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
     todo = list(first)
     while todo:
         name = todo.pop()
-        if name in found or name not in namespace or name in SHELL_NAMES or name.startswith("_"):
+        if name in found or name not in namespace or SHELL_NAMES.fullmatch(name):
             continue
         found.add(name)
         value = namespace[name]

@@ -129,10 +129,11 @@ def test_what_stands_around_a_range_goes_on_too() -> None:
         ("g = thing.method", {"thing", "a"}),
         ("del a", {"a"}),
         ("global_name = [b := 1, b]", set()),
+        ("print(_private, _, _1, _i2, __name__, In)", {"_private"}),
     ],
 )
 def test_the_names_that_a_cell_reads_from_before_it(source: str, names: set[str]) -> None:
-    namespace: dict[str, object] = {"__name__": "__main__", **dict.fromkeys("abcixy", 0)}
+    namespace: dict[str, object] = {"__name__": "__main__", **dict.fromkeys([*"abcixy", "_private", "_", "_1", "_i2", "In"], 0)}
     exec(
         "def inner():\n    return b\n"
         "def outer():\n    return inner() + a\n"
