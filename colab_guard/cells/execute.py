@@ -11,14 +11,16 @@ import inspect
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from types import CodeType
 from typing import Any
 
 from colab_guard import state
-from colab_guard.cells.points import CELL, FrameInfo
+from colab_guard.cells.generators import Generators
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
-from colab_guard.cells.rewrite import PREFIX, RUNTIME, VALUE
-from colab_guard.cells.runtime import RollBack, Runtime
+from colab_guard.cells.resuming import Resumer
+from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
+from colab_guard.cells.runtime import Idle, RollBack, Runtime
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
@@ -43,8 +45,13 @@ class Execution:
 
     def restore_finished(self, loaded: Loaded) -> Any:
         """The cell was done: put its results back and give the value of its last expression."""
+        functions = self.cell.functions
+        runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
+        generators = self._let_code_travel(runtime)
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
         self.scope.set_names(needed, kept)
+        generators.start()
+        functions.swap()()
         state.set_random_state(needed["random"])
         return self._take_value()
 
@@ -61,45 +68,70 @@ class Execution:
 
     def _run(self, loaded: Loaded | None) -> Any:
         __tracebackhide__ = True
-        namespace = self.scope.namespace
-        codes: dict[Any, FrameInfo] = {self.cell.code: self.cell.info}
+        namespace, functions = self.scope.namespace, self.cell.functions
         runtime = Runtime(
-            codes, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+            functions, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
         )
+        generators = self._let_code_travel(runtime)
+        code = self.cell.code
         with ExitStack() as undo:
-            undo.callback(self._forget_hidden_names)
+            undo.callback(self._forget_hidden_names, runtime)
             for loop in self.loops:
                 if loop.available():
                     undo.callback(loop.install(runtime))
             undo.callback(state.track_dataloaders())
-            if loaded is not None:
-                self._take_up(loaded, runtime)
+            undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
-            self._execute(namespace)
+            namespace[BARE] = functions.bare
+            if loaded is not None:
+                code = self.cell.program.resume_code()
+                functions.codes[code] = self.cell.info
+                namespace[RESUMER] = self._take_up(loaded, runtime, generators)
+            self._execute(code, namespace, runtime)
             self._finish()
             return self._take_value()
 
-    def _take_up(self, loaded: Loaded, runtime: Runtime) -> None:
+    def _let_code_travel(self, runtime: Runtime) -> Generators:
+        """Functions whose code is known travel by its id, and generators by their places."""
+        functions, scope = self.cell.functions, self.scope
+
+        def code_id(code: CodeType) -> str | None:
+            found = functions.by_code.get(code)
+            return found.id if found is not None else None
+
+        generators = Generators(functions, scope.namespace)
+        generators.runtime, runtime.is_pending = runtime, generators.is_pending
+        scope.live = replace(
+            scope.live, code_id=code_id, code_for=lambda name: runtime.function(name).running, generators=generators
+        )
+        return generators
+
+    def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
 
         def set_names() -> None:
             self.scope.set_names(needed, kept)
 
         set_names()
-        frame = needed["frames"][0]
-        runtime.resume(frame, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"]))
+        entries = needed["frames"]
+        self.scope.namespace.update(entries[0].locals)
+        generators.start()
+        return runtime.resume(
+            entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
+        )
 
-    def _execute(self, namespace: dict[str, Any]) -> None:
+    def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True
-        if not self.cell.code.co_flags & inspect.CO_COROUTINE:
-            exec(self.cell.code, namespace)
+        if not code.co_flags & inspect.CO_COROUTINE:
+            exec(code, namespace)
             return
         # the kernel's own event loop is running this cell: a top-level `await` gets one of its own
         failure: list[BaseException] = []
 
         def run() -> None:
+            runtime.thread = threading.get_ident()
             try:
-                asyncio.run(eval(self.cell.code, namespace))
+                asyncio.run(eval(code, namespace))
             except BaseException as error:
                 failure.append(error)
 
@@ -118,10 +150,10 @@ class Execution:
         value = self.scope.namespace.pop(VALUE, NO_VALUE)
         return value if self.cell.shows_value and value is not NO_VALUE else None
 
-    def _forget_hidden_names(self) -> None:
+    def _forget_hidden_names(self, runtime: Runtime) -> None:
+        runtime.over = True
         namespace = self.scope.namespace
         for name in [n for n in namespace if n.startswith(PREFIX) and n != VALUE]:
             del namespace[name]
-
-
-__all__ = ["CELL", "Execution"]
+        namespace[RUNTIME] = Idle()
+        namespace[BARE] = [False] * len(runtime.bare)

@@ -2,33 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
-from collections.abc import Mapping
+import types
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop
 from colab_guard.cells.points import CELL, Chain, FrameInfo, Point
-from colab_guard.cells.rewrite import context_name, loop_name
+from colab_guard.cells.rewrite import CELLS, context_name, loop_name
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
-RE_ENTRY = "colab_guard.cells.runtime"
-"""The module whose `call` stands between the cell and a library loop that was entered again."""
+RE_ENTRY = "colab_guard.cells.resuming"
+"""The module whose calls stand between a frame and what it had called, after a resume."""
 
 
 @dataclass(slots=True)
 class FrameEntry:
-    """One frame of a position. `locals` is None for the cell, whose names are captured by themselves."""
+    """One frame of a position.
+
+    `locals` are a function's own variables as far as code to come reads them, and temporaries; of the cell, whose names
+    are captured by themselves, temporaries only. `cells` are variables shared with other functions. `made` is the
+    object that the call was to give (in a box), where the frame is an `__init__`. `delegate`: what a generator waits for.
+    """
 
     frame: str
     point: int
     chain: Chain
     loops: dict[int, LoopState] = field(default_factory=dict)
     contexts: dict[int, list[Any]] = field(default_factory=dict)
-    locals: dict[str, Any] | None = None
+    locals: dict[str, Any] = field(default_factory=dict)
+    cells: dict[str, Any] = field(default_factory=dict)
+    made: tuple[Any, ...] = ()
+    delegate: Any = None
 
     @property
     def on_path(self) -> frozenset[int]:
@@ -38,17 +48,124 @@ class FrameEntry:
         return dict(self.chain).get(point)
 
 
-def calling_point(frame: FrameType, info: FrameInfo) -> Point | None:
-    """The point of the call that `frame` is in, if it is one of `info`'s."""
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A running frame, and the point at which it stands. `constructs`: it is an `__init__` that makes an object."""
+
+    frame: FrameType
+    info: FrameInfo
+    point: Point
+    constructs: bool = False
+
+    @property
+    def names(self) -> Mapping[str, Any]:
+        return self.frame.f_globals if self.info.id == CELL else self.frame.f_locals
+
+    def loops(self) -> list[tuple[Point, Loop]]:
+        """The loops that are under way in this frame, outermost first."""
+        numbers = [k for k, arm in self.point.chain if arm == "body"] + [self.point.id]
+        points = [self.info.points[k] for k in numbers]
+        return [(point, self.names[loop_name(point.id)]) for point in points if point.is_loop]
+
+
+def ending_at(frame: FrameType) -> tuple[int, int]:
+    """Where in the source the expression ends that `frame` is in."""
     where = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), None)
-    if where is None:
-        return None
-    number = info.calls.get((where[1] or 0, where[3] or 0))
-    return None if number is None else info.points[number]
+    return (0, 0) if where is None else (where[1] or 0, where[3] or 0)
 
 
-def entry_of(names: Mapping[str, Any], info: FrameInfo, point: Point) -> FrameEntry:
-    """What a snapshot keeps of a frame that stands at `point`; `names` are its variables."""
+def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -> list[Standing]:
+    """The frames from the cell's inwards to `frame`, which stands at `point`.
+
+    Raises SnapshotRefused where one of them cannot be entered again.
+    """
+    found = [Standing(frame, codes[frame.f_code], point)]
+    inner = frame
+    while found[-1].info.id != CELL:
+        outer = inner.f_back
+        while outer is not None and outer.f_globals.get("__name__") == RE_ENTRY:
+            outer = outer.f_back
+        if outer is None:
+            raise SnapshotRefused("not called from the guarded cell")
+        info = codes.get(outer.f_code)
+        if info is None:
+            raise SnapshotRefused(f"{_said(inner)} was called from {_said(outer)}, which cannot be entered again")
+        number = info.calls.get(ending_at(outer))
+        if number is None:
+            raise SnapshotRefused(f"{_said(inner)} was called in a place that cannot be entered again (line {outer.f_lineno})")
+        standing = Standing(outer, info, info.points[number])
+        leads, constructs = _leads_to(_callee(standing), found[-1].frame.f_code, codes)
+        if not leads:
+            raise SnapshotRefused(f"{_said(inner)} was called by way of code that is not the notebook's")
+        found[-1] = Standing(found[-1].frame, found[-1].info, found[-1].point, constructs)
+        found.append(standing)
+        inner = outer
+    for standing in found:
+        _refuse_bare(standing)
+    return found[::-1]
+
+
+def _said(frame: FrameType) -> str:
+    name = frame.f_code.co_name
+    return "the cell" if name == "<module>" else f"{name}()"
+
+
+def _refuse_bare(standing: Standing) -> None:
+    names = standing.names
+    for number, arm in standing.point.chain:
+        if standing.info.points[number].is_loop and arm == "body" and names.get(loop_name(number)) is None:
+            raise SnapshotRefused(f"inside a short loop (line {standing.info.points[number].line})")
+
+
+def _callee(standing: Standing) -> Any:
+    """What the call at which a frame stands calls, looked up anew; None where that is not possible."""
+    first, *path = standing.point.callee
+    names, everything = standing.names, standing.frame.f_globals
+    if first == "super" or not first:
+        return _unknown
+    found = names[first] if first in names else everything.get(first)
+    for part in path:
+        try:
+            found = getattr(found, part)
+        except AttributeError:
+            return None
+    return found
+
+
+def _unknown() -> None:
+    """Stands for a callee that is not looked up; every frame may be its."""
+
+
+def _leads_to(callee: Any, code: CodeType, codes: Mapping[CodeType, FrameInfo]) -> tuple[bool, bool]:
+    """Whether calling `callee` runs the function with `code` at once; and whether the call gives a new object."""
+    for _ in range(20):
+        if callee is _unknown:
+            return True, False
+        if isinstance(callee, types.MethodType):
+            callee = callee.__func__
+        elif isinstance(callee, functools.partial):
+            callee = callee.func
+        elif isinstance(callee, types.FunctionType):
+            return _same(callee.__code__, code, codes), False
+        elif isinstance(callee, type):
+            return _leads_to(callee.__init__, code, codes)[0], True  # type: ignore[misc]
+        elif isinstance(vars(type(callee)).get("__call__", getattr(type(callee), "__call__", None)), types.FunctionType):
+            callee = type(callee).__call__
+        else:
+            return False, False
+    return False, False
+
+
+def _same(one: CodeType, other: CodeType, codes: Mapping[CodeType, FrameInfo]) -> bool:
+    if one is other or one == other:
+        return True
+    first, second = codes.get(one), codes.get(other)
+    return first is not None and second is not None and first.id == second.id
+
+
+def entry_of(standing: Standing) -> FrameEntry:
+    """What a snapshot keeps of a frame; references, not copies."""
+    names, info, point = standing.names, standing.info, standing.point
     entry = FrameEntry(info.id, point.id, point.chain)
     steps: list[tuple[int, str]] = [*point.chain, *([(point.id, "body")] if point.is_loop else [])]
     for number, arm in steps:
@@ -61,63 +178,70 @@ def entry_of(names: Mapping[str, Any], info: FrameInfo, point: Point) -> FrameEn
             entry.loops[number] = LoopState("while", 0)
         elif part.kind == "with":
             entry.contexts[number] = _contexts(names, number)
+    entry.locals = {name: names[name] for name in point.temps if name in names}
+    if info.id != CELL:
+        entry.locals |= own_variables(names, info, point)
+        entry.cells = cells_of(names.get(CELLS))
+        if standing.constructs:
+            entry.made = (names[standing.frame.f_code.co_varnames[0]],)
     return entry
 
 
-def describe(names: Mapping[str, Any], info: FrameInfo, point: Point, inside: str = "") -> Position:
-    """The position of `point`, in words and numbers; reads counts only."""
-    loops = [info.points[k] for k, arm in point.chain if info.points[k].is_loop and arm == "body"]
-    counts = [names[loop_name(part.id)].done + 1 for part in loops]
-    if point.is_loop:
-        loops.append(point)
-        counts.append(names[loop_name(point.id)].done + 1)
-    words = [_told(names[loop_name(part.id)], part, count) for part, count in zip(loops, counts, strict=True)]
-    if not point.is_loop and point.kind == "stmt":
-        words.append(f"after line {point.line}")
+def own_variables(names: Mapping[str, Any], info: FrameInfo, point: Point | None) -> dict[str, Any]:
+    """A function's own variables that code to come may read; all, where nothing has run yet."""
+    wanted = info.locals if point is None else [name for name in info.locals if name in point.live]
+    return {name: names[name] for name in wanted if name in names}
+
+
+def cells_of(holder: Any) -> dict[str, Any]:
+    """The cells of the frame whose hidden function `holder` closes over all of them."""
+    if holder is None:
+        return {}
+    return dict(zip(holder.__code__.co_freevars, holder.__closure__ or (), strict=True))
+
+
+def describe(standings: Sequence[Standing], inside: str = "") -> Position:
+    """The position of a safe point, in words and numbers; reads counts only."""
+    words: list[str] = []
+    depth = 0
+    unit: int | None = None
+    for standing in standings:
+        within = standing.info.id != CELL
+        for point, loop in standing.loops():
+            words.append(_told(loop, point, loop.done + 1, standing.info.name if within else ""))
+            unit = loop.done if unit is None else unit
+            depth += 1
+        depth += within
+    last = standings[-1]
+    if last.point.kind == "stmt":
+        words.append(f"after line {last.point.line}")
+    elif last.info.id != CELL and not last.loops():
+        words.append(f"in {last.info.name}()")
     if inside:
         words.append(inside)
-    unit = counts[0] - 1 if counts else None
-    return Position(", ".join(words) or "the cell's start", len(loops) + bool(inside), unit, info.signature())
+    text = ", ".join(words) or "the cell's start"
+    return Position(text, depth + bool(inside), unit, standings[0].info.signature())
 
 
-def _told(loop: Loop, point: Point, count: int) -> str:
+def _told(loop: Loop, point: Point, count: int, function: str) -> str:
     """Where a loop is, in people's words: a governed loop's by its item, where it has a name."""
     item = loop.item
     if item is not None:
         return f"model {getattr(item, 'index', count - 1) + 1} ({getattr(item, 'label', item)})"
     if loop.policy is not None:
         return f"between models, {count - 1} done in this loop"
-    return f"iteration {count:,} of '{point.text}' (line {point.line})"
-
-
-def frame_below(frame: FrameType | None, codes: Mapping[Any, FrameInfo], namespace: Mapping[str, Any]) -> tuple[FrameType, FrameType]:
-    """The nearest instrumented frame at or below `frame`, and the frame that it called.
-
-    Raises SnapshotRefused where code of the notebook that is not instrumented stands in between.
-    """
-    called = frame
-    while frame is not None:
-        if frame.f_code in codes:
-            assert called is not None
-            return frame, called
-        if frame.f_globals is namespace:
-            raise SnapshotRefused(f"inside {frame.f_code.co_qualname}(): loops in functions are not resumable yet")
-        if frame.f_globals.get("__name__") != RE_ENTRY:
-            called = frame
-        frame = frame.f_back
-    raise SnapshotRefused("not called from the guarded cell")
+    where = f"in {function}()" if function else f"(line {point.line})"
+    return f"iteration {count:,} of '{point.text}' {where}"
 
 
 def _refuse_barred(loop: Loop, point: Point) -> None:
     if loop.mode == "barred":
-        raise SnapshotRefused(f"the loop at line {point.line} iterates a generator, whose place cannot be kept")
+        raise SnapshotRefused(f"the loop at line {point.line} goes over an iterator whose place cannot be kept")
 
 
 def _contexts(names: Mapping[str, Any], number: int) -> list[Any]:
     found: list[Any] = []
     while (name := context_name(number, len(found))) in names:
-        found.append(names[name])
+        manager = names[name]
+        found.append(getattr(manager, "re_entered", manager) if type(manager).__module__ == RE_ENTRY else manager)
     return found
-
-
-__all__ = ["CELL", "FrameEntry", "calling_point", "describe", "entry_of", "frame_below"]

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 
 Names = frozenset[str]
 NONE: Names = frozenset()
+INTROSPECTION = frozenset({"locals", "vars", "eval", "exec", "dir"})
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
@@ -41,13 +42,21 @@ def nested_reads(body: Iterable[ast.stmt]) -> Names:
     return frozenset(found)
 
 
+def _seen_by_introspection(body: list[ast.stmt]) -> Names:
+    """All names, where code may look at them in ways that cannot be seen here."""
+    names = [n for statement in body for n in ast.walk(statement) if isinstance(n, ast.Name)]
+    if not INTROSPECTION & {n.id for n in names if isinstance(n.ctx, ast.Load)}:
+        return NONE
+    return frozenset(n.id for n in names)
+
+
 class Liveness:
     """`at[id(statement)]`: for a loop, what is live before its next item; for others, what is live after or during it."""
 
     def __init__(self, body: list[ast.stmt]) -> None:
         self.at: dict[int, Names] = {}
         self.after: dict[int, Names] = {}
-        self._always = nested_reads(body)
+        self._always = nested_reads(body) | _seen_by_introspection(body)
         self._block(body, NONE, NONE, NONE)
 
     def of(self, statement: ast.stmt) -> Names:
@@ -77,7 +86,9 @@ class Liveness:
             return head
         if isinstance(node, ast.If):
             taken = self._block(node.body, out, on_break, on_continue)
-            return reads(node.test) | taken | self._block(node.orelse, out, on_break, on_continue)
+            head = reads(node.test) | taken | self._block(node.orelse, out, on_break, on_continue)
+            self.at[id(node)] = head
+            return head
         if isinstance(node, (ast.With, ast.AsyncWith)):
             inside = self._block(node.body, out, on_break, on_continue)
             for item in node.items:

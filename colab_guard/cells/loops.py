@@ -15,10 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from colab_guard import state
 from colab_guard.cells.edits import extend
 from colab_guard.cells.iterators import Counted, LoopState, Mode, open_iterator
+from colab_guard.cells.points import Point
 from colab_guard.cells.protocols import Decision, LoopPolicy
 from colab_guard.errors import CannotResume, GuardError
 
 if TYPE_CHECKING:
+    from colab_guard.cells.resuming import Resumer
     from colab_guard.cells.runtime import Runtime
 
 ReEnter = Literal["before", "inside", "orelse"]
@@ -27,6 +29,9 @@ ReEnter = Literal["before", "inside", "orelse"]
 FAST_S = 0.0002
 SLOW_S = 0.001
 MOST_BETWEEN_LOOKS = 4096
+PLAIN = frozenset({range, list, tuple, str, bytes, dict, set, frozenset, enumerate, zip, map, filter, reversed})
+"""Iterating these draws no random numbers, and their iterators can be captured."""
+ENDED = LoopState("while", 0)
 
 
 class Pace:
@@ -53,24 +58,39 @@ class Pace:
 class Loop:
     """One `for` or `while` on its way. `run` (or `ticks`) is the generator that the rewritten code iterates."""
 
-    def __init__(self, runtime: Runtime, point: int, kept: LoopState, re_enter: ReEnter | None = None) -> None:
-        self.point = point
+    def __init__(
+        self,
+        runtime: Runtime,
+        where: Point,
+        kept: LoopState,
+        re_enter: ReEnter | None = None,
+        *,
+        resumer: Resumer | None = None,
+        slot: int | None = None,
+    ) -> None:
+        self.where = where
         self.pace = Pace(runtime.now())
         self.policy: LoopPolicy | None = None
         self._runtime = runtime
-        self._kept = kept if re_enter is None else _grown(runtime, point, kept)
+        self._kept = kept if re_enter is None else _grown(where, kept)
+        self._resumer = resumer
+        self._slot = slot
+        self._entered = self.pace.last
         self._re_enter = re_enter
         self._item = kept.item
         self._generator: types.GeneratorType[Any, None, None] | None = None
 
     @classmethod
-    def enter(cls, runtime: Runtime, point: int, iterable: Any) -> Loop:
+    def enter(cls, runtime: Runtime, where: Point, iterable: Any, slot: int | None = None) -> Loop:
         """A loop that begins now."""
+        if type(iterable) in PLAIN:
+            return cls(runtime, where, LoopState("live", 0, iter(iterable)), slot=slot)
         entry = state.random_state()
         mode, iterator = open_iterator(iterable)
         if mode == "replay":
-            return cls(runtime, point, LoopState(mode, 0, Counted(iterator), iterable=iterable, random=entry))
-        return cls(runtime, point, LoopState(mode, 0, iterator))
+            kept = LoopState(mode, 0, Counted(iterator), iterable=iterable, random=entry)
+            return cls(runtime, where, kept, slot=slot)
+        return cls(runtime, where, LoopState(mode, 0, iterator), slot=slot)
 
     # run
 
@@ -98,7 +118,7 @@ class Loop:
             k = 1
             limit = k + safe(self)
         elif self._re_enter == "before":
-            self._runtime.arrived()
+            self._arrived()
         for item in self._ready():
             yield item
             k += 1
@@ -111,7 +131,7 @@ class Loop:
         if self._re_enter == "orelse":
             yield False
         if self._re_enter == "before":
-            self._runtime.arrived()
+            self._arrived()
         safe = self._runtime.safe
         while True:
             yield True
@@ -130,13 +150,17 @@ class Loop:
             k += 1
             self._unit_end(policy)
         elif self._re_enter == "before":
-            self._runtime.arrived()
+            self._arrived()
         for item in self._ready():
             self._item = item
             policy.item_started(item)
             yield item
             k += 1
             self._unit_end(policy)
+
+    def _arrived(self) -> None:
+        assert self._resumer is not None
+        self._resumer.arrived()
 
     def _unit_end(self, policy: LoopPolicy) -> None:
         item, self._item = self._item, None
@@ -159,8 +183,8 @@ class Loop:
             last = next(iterator, None)
         state.set_random_state(before)
         if kept.last is not None and state.fingerprint(last) != kept.last:
-            line = self._runtime.line(self.point)
-            raise CannotResume(f"the loop at line {line} gave other items than before the loss; --fresh begins again")
+            self._runtime.lost = True
+            raise CannotResume(f"the loop at line {self.where.line} gave other items than before the loss; --fresh begins again")
         return Counted(iterator, kept.fetched, last)
 
     # asked by the rewritten code
@@ -170,7 +194,7 @@ class Loop:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> bool:
         """An error in the body: whether it ends here, and the next item follows."""
-        if self.policy is None or not isinstance(error, Exception) or isinstance(error, GuardError) or self._runtime.R:
+        if self.policy is None or not isinstance(error, Exception) or isinstance(error, GuardError) or self._runtime.lost:
             return False
         decision = self.policy.on_error(self._item, error)
         if decision is Decision.ROLL_BACK:
@@ -181,6 +205,9 @@ class Loop:
         """The loop statement is over: exhausted, or left by `break`."""
         left_by_break = self.policy is not None and self._item is not None
         self._generator = None
+        self._kept = ENDED  # an iterator may hold workers
+        if self._slot is not None:
+            self._runtime.ended(self._slot, self._runtime.now() - self._entered)
         if left_by_break and self.policy is not None:
             self._unit_end(self.policy)
 
@@ -218,9 +245,9 @@ class Loop:
         return LoopState("replay", self.done, None, self._item, kept.iterable, kept.random, counted.fetched, last)
 
 
-def _grown(runtime: Runtime, point: int, kept: LoopState) -> LoopState:
+def _grown(where: Point, kept: LoopState) -> LoopState:
     """The place of a loop whose range of constants was made longer since the commit."""
-    change = runtime.grown(point)
+    change = where.grown
     if change is None:
         return kept
     longer = extend(kept.iterator, change)

@@ -1,8 +1,8 @@
 """What the rewrite learned about a piece of code: its points, and how each is reached.
 
 A point is a place where running code may stand when a snapshot is taken: an instrumented loop, a call into a library
-loop, or the end of a statement of the cell. Its chain leads from the frame's top inwards: pairs of a compound
-statement's id and the arm of it that was taken.
+loop or into a function of the notebook, a `yield`, or the end of a statement of the cell. Its chain leads from the
+frame's top inwards: pairs of a compound statement's id and the arm of it that was taken.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
 
-PointKind = Literal["for", "while", "if", "with", "try", "call", "stmt"]
+PointKind = Literal["for", "while", "if", "with", "try", "call", "yield", "delegate", "stmt"]
 Arm = Literal["body", "orelse"]
 Chain = tuple[tuple[int, Arm], ...]
 
@@ -22,7 +22,11 @@ CELL = "cell"
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One numbered place. `live` are the names that code after it may read before writing them."""
+    """One numbered place. `live` are the names that code after it may read before writing them.
+
+    For a call: `callee` leads to what is called (a name, then attributes), and `temps` are hidden names of what its
+    statement had evaluated before it.
+    """
 
     id: int
     kind: PointKind
@@ -32,6 +36,8 @@ class Point:
     text: str = ""
     grown: RangeChange | None = None
     """A loop's range of constants as it was committed and as it is now."""
+    callee: tuple[str, ...] = ()
+    temps: tuple[str, ...] = ()
 
     @property
     def is_loop(self) -> bool:
@@ -40,12 +46,18 @@ class Point:
 
 @dataclass(slots=True)
 class FrameInfo:
-    """The points of one kind of frame: the cell's own, or (by code id) a notebook function's."""
+    """The points of one kind of frame: the cell's own, or (by id) a notebook function's."""
 
     id: str
+    name: str = ""
     points: dict[int, Point] = field(default_factory=dict)
     calls: dict[tuple[int, int], int] = field(default_factory=dict)
     """Calls on a path, by (end line, end column) in the source."""
+    yields: dict[tuple[int, int], int] = field(default_factory=dict)
+    """Places where a generator waits, likewise."""
+    locals: tuple[str, ...] = ()
+    cells: tuple[str, ...] = ()
+    """A function's own variables; and those that it shares with other functions."""
 
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""

@@ -1,15 +1,20 @@
-"""The AST of a cell, made resumable.
+"""The AST of a cell, or of a notebook's function, made resumable: in two versions.
 
-1. A run of statements with no point inside stands under `if not R` (R: the runtime is resuming).
-2. A statement on a path to a point stands under `if not R or at(ids)`; a branch taken before is taken again through
-   `br(id)`, its test is not evaluated; `with` gets its context manager back through `ctx`.
-3. `for t in X` becomes `L = loop(id, None if R else X)` and `for t in L.run()`; `while C` asks `L.ticks()` first. The
-   safe point is before the next item, or before the test.
-4. A call that may enter a library loop becomes `call(id, f) if R and at(id) else f(...)`: on a resume its arguments
-   are not evaluated again.
-5. After every statement of the cell stands a safe point of its own; the last expression's value is put into a name.
+The running version is the user's code with its loops seen through: `for t in X` becomes `L = loop(id, X)` and `for t in
+L.run()`, `while C` asks `L.ticks()` first, a context manager and what a statement evaluates before a call are noted
+under hidden names. Nothing else is added, so that what is not a loop costs nothing.
 
-All generated nodes carry the lines of the user's code, so that tracebacks, and the look-up of a frame's position by
+The resume version finds its way back to a position, and goes on from there as the running one does. In it,
+
+1. a run of statements with no point inside stands under `if not R` (R: this frame is finding its way);
+2. a statement on a path to a point stands under `if not R or at(ids)`; a branch taken before is taken again through
+   `br(id)`, its test is not evaluated; `with` gets its context manager back;
+3. loops come back in their place; the safe point is before the next item, or before the test;
+4. a call on the path becomes `call(id)`: the frame that it had made is made again, with no argument evaluated;
+5. in a function, variables are set first, from what the snapshot held.
+
+After every statement of the cell stands a safe point; the last expression's value is put into a name. All generated
+nodes carry the positions of the user's code, so that tracebacks, and the look-up of a frame's position by
 `co_positions`, speak of the true source. Hidden names begin with `_cg_` (two leading underscores would be mangled
 inside classes).
 """
@@ -17,18 +22,22 @@ inside classes).
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator, Sequence
-from typing import TypeVar
+import copy
+from collections.abc import Callable
 
-from colab_guard.cells.liveness import SCOPES, Liveness
+from colab_guard.cells.calls import Callees
+from colab_guard.cells.expressions import StatementRewriter, candidates, value_of
+from colab_guard.cells.liveness import Liveness
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
+from colab_guard.cells.syntax import expression, located, placed, statements
 
 RUNTIME = "_cg_"
+RESUMER = "_cg_r"
+BARE = "_cg_b"
+CELLS = "_cg_C"
 PREFIX = "_cg_"
 VALUE = "_cg_value"
-COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
-Node = TypeVar("Node", ast.stmt, ast.expr)
-SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign)
+Made = tuple[list[ast.stmt], list[int]]
 
 
 def loop_name(point: int) -> str:
@@ -40,37 +49,35 @@ def context_name(point: int, item: int) -> str:
 
 
 class Rewriter:
-    """Rewrites one body of statements (the cell's; a notebook function's takes the same way) into a `FrameInfo`."""
+    """Rewrites one body of statements, the cell's or a function's, and learns its points (`info`).
 
-    def __init__(self, call_names: Iterable[str], frame: str = CELL) -> None:
-        self.info = FrameInfo(frame)
-        self._calls = frozenset(call_names)
-        self._live = Liveness([])
+    `slot` numbers the loops that may run bare; the resume version has none.
+    """
 
-    def cell(self, tree: ast.Module) -> ast.Module:
-        """The whole cell; `tree` is changed in place and given back."""
-        self._live = Liveness(tree.body)
-        tree.body = self._block(tree.body, (), top=True)
-        return ast.fix_missing_locations(tree)
+    def __init__(
+        self, known: Callees, info: FrameInfo, live: Liveness, *, resume: bool, slot: Callable[[], int] | None = None
+    ) -> None:
+        self.info = info
+        self._known = known
+        self._live = live
+        self._resume = resume
+        self._slot = slot
+        self._asked = RESUMER if resume else RUNTIME
+
+    def body(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        return self._block(body, (), top=self.info.id == CELL)
 
     # which statements have points inside
 
-    def _library_calls(self, node: ast.AST) -> list[ast.Call]:
-        return [n for n in _own_expressions(node) if isinstance(n, ast.Call) and self._names_library(n)]
-
-    def _names_library(self, call: ast.Call) -> bool:
-        return isinstance(call.func, ast.Attribute) and call.func.attr in self._calls
-
-    def _has_point(self, node: ast.stmt) -> bool:
+    def has_point(self, node: ast.stmt) -> bool:
         if isinstance(node, (ast.For, ast.While)):
             return True
-        if isinstance(node, SIMPLE):
-            return bool(self._library_calls(node))
         if isinstance(node, (ast.If, ast.Try)):
-            return any(map(self._has_point, node.body + node.orelse))
+            hoisted = isinstance(node, ast.If) and bool(candidates(node.test, self._known))
+            return hoisted or any(map(self.has_point, node.body + node.orelse))
         if isinstance(node, ast.With):
-            return any(map(self._has_point, node.body))
-        return False
+            return any(map(self.has_point, node.body))
+        return bool(candidates(value_of(node), self._known))
 
     def _point(self, kind: PointKind, chain: Chain, node: ast.stmt, *, behind: bool = False, text: str = "") -> int:
         number = len(self.info.points) + 1
@@ -81,37 +88,67 @@ class Rewriter:
     # blocks and statements
 
     def _block(self, body: list[ast.stmt], chain: Chain, *, top: bool = False) -> list[ast.stmt]:
-        if not top and not any(map(self._has_point, body)):
+        if not top and not any(map(self.has_point, body)):
             return body
         out: list[ast.stmt] = []
         plain: list[ast.stmt] = []
         for node in body:
-            if self._has_point(node):
-                out += _unless_resuming(plain)
+            if self.has_point(node):
+                out += self._unless_resuming(plain)
                 plain = []
-                out.append(self._on_path(node, chain, top=top))
+                out += self._on_path(node, chain, top=top)
             elif top:
-                out.append(self._plain_top(node, chain))
+                out += self._ended(node, chain, [node], None)
             else:
                 plain.append(node)
-        return out + _unless_resuming(plain)
+        return out + self._unless_resuming(plain)
 
-    def _plain_top(self, node: ast.stmt, chain: Chain) -> ast.stmt:
-        after = self._point("stmt", chain, node, behind=True)
-        guarded = ast.If(_expression("not _cg_.R"), [node, *_end_point(after)], _arrive(after))
-        return _located(guarded, node)
-
-    def _on_path(self, node: ast.stmt, chain: Chain, *, top: bool) -> ast.stmt:
-        new, points = self._statement(node, chain)
-        test = _expression(f"not _cg_.R or _cg_.at({', '.join(map(str, points))})")
-        guarded = ast.If(test, new, [])
+    def _on_path(self, node: ast.stmt, chain: Chain, *, top: bool) -> list[ast.stmt]:
+        hoisted, points = self._hoisted(node, chain)
+        new, more = self._statement(node, chain)
+        new, points = [*hoisted, *new], [*points, *more]
         if top:
-            after = self._point("stmt", chain, node, behind=True)
-            guarded.body += _end_point(after)
-            guarded.orelse = _arrive(after)
-        return _located(guarded, node)
+            return self._ended(node, chain, new, points)
+        if not self._resume:
+            return new
+        return [located(ast.If(self._reaches(points), new, []), node)]
 
-    def _statement(self, node: ast.stmt, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
+    def _ended(self, node: ast.stmt, chain: Chain, new: list[ast.stmt], points: list[int] | None) -> list[ast.stmt]:
+        """A statement of the cell, and the safe point after it."""
+        after = self._point("stmt", chain, node, behind=True)
+        reached = placed(statements(f"{RUNTIME}.point({after})"), node)
+        if not self._resume:
+            return [*new, *reached]
+        test = expression(f"not {RESUMER}.R") if points is None else self._reaches(points)
+        arrive = statements(f"if {RESUMER}.at({after}): {RESUMER}.arrived()")
+        return [located(ast.If(test, [*new, *reached], arrive), node)]
+
+    def _reaches(self, points: list[int]) -> ast.expr:
+        return expression(f"not {RESUMER}.R or {RESUMER}.at({', '.join(map(str, points))})")
+
+    def _unless_resuming(self, body: list[ast.stmt]) -> list[ast.stmt]:
+        if not body or not self._resume:
+            return body
+        return [located(ast.If(expression(f"not {RESUMER}.R"), body, []), body[0])]
+
+    def _hoisted(self, node: ast.stmt, chain: Chain) -> Made:
+        """A call in the test of an `if`, or in what a `for` goes over, as a statement of its own before it."""
+        if isinstance(node, ast.If) and candidates(node.test, self._known):
+            name = f"{PREFIX}i{len(self.info.points) + 1}"
+            before = located(ast.Assign([ast.Name(name, ast.Store())], node.test), node.test)
+            node.test = located(ast.Name(name, ast.Load()), node.test)
+        elif isinstance(node, ast.For) and candidates(node.iter, self._known):
+            name = f"{PREFIX}i{len(self.info.points) + 1}"
+            before = located(ast.Assign([ast.Name(name, ast.Store())], node.iter), node.iter)
+            node.iter = located(ast.Name(name, ast.Load()), node.iter)
+        else:
+            return [], []
+        new, points = self._simple(before, chain, node)
+        if not self._resume:
+            return new, points
+        return [located(ast.If(self._reaches(points), new, []), node)], points
+
+    def _statement(self, node: ast.stmt, chain: Chain) -> Made:
         if isinstance(node, ast.For):
             return self._for(node, chain)
         if isinstance(node, ast.While):
@@ -122,90 +159,121 @@ class Rewriter:
             return self._with(node, chain)
         if isinstance(node, ast.Try):
             return self._try(node, chain)
-        return self._call(node, chain)
+        return self._simple(node, chain, node)
 
-    def _for(self, node: ast.For, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
+    def _loop(self, point: int, iterable: str = "None") -> ast.expr:
+        where = "" if self.info.id == CELL or self._resume else f", {self.info.id!r}"
+        return expression(f"{self._asked}.loop({point}, {iterable}{where})")
+
+    def _for(self, node: ast.For, chain: Chain) -> Made:
         point = self._point("for", chain, node, text=f"for {ast.unparse(node.target)}")
         name = loop_name(point)
         outermost = not any(self.info.points[k].is_loop for k, _ in chain)
-        re_entered = any(map(self._has_point, node.body))
+        re_entered = self._resume and any(map(self.has_point, node.body))
         body, orelse = self._arms(node.body, node.orelse, point, chain)
-        enter = _statements(f"{name} = _cg_.loop({point}, None)")
-        assign = enter[0]
-        assert isinstance(assign, ast.Assign) and isinstance(assign.value, ast.Call)
-        assign.value.args[1] = ast.IfExp(_expression("_cg_.R"), _expression("None"), node.iter)
+        made: ast.expr = self._loop(point)
+        assert isinstance(made, ast.Call)
+        iterable = node.iter
+        made.args[1] = ast.IfExp(expression(f"{RESUMER}.R"), ast.Constant(None), iterable) if self._resume else iterable
         target: ast.expr = node.target
         if re_entered:
             item = f"{PREFIX}t{point}"
             put = ast.Assign([node.target], ast.Name(item, ast.Load()))
-            body = [ast.If(_expression("not _cg_.R"), [_located(put, node)], []), *body]
+            body = [ast.If(expression(f"not {RESUMER}.R"), [located(put, node)], []), *body]
             target = ast.Name(item, ast.Store())
-        if outermost and not _is_range(node.iter):
-            # a policy may govern this loop: the body's errors go through the loop. A `with` and not an `except`,
+        over: ast.expr = expression(f"{name}.run()")
+        slot = self._slot() if self._slot is not None and not (outermost and self.info.id == CELL) else None
+        end, forget = statements(f"{name}.end()"), self._forget(iterable)
+        if slot is not None:
+            # short loops run bare: what is around them comes by soon enough
+            made.keywords.append(ast.keyword("slot", ast.Constant(slot)))
+            made = ast.IfExp(expression(f"{BARE}[{slot}]"), ast.Constant(None), made)
+            over = ast.IfExp(expression(f"{name} is None"), copy.deepcopy(iterable), over)
+            end = statements(f"if {name} is not None: {name}.end()")
+        enter = ast.Assign([ast.Name(name, ast.Store())], made)
+        loop: ast.stmt = ast.For(target, over, body, orelse, None)
+        if outermost and not _never_governed(iterable):
+            # a policy may govern this loop: the body's errors then go through the loop. A `with` and not an `except`,
             # because only the former leaves the frame's line where the error was
-            body = [ast.With([ast.withitem(_expression(name))], body)]
-        loop = ast.For(target, _expression(f"{name}.run()"), body, orelse, None)
-        return _placed([*enter, loop, *_statements(f"{name}.end()")], node), [point]
+            inside = [ast.With([ast.withitem(expression(name))], copy.deepcopy(body))]
+            governed = ast.For(copy.deepcopy(target), expression(f"{name}.run()"), inside, copy.deepcopy(orelse), None)
+            loop = ast.If(expression(f"{name} is None or {name}.policy is None"), [loop], [governed])
+        return placed([enter, loop, *forget, *end], node), [point]
 
-    def _while(self, node: ast.While, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
+    def _while(self, node: ast.While, chain: Chain) -> Made:
         point = self._point("while", chain, node, text=f"while {ast.unparse(node.test)}")
         name = loop_name(point)
-        re_entered = any(map(self._has_point, node.body))
+        re_entered = self._resume and any(map(self.has_point, node.body))
         body, orelse = self._arms(node.body, node.orelse, point, chain)
         again: ast.expr = node.test
         if re_entered:
-            again = ast.BoolOp(ast.Or(), [_expression("_cg_.R"), node.test])
-        test = ast.BoolOp(ast.And(), [_expression(f"{name}n()"), again])
-        enter = _statements(f"{name} = _cg_.loop({point}, _cg_.TICKS)\n{name}n = {name}.ticks().__next__")
-        return _placed([*enter, ast.While(test, body, orelse), *_statements(f"{name}.end()")], node), [point]
+            again = ast.BoolOp(ast.Or(), [expression(f"{RESUMER}.R"), node.test])
+        test = ast.BoolOp(ast.And(), [expression(f"{name}n()"), again])
+        made = self._loop(point, f"{self._asked}.TICKS")
+        ticks, end = f"{name}.ticks().__next__", f"{name}.end()"
+        if self._slot is not None and (chain or self.info.id != CELL):
+            slot = self._slot()
+            assert isinstance(made, ast.Call)
+            made.keywords.append(ast.keyword("slot", ast.Constant(slot)))
+            made = ast.IfExp(expression(f"{BARE}[{slot}]"), ast.Constant(None), made)
+            ticks, end = f"{RUNTIME}.ALWAYS if {name} is None else {ticks}", f"if {name} is not None: {end}"
+        enter = [ast.Assign([ast.Name(name, ast.Store())], made), *statements(f"{name}n = {ticks}")]
+        return placed([*enter, ast.While(test, body, orelse), *statements(end)], node), [point]
 
-    def _if(self, node: ast.If, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
+    def _if(self, node: ast.If, chain: Chain) -> Made:
         point = self._point("if", chain, node)
         body, orelse = self._arms(node.body, node.orelse, point, chain)
-        test = ast.IfExp(_expression("_cg_.R"), _expression(f"_cg_.br({point})"), node.test)
-        return _placed([ast.If(test, body, orelse)], node), [point]
+        test = node.test
+        if self._resume:
+            test = ast.IfExp(expression(f"{RESUMER}.on({point})"), expression(f"{RESUMER}.br({point})"), node.test)
+        return placed([ast.If(test, body, orelse)], node), [point]
 
-    def _with(self, node: ast.With, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
+    def _with(self, node: ast.With, chain: Chain) -> Made:
         point = self._point("with", chain, node)
         items = []
         for number, item in enumerate(node.items):
-            again = _expression(f"_cg_.ctx({point}, {number}, lambda: None)")
-            assert isinstance(again, ast.Call) and isinstance(again.args[2], ast.Lambda)
-            again.args[2].body = item.context_expr
-            manager = ast.IfExp(_expression("_cg_.R"), again, item.context_expr)
+            manager = item.context_expr
+            if self._resume:
+                back = expression(f"{RESUMER}.manager({point}, {number})")
+                manager = ast.IfExp(expression(f"{RESUMER}.ctx({point}, {number})"), back, manager)
             kept = ast.NamedExpr(ast.Name(context_name(point, number), ast.Store()), manager)
             items.append(ast.withitem(kept, item.optional_vars))
         body, _ = self._arms(node.body, [], point, chain)
-        return _placed([ast.With(items, body, None)], node), [point]
+        if self._resume and self.info.id != CELL:
+            # `as` has bound what entering gave; the frame may have bound its name anew since
+            bound = {n.id for i in node.items if i.optional_vars for n in ast.walk(i.optional_vars) if isinstance(n, ast.Name)}
+            again = [s for name in sorted(bound) for s in restored(name)]
+            body = [ast.If(expression(f"{RESUMER}.R"), again or [ast.Pass()], []), *body]
+        return placed([ast.With(items, body, None)], node), [point]
 
-    def _try(self, node: ast.Try, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
+    def _try(self, node: ast.Try, chain: Chain) -> Made:
         point = self._point("try", chain, node)
         body, orelse = self._arms(node.body, node.orelse, point, chain)
-        if node.orelse:
-            # a resume inside the else arm goes past the body, which had ended well
-            body = [_located(ast.If(_expression(f"not _cg_.R or _cg_.br({point})"), body, []), node)]
-        return _placed([ast.Try(body, node.handlers, orelse, node.finalbody)], node), [point]
+        handlers, final = node.handlers, node.finalbody
+        if self._resume:
+            if node.orelse:
+                # a resume inside the else arm goes past the body, which had ended well
+                test = expression(f"not {RESUMER}.on({point}) or {RESUMER}.br({point})")
+                body = [located(ast.If(test, body, []), node)]
+            # a way that could not be found is no error of the user's code
+            for handler in handlers:
+                handler.body = [located(ast.If(expression(f"{RESUMER}.lost"), statements("raise"), []), handler), *handler.body]
+            if final:
+                final = [located(ast.If(expression(f"not {RESUMER}.lost"), final, []), final[0])]
+        return placed([ast.Try(body, handlers, orelse, final)], node), [point]
 
-    def _call(self, node: ast.stmt, chain: Chain) -> tuple[list[ast.stmt], list[int]]:
-        points: list[int] = []
-        calls = self._library_calls(node)
-        rewriter = self
+    def _simple(self, node: ast.stmt, chain: Chain, source: ast.stmt) -> Made:
+        def new_point(kind: PointKind, candidate: ast.expr, text: str) -> int:
+            number = self._point(kind, chain, source, text=text)
+            places = self.info.calls if kind == "call" else self.info.yields
+            places[candidate.end_lineno or 0, candidate.end_col_offset or 0] = number
+            return number
 
-        class Swap(ast.NodeTransformer):
-            def visit_Call(self, call: ast.Call) -> ast.AST:
-                self.generic_visit(call)
-                if call not in calls:
-                    return call
-                point = rewriter._point("call", chain, node, text=f"{ast.unparse(call.func)}()")
-                points.append(point)
-                rewriter.info.calls[call.end_lineno or 0, call.end_col_offset or 0] = point
-                again = _expression(f"_cg_.call({point}, None)")
-                assert isinstance(again, ast.Call)
-                again.args[1] = call.func
-                test = _expression(f"_cg_.R and _cg_.at({point})")
-                return ast.copy_location(ast.IfExp(test, _located(again, call), call), call)
-
-        return _placed([Swap().visit(node)], node), points
+        rewriter = StatementRewriter(self._known, self._asked, PREFIX, new_point, resume=self._resume)
+        new, points = rewriter.rewrite(node)
+        for number in points:
+            self.info.points[number] = rewriter.details(number, self.info.points[number])
+        return placed(new, node), points
 
     def _arms(
         self, body: list[ast.stmt], orelse: list[ast.stmt], point: int, chain: Chain
@@ -214,6 +282,17 @@ class Rewriter:
             return (*chain, (point, arm))
 
         return self._block(body, inside("body")), self._block(orelse, inside("orelse")) if orelse else []
+
+    @staticmethod
+    def _forget(iterable: ast.expr) -> list[ast.stmt]:
+        if isinstance(iterable, ast.Name) and iterable.id.startswith(f"{PREFIX}i"):
+            return statements(f"{iterable.id} = None")
+        return []
+
+
+def restored(name: str) -> list[ast.stmt]:
+    """Set the variable `name` of a function from what the snapshot held."""
+    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]")
 
 
 def take_last_expression(tree: ast.Module) -> bool:
@@ -226,56 +305,8 @@ def take_last_expression(tree: ast.Module) -> bool:
     return True
 
 
-def _own_expressions(node: ast.AST) -> Iterator[ast.AST]:
-    """The nodes below `node` that run in its own frame, once: not in lambdas, comprehensions or definitions."""
-    if isinstance(node, SCOPES + COMPREHENSIONS):
-        return
-    yield node
-    for child in ast.iter_child_nodes(node):
-        yield from _own_expressions(child)
-
-
-def _unless_resuming(body: list[ast.stmt]) -> list[ast.stmt]:
-    return [_located(ast.If(_expression("not _cg_.R"), body, []), body[0])] if body else []
-
-
-def _end_point(point: int) -> list[ast.stmt]:
-    return _statements(f"_cg_.point({point})")
-
-
-def _arrive(point: int) -> list[ast.stmt]:
-    return _statements(f"if _cg_.at({point}): _cg_.arrived()")
-
-
-def _is_range(iterable: ast.expr) -> bool:
-    return isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range"
-
-
-def _expression(source: str) -> ast.expr:
-    return _bare(ast.parse(source, mode="eval")).body  # type: ignore[attr-defined,no-any-return]
-
-
-def _statements(source: str) -> list[ast.stmt]:
-    return _bare(ast.parse(source)).body  # type: ignore[attr-defined,no-any-return]
-
-
-def _bare(node: ast.AST) -> ast.AST:
-    """`node` without positions, to be given those of the user's code."""
-    for part in ast.walk(node):
-        for attribute in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
-            part.__dict__.pop(attribute, None)
-    return node
-
-
-def _located(node: Node, source: ast.AST) -> Node:
-    """Give `node`, and all below it that has none yet, the position of `source`."""
-    if "lineno" not in node.__dict__:
-        ast.copy_location(node, source)
-    for child in ast.walk(node):
-        if "lineno" in getattr(child, "_attributes", ()) and "lineno" not in child.__dict__:
-            ast.copy_location(child, source)
-    return node
-
-
-def _placed(nodes: Sequence[ast.stmt], source: ast.AST) -> list[ast.stmt]:
-    return [_located(node, source) for node in nodes]
+def _never_governed(iterable: ast.expr) -> bool:
+    """Whether `iterable` is surely none that a policy could be for."""
+    if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name):
+        return iterable.func.id in ("range", "enumerate", "zip", "reversed", "sorted", "map", "filter")
+    return not isinstance(iterable, (ast.Name, ast.Attribute, ast.Call))

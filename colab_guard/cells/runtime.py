@@ -1,44 +1,82 @@
 """What rewritten code calls while it runs: `_cg_` in the user's namespace for the time of one guarded cell.
 
-`R` is true while a resume finds its way back to the position; the rewritten code then asks `at`, `br`, `ctx`, `loop`
-and `call` where to go, and `arrived` ends it: names are set once more (a re-entered `with ... as f` may have bound one
-anew) and random state comes last.
+Loops are made here and pass their safe points here. When a snapshot is due, the frames from the cell to the safe point
+are looked at: all must be the notebook's own and such that they can be entered again. Where they are not (a loop in a
+function that a library calls), the safe point is passed over: the loops further out have their own.
 """
 
 from __future__ import annotations
 
+import itertools
+import os
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
-from colab_guard.cells.edits import RangeChange
-from colab_guard.cells.frames import FrameEntry, calling_point, describe, entry_of, frame_below
+from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, ending_at, entry_of, stack
+from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
-from colab_guard.cells.loops import Loop
-from colab_guard.cells.points import FrameInfo, Point
+from colab_guard.cells.loops import Loop, ReEnter
+from colab_guard.cells.points import CELL, FrameInfo, Point
+from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop, LoopPolicy, PolicyFactory
-from colab_guard.cells.rewrite import loop_name
+from colab_guard.cells.resuming import Resumer, made_again
 from colab_guard.cells.scope import Scope
 from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.snapshots import Engine, Position, UnitRecord
 
 TRAINING_ROOM = "colab_guard.training"
+SHORT_S = 0.005
+"""Loops that are over in less, `SHORT_RUNS` times in a row, run bare: the loop around them comes by soon enough."""
+SHORT_RUNS = 8
+LONG_S = 0.05
+"""An iteration that takes longer makes all loops passed by again, since what is inside it may have grown."""
+SELDOM = 1 << 30
 
 
 class RollBack(BaseException):
     """Unwinds to the executor, which restores the newest snapshot and runs again."""
 
 
-class Runtime:
-    """One guarded cell's runtime; see the module's docstring for how rewritten code uses it."""
+class Idle:
+    """`_cg_` when no guarded cell runs: code that outlives its cell (in a thread, in another process) goes on by it."""
 
     TICKS = object()
+    ALWAYS = staticmethod(itertools.repeat(True).__next__)
+
+    def loop(self, point: int, iterable: Any, frame: str = CELL, slot: int | None = None) -> Any:
+        return _PlainLoop(itertools.repeat(True) if iterable is self.TICKS or iterable is Runtime.TICKS else iterable)
+
+    def point(self, number: int) -> None:
+        """No snapshot is taken."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Idle, ()
+
+
+class _PlainLoop:
+    policy = None
+
+    def __init__(self, iterable: Any) -> None:
+        self._iterable = iterable
+
+    def run(self) -> Any:
+        return iter(self._iterable)
+
+    ticks = run
+
+    def end(self) -> None:
+        """Nothing was kept."""
+
+
+class Runtime(Idle):
+    """One guarded cell's runtime; see the module's docstring for how rewritten code uses it."""
 
     def __init__(
         self,
-        codes: Mapping[CodeType, FrameInfo],
+        functions: Functions,
         cell: FrameInfo,
         scope: Scope,
         engine: Engine,
@@ -47,63 +85,67 @@ class Runtime:
         policies: Sequence[PolicyFactory] = (),
         units: Sequence[UnitRecord] = (),
     ) -> None:
-        self.R = False
         self.now = now
-        self._codes = codes
+        self.lost = False
+        self.over = False
+        self.bare = functions.bare
+        self._short: dict[int, int] = {}
+        self._functions = functions
+        self._codes: Mapping[CodeType, FrameInfo] = functions.codes
         self._cell = cell
         self._scope = scope
         self._engine = engine
         self._policies = policies
         self._units = list(units)
-        self._entry: FrameEntry | None = None
         self._library_state: object | None = None
-        self._on_arrival: Callable[[], None] = _nothing
+        self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
-        self._thread = threading.get_ident()
+        self.is_pending: Callable[[Any], bool] = lambda thing: False
+        self._pid = os.getpid()
+        self.thread = threading.get_ident()
 
     # resuming
 
     def resume(
-        self, entry: FrameEntry, library: object | None, set_names: Callable[[], None], set_random: Callable[[], None]
-    ) -> None:
-        """From now on find the way to `entry`."""
-        self._entry, self._library_state = entry, library
-        self._on_arrival, self._set_random = set_names, set_random
-        self.R = True
+        self,
+        entries: Sequence[FrameEntry],
+        library: object | None,
+        set_names: Callable[[], None],
+        set_random: Callable[[], None],
+    ) -> Resumer:
+        """The cell's resumer, which leads to where `entries` stand."""
+        self._library_state = library
+        self._set_names, self._set_random = set_names, set_random
+        return Resumer(self, entries, self._cell)
 
-    def at(self, *points: int) -> bool:
-        assert self._entry is not None
-        return not self._entry.on_path.isdisjoint(points)
+    def enter(self, entries: Sequence[FrameEntry]) -> Any:
+        """Make the frame of `entries[0]` again, and let it go on."""
+        function = self.function(entries[0].frame)
+        resumer = Resumer(self, entries, function.info)
+        return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
 
-    def br(self, point: int) -> bool:
-        assert self._entry is not None
-        return self._entry.arm(point) == "body"
-
-    def ctx(self, point: int, item: int, again: Callable[[], Any]) -> Any:
-        """The context manager to enter again: the restored one, or a new one where it serves once only."""
-        assert self._entry is not None
-        kept = self._entry.contexts.get(point, [])
-        manager: Any = kept[item] if item < len(kept) else None
-        if type(manager).__name__ == "_GeneratorContextManager":
-            return type(manager)(manager.func, manager.args, manager.kwds)
-        return again() if manager is None else manager
+    def function(self, name: str) -> Function:
+        found = self._functions.by_id.get(name)
+        if found is None:
+            self.lost = True
+            told = name.partition("#")[0]
+            raise CannotResume(
+                f"{told}() was running and is not the same here: its code was changed, or the cell that defines it has not "
+                "run; undo the change or run that cell, or begin again with --fresh"
+            )
+        return found
 
     def arrived(self) -> None:
-        """The position is reached: the code runs on from here."""
-        self._on_arrival()
-        self.R = False
-        self._entry = None
+        self._set_names()
         self._set_random()
 
-    def call(self, point: int, function: Callable[..., Any]) -> Any:
-        """Enter a library loop again; its arguments are part of the state that the loop itself kept."""
-        self._on_arrival()
-        self.R = False
-        self._entry = None
-        result = function()
+    def names_again(self) -> None:
+        self._set_names()
+
+    def library_was_entered(self, info: FrameInfo, point: int) -> None:
         if self._library_state is not None:
-            raise CannotResume(f"line {self.line(point)} did not enter the library loop that was under way")
-        return result
+            self.lost = True
+            raise CannotResume(f"line {info.points[point].line} did not enter the library loop that was under way")
 
     # LoopNeeds, for library loops
 
@@ -115,44 +157,52 @@ class Runtime:
         self._set_random()
 
     def poll(self, loop: LibraryLoop, capture: Callable[[], object], where: str = "") -> None:
-        if not self._engine.due() or threading.get_ident() != self._thread:
+        if not self._engine.due() or not self._is_here():
             return
         try:
-            frame, called = frame_below(sys._getframe(1), self._codes, self._scope.namespace)
+            frame, called = self._below(sys._getframe(1))
             if not str(called.f_globals.get("__name__", "")).startswith(TRAINING_ROOM):
                 raise SnapshotRefused(f"inside {called.f_code.co_qualname}(), between the cell and {loop.name}")
-            point = calling_point(frame, self._cell)
-            if point is None:
+            info = self._codes[frame.f_code]
+            number = info.calls.get(ending_at(frame))
+            if number is None:
                 raise SnapshotRefused(f"{loop.name} was called in a place that cannot be entered again")
+            standings = stack(frame, info.points[number], self._codes)
         except SnapshotRefused as refusal:
             self._engine.refuse(Position(loop.name, 0), str(refusal))
             return
-        self._snapshot("step", frame, point, where or loop.name, capture)
+        self._snapshot("step", standings, where or loop.name, capture)
 
     # loops and safe points
 
-    def loop(self, point: int, iterable: Any) -> Loop:
-        if not self.R:
-            loop = (
-                Loop(self, point, LoopState("while", 0))
-                if iterable is self.TICKS
-                else Loop.enter(self, point, iterable)
-            )
-            self._govern(loop, iterable)
-            return loop
-        assert self._entry is not None
-        kept = self._entry.loops[point]
-        if self._entry.point == point:
-            loop = Loop(self, point, kept, "before")
-        else:
-            loop = Loop(self, point, kept, "inside" if self._entry.arm(point) == "body" else "orelse")
-        self._govern(loop, kept.iterator)
+    def loop(self, point: int, iterable: Any, frame: str = CELL, slot: int | None = None) -> Loop:
+        info = self._cell if frame == CELL else self._functions.by_id[frame].info
+        return self.start(info, point, iterable, iterable is self.TICKS, slot)
+
+    def start(self, info: FrameInfo, point: int, iterable: Any, ticks: bool, slot: int | None = None) -> Loop:
+        """A loop that begins now."""
+        where = info.points[point]
+        if ticks:
+            return Loop(self, where, LoopState("while", 0), slot=slot)
+        loop = Loop.enter(self, where, iterable, slot)
+        self._govern(loop, iterable, info)
+        return loop
+
+    def again(self, info: FrameInfo, point: int, kept: LoopState, how: ReEnter, resumer: Resumer) -> Loop:
+        """A loop that comes back."""
+        loop = Loop(self, info.points[point], kept, how, resumer=resumer)
+        self._govern(loop, kept.iterator, info)
         return loop
 
     def safe(self, loop: Loop) -> int:
         """A loop's own safe point; gives the number of iterations until the next look."""
         now = self.now()
-        if self._engine.due() and threading.get_ident() == self._thread:
+        if self.over:
+            return SELDOM
+        if now - loop.pace.last > LONG_S and any(self.bare):
+            self.bare[:] = [False] * len(self.bare)
+            self._short.clear()
+        if self._engine.due() and self._is_here():
             frame = sys._getframe(1).f_back
             if frame is not None:
                 self._loop_point(loop, frame)
@@ -160,33 +210,50 @@ class Runtime:
             return loop.pace.looks
         return loop.pace.next(now)
 
+    def ended(self, slot: int, took_s: float) -> None:
+        """A loop that may run bare is over."""
+        runs = self._short[slot] = self._short.get(slot, 0) + 1 if took_s < SHORT_S else 0
+        if runs >= SHORT_RUNS:
+            self.bare[slot] = True
+
     def point(self, number: int) -> None:
         """The safe point after a statement of the cell."""
         if self._engine.due():
-            self._snapshot("step", sys._getframe(1), self._cell.points[number])
+            self._snapshot("step", [Standing(sys._getframe(1), self._cell, self._cell.points[number])])
 
     def unit_end(self, loop: Loop, unit: UnitRecord | None) -> None:
         """A unit of a governed loop is over."""
         if unit is None:
             return
         self._units.append(unit)
-        frame, _ = frame_below(sys._getframe(1), self._codes, self._scope.namespace)
-        self._snapshot("unit", frame, self._cell.points[loop.point], unit=unit)
+        frame, _ = self._below(sys._getframe(1))
+        self._snapshot("unit", stack(frame, loop.where, self._codes), unit=unit)
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
 
-    def line(self, point: int) -> int:
-        return self._cell.points[point].line
-
-    def grown(self, point: int) -> RangeChange | None:
-        """How far the range of a loop that comes back goes now, if further than when it was committed."""
-        return self._cell.points[point].grown
-
     # inside
 
-    def _govern(self, loop: Loop, iterable: Any) -> None:
-        if any(self._cell.points[k].is_loop for k, _ in self._cell.points[loop.point].chain):
+    def _is_here(self) -> bool:
+        """Whether this is the cell's own thread, and not a forked child."""
+        return threading.get_ident() == self.thread and os.getpid() == self._pid
+
+    def _below(self, frame: FrameType | None) -> tuple[FrameType, FrameType]:
+        """The nearest instrumented frame at or below `frame`, and the frame that it called."""
+        called = frame
+        while frame is not None:
+            if frame.f_code in self._codes:
+                assert called is not None
+                return frame, called
+            if frame.f_globals is self._scope.namespace:
+                raise SnapshotRefused(f"inside {frame.f_code.co_qualname}(), which cannot be entered again")
+            if frame.f_globals.get("__name__") != RE_ENTRY:
+                called = frame
+            frame = frame.f_back
+        raise SnapshotRefused("not called from the guarded cell")
+
+    def _govern(self, loop: Loop, iterable: Any, info: FrameInfo) -> None:
+        if any(info.points[k].is_loop for k, _ in loop.where.chain):
             return
         for factory in self._policies:
             policy: LoopPolicy | None = factory(iterable)
@@ -196,31 +263,33 @@ class Runtime:
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
-        point = self._cell.points[loop.point]
-        outer = [k for k, arm in point.chain if self._cell.points[k].is_loop and arm == "body"]
-        if outer and not self._engine.overdue():
-            around: Loop = frame.f_globals[loop_name(outer[-1])]
-            if around.policy is None and 0 < around.pace.iteration_s < self._engine.schedule.every_s / 4:
+        try:
+            standings = stack(frame, loop.where, self._codes)
+        except SnapshotRefused as refusal:
+            if self._engine.overdue():
+                self._engine.refuse(Position(f"line {loop.where.line}", 0), str(refusal))
+            return
+        around = [outer for standing in standings for _, outer in standing.loops()][:-1]
+        if around and not self._engine.overdue():
+            next_out = around[-1]
+            if next_out.policy is None and 0 < next_out.pace.iteration_s < self._engine.schedule.every_s / 4:
                 return  # the loop around comes by soon enough, and has less to keep
-        self._snapshot("step", frame, point)
+        self._snapshot("step", standings)
 
     def _snapshot(
         self,
         kind: str,
-        frame: FrameType,
-        point: Point,
+        standings: Sequence[Standing],
         inside: str = "",
         library: Callable[[], object] | None = None,
         unit: UnitRecord | None = None,
     ) -> None:
-        names = frame.f_globals
-        position = describe(names, self._cell, point, inside)
-
         def capture() -> Any:
-            entry = entry_of(names, self._cell, point)
+            entries = [entry_of(standing) for standing in standings]
             kept = library() if library is not None else None
-            return self._scope.capture(point.live, frames=[entry], library=kept)
+            return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
 
+        position = describe(standings, inside)
         self._engine.take("unit" if kind == "unit" else "step", position, capture, unit)
 
 

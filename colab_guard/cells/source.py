@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any
 
-from colab_guard.cells.points import FrameInfo
-from colab_guard.cells.rewrite import Rewriter, take_last_expression
+from colab_guard.cells.functions import Functions
+from colab_guard.cells.points import CELL, FrameInfo
+from colab_guard.cells.programs import FLAGS, Program
+from colab_guard.cells.rewrite import take_last_expression
+from colab_guard.cells.scope import code_names
 from colab_guard.errors import BadCell
-
-FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,8 @@ class CompiledCell:
     original: CodeType
     info: FrameInfo
     shows_value: bool
+    program: Program
+    functions: Functions
 
 
 def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> CompiledCell:
@@ -42,10 +45,15 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
         raise BadCell("%%checkpointed found no code in the cell; put it above the code that is to be resumable")
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
     original = compile(copy.deepcopy(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
-    shows_value = take_last_expression(tree) and not _ends_with_semicolon(source)
-    rewriter = Rewriter(call_names)
-    code = compile(rewriter.cell(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
-    return CompiledCell(text, filename, digest, code, original, rewriter.info, shows_value)
+    shows_value = take_last_expression(copy.deepcopy(tree)) and not _ends_with_semicolon(source)
+    functions = Functions(shell.user_ns, call_names)
+    known = functions.known(tree, code_names(original))
+    info = FrameInfo(CELL)
+    program = Program(tree, filename, known, functions.new_slot, info)
+    functions.load(program)
+    assert program.running is not None  # made with the program
+    functions.codes[program.running] = info
+    return CompiledCell(text, filename, digest, program.running, original, info, shows_value, program, functions)
 
 
 def _remember(shell: Any, source: str, text: str) -> str:

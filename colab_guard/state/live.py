@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
+
+
+class Generators(Protocol):
+    """Takes waiting generators apart, and makes them again."""
+
+    def parts(self, generator: Any) -> tuple[Any, Any]:
+        """What `make` is to be given, and what `fill`; CannotKeep with the reason where that is not possible."""
+
+    def make(self, what: Any) -> Any:
+        """A generator that has not begun."""
+
+    def fill(self, generator: Any, place: Any) -> None:
+        """Let it stand where the other stood, once everything is restored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,12 +26,14 @@ class Live:
     """`namespace` is the live `__main__`; `start` is what it held when the cell began.
 
     `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
+    `generators` knows how a waiting generator is taken apart and made again.
     """
 
     namespace: dict[str, Any]
     start: Mapping[str, Any]
     code_id: Callable[[CodeType], str | None] | None = None
     code_for: Callable[[str], CodeType | None] | None = None
+    generators: Generators | None = None
 
     def is_by_name(self, thing: Any) -> bool:
         """Whether `thing` (a function or class) is what `start` holds under its qualified name."""

@@ -27,6 +27,7 @@ Reducer = Callable[["GraphPickler", Any], Any]
 
 BUILT_IN: dict[str, Reducer] = {
     **dict.fromkeys(things.NEVER, things.refuse_always),
+    "builtins.generator": things.reduce_generator,
     "builtins.function": functions.reduce_function,
     "builtins.cell": functions.reduce_cell,
     "builtins.type": functions.reduce_class,

@@ -13,6 +13,9 @@ import weakref
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
+from colab_guard.errors import CannotResume
+from colab_guard.state.blocks import RESTORING
+
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
@@ -32,7 +35,6 @@ NEVER = {
     "_asyncio.Future": "work in flight cannot be kept",
     "socket.socket": "a connection cannot be kept",
     "_socket.socket": "a connection cannot be kept",
-    "builtins.generator": "a running generator cannot be kept",
     "builtins.coroutine": "a running coroutine cannot be kept",
     "builtins.async_generator": "a running generator cannot be kept",
     "builtins.frame": "a running frame cannot be kept",
@@ -50,6 +52,27 @@ def refuse_always(pickler: GraphPickler, thing: Any) -> Any:
         if reason := NEVER.get(f"{base.__module__}.{base.__qualname__}"):
             raise CannotKeep(reason)
     raise CannotKeep("it cannot be kept")
+
+
+def reduce_generator(pickler: GraphPickler, generator: Any) -> Any:
+    keeper = pickler.live.generators
+    if keeper is None:
+        raise CannotKeep("a generator cannot be kept here")
+    what, place = keeper.parts(generator)
+    return make_generator, (what,), place, None, None, fill_generator
+
+
+def make_generator(what: Any) -> Any:
+    keeper = RESTORING.live.generators
+    if keeper is None:
+        raise CannotResume("the snapshot holds a generator, and generators cannot be made here")
+    return keeper.make(what)
+
+
+def fill_generator(generator: Any, place: Any) -> None:
+    keeper = RESTORING.live.generators
+    assert keeper is not None  # it has made the generator
+    keeper.fill(generator, place)
 
 
 def reduce_lock(pickler: GraphPickler, lock: Any) -> Any:

@@ -1,0 +1,171 @@
+"""Waiting generators of the notebook, taken apart and made again.
+
+A generator runs as its author wrote it. While it waits at a `yield`, its variables can be read, its place is that of
+the instruction, and the iterators of the loops around it lie on its stack, which the garbage collector shows
+(`gc.get_referents`, in order, behind its variables). Only what is recognised in full is taken: each variable must be
+where it is expected, and each loop and each `with` around the `yield` must account for one value on the stack.
+
+It is made again by its function's resume version, which is led to the same `yield` and waits there.
+"""
+
+from __future__ import annotations
+
+import gc
+import inspect
+from types import CellType, GeneratorType
+from typing import TYPE_CHECKING, Any
+
+from colab_guard import state
+from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
+from colab_guard.cells.functions import Functions
+from colab_guard.cells.iterators import LoopState
+from colab_guard.cells.points import FrameInfo, Point
+from colab_guard.cells.programs import Function
+from colab_guard.cells.resuming import Again, Resumer, made_again
+from colab_guard.cells.rewrite import CELLS, RESUMER
+
+if TYPE_CHECKING:
+    from colab_guard.cells.runtime import Runtime
+
+NOT_BEGUN = 0
+
+
+class Generators:
+    """Implements `state`'s protocol for one guarded cell."""
+
+    def __init__(self, functions: Functions, namespace: dict[str, Any]) -> None:
+        self.runtime: Runtime | None = None
+        self._functions = functions
+        self._namespace = namespace
+        self._pending: dict[int, tuple[Any, Resumer, FrameEntry]] = {}
+
+    # capture
+
+    def parts(self, generator: Any) -> tuple[Any, Any]:
+        status = inspect.getgeneratorstate(generator)
+        if status == inspect.GEN_CLOSED:
+            return None, None
+        if status == inspect.GEN_RUNNING:
+            raise state.CannotKeep(f"the generator {generator.__name__}() is running")
+        frame = generator.gi_frame
+        if frame.f_globals is not self._namespace:
+            raise state.CannotKeep(f"the generator {generator.__name__}() is a library's, whose place cannot be kept")
+        function = self._functions.find(generator.gi_code)
+        if function is None:
+            raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
+        if status == inspect.GEN_CREATED:
+            entry = FrameEntry(function.id, NOT_BEGUN, ())
+            entry.locals = own_variables(frame.f_locals, function.info, None)
+            entry.cells = _cells_before_start(generator, frame, function.info)
+        else:
+            entry = self._waiting(generator, frame, function)
+        return (function.id, entry.cells), entry
+
+    def _waiting(self, generator: Any, frame: Any, function: Function) -> FrameEntry:
+        number = function.info.yields.get(ending_at(frame))
+        if number is None:
+            raise state.CannotKeep(f"the generator {generator.__name__}() waits where it cannot be entered again (line {frame.f_lineno})")
+        point = function.info.points[number]
+        if RESUMER in frame.f_locals:
+            entry = entry_of(Standing(frame, function.info, point))
+        else:
+            entry = _read_stack(generator, frame, function.info, point)
+        below = generator.gi_yieldfrom
+        entry.delegate = below.iterator if isinstance(below, Again) else below
+        return entry
+
+    # restore
+
+    def make(self, what: Any) -> Any:
+        if what is None:
+            return _exhausted()
+        name, cells = what
+        assert self.runtime is not None
+        function = self.runtime.function(name)
+        resumer = Resumer(self.runtime, [], function.info, started=False)
+        generator = made_again(self._functions.variant(function), self._namespace, cells, resumer)
+        self._pending[id(generator)] = (generator, resumer, FrameEntry(name, NOT_BEGUN, ()))
+        return generator
+
+    def fill(self, generator: Any, place: Any) -> None:
+        _, resumer, _ = self._pending[id(generator)]
+        self._pending[id(generator)] = (generator, resumer, place)
+
+    def is_pending(self, thing: Any) -> bool:
+        return id(thing) in self._pending
+
+    def start(self) -> None:
+        """Lead every generator that was made to where it waited."""
+        waiting = list(self._pending.values())
+        for _, resumer, entry in waiting:
+            resumer.fill(entry, started=entry.point != NOT_BEGUN)
+        below = {id(entry.delegate) for _, _, entry in waiting}
+        for generator, _, entry in waiting:
+            if entry.point != NOT_BEGUN and id(generator) not in below:
+                next(generator)
+        self._pending.clear()
+
+
+def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> FrameEntry:
+    """The entry of a generator that runs as it was written."""
+    around = [info.points[k] for k, arm in point.chain if info.points[k].kind in ("for", "with") and arm == "body"]
+    variables, held = _laid_open(generator, frame)
+    delegates = 1 if generator.gi_yieldfrom is not None else 0
+    if point.temps or len(held) != len(around) + delegates:
+        raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
+    entry = FrameEntry(info.id, point.id, point.chain)
+    entry.locals = own_variables(variables, info, point)
+    entry.cells = {name: value for name, value in _raw_cells(generator, frame).items() if name in info.cells}
+    values = dict(zip((part.id for part in around), held, strict=False))
+    for number, arm in point.chain:
+        part = info.points[number]
+        if part.kind == "for" and arm == "body":
+            entry.loops[number] = LoopState("live", 0, values[number])
+        elif part.is_loop:
+            entry.loops[number] = LoopState("while", 0)
+        elif part.kind == "with":
+            entry.contexts[number] = [getattr(values[number], "__self__", None)]
+    return entry
+
+
+def _laid_open(generator: Any, frame: Any) -> tuple[dict[str, Any], list[Any]]:
+    """A waiting generator's variables by name, and the values on its stack, outermost first."""
+    code = frame.f_code
+    variables = dict(frame.f_locals)
+    shared = {*code.co_cellvars, *code.co_freevars}
+    expected = [variables[name] for name in code.co_varnames if name not in shared and name in variables]
+    own = [name for name in code.co_varnames if name in code.co_cellvars]
+    referents = gc.get_referents(generator)
+    # parameters that are shared lie among the plain variables, as cells; the others follow
+    count = len(expected) + len(shared)
+    del own
+    for start in range(len(referents) - count + 1):
+        run = referents[start : start + count]
+        plain = [value for value in run if type(value) is not CellType] if shared else run
+        if len(plain) == len(expected) and all(a is b for a, b in zip(plain, expected, strict=True)):
+            return variables, referents[start + count :]
+    raise state.CannotKeep(f"the variables of the generator {generator.__name__}() cannot be told apart")
+
+
+def _raw_cells(generator: Any, frame: Any) -> dict[str, Any]:
+    """The cells of a generator, by the names of its variables."""
+    code = frame.f_code
+    in_order = [name for name in code.co_varnames if name in code.co_cellvars]
+    in_order += [name for name in code.co_cellvars if name not in in_order]
+    in_order += list(code.co_freevars)
+    cells = [value for value in gc.get_referents(generator) if type(value) is CellType]
+    if len(cells) < len(in_order):
+        raise state.CannotKeep(f"the shared variables of the generator {generator.__name__}() cannot be read")
+    return dict(zip(in_order, cells, strict=False))
+
+
+def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str, Any]:
+    if not info.cells:
+        return {}
+    return _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+
+
+def _exhausted() -> GeneratorType[Any, None, None]:
+    empty = (item for item in ())
+    next(empty, None)
+    return empty  # type: ignore[return-value]

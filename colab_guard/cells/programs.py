@@ -1,0 +1,247 @@
+"""A text of the notebook (a cell, or a module's file) as code that can be resumed: its functions and their versions.
+
+Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments and the
+place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
+first line), so that free variables, `super()` and decorators come right.
+
+A function's resume version takes nothing but its resumer; what were its parameters are variables that it sets itself.
+Variables that it shares with inner functions are free variables there, bound to the restored cells: a frame's own cells
+can't be exchanged.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import hashlib
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from types import CodeType
+
+from colab_guard.cells.calls import Callees
+from colab_guard.cells.liveness import Liveness
+from colab_guard.cells.points import CELL, FrameInfo
+from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_last_expression
+from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, is_generator, local_names, located, placed, statements
+
+FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+OUTER = "_cg_outer"
+Place = tuple[str, int]
+
+
+@dataclass(slots=True)
+class Function:
+    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen."""
+
+    id: str
+    place: Place
+    number: int
+    generator: bool
+    info: FrameInfo
+    original: CodeType | None = None
+    running: CodeType | None = None
+    variant: CodeType | None = None
+
+
+@dataclass(slots=True)
+class Program:
+    """One text and its functions. `cell`: whether its top level is the guarded cell itself."""
+
+    tree: ast.Module
+    filename: str
+    known: Callees
+    new_slot: Callable[[], int]
+    cell: FrameInfo | None = None
+    functions: dict[str, Function] = field(default_factory=dict)
+    original: CodeType | None = None
+    running: CodeType | None = None
+    _nodes: dict[int, Function] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self._list_functions(self.tree, "")
+        self.original = _compiled(copy.deepcopy(self.tree), self.filename)
+        self._pick(self.original, "original")
+        for function in self.functions.values():
+            if function.original is not None:
+                free = {*function.original.co_cellvars, *function.original.co_freevars}
+                function.info.cells = tuple(sorted(free))
+                function.info.locals = tuple(sorted(set(function.info.locals) - free))
+        running = self._compile(None)
+        self._pick(running, "running")
+        self.running = self._adopted(running)
+        self._pick(self.running, "running")
+
+    def resume_code(self) -> CodeType:
+        """The cell's own resume version."""
+        return self._adopted(self._compile(CELL))
+
+    def variant(self, function: Function) -> CodeType:
+        """The resume version of `function`."""
+        if function.variant is None:
+            outer = next(code for code in _nested(self._compile(function.id)) if code.co_name == OUTER)
+            code = next(c for c in outer.co_consts if isinstance(c, CodeType))
+            function.variant = self._adopted(code).replace(co_qualname=function.place[0])
+        return function.variant
+
+    # learning
+
+    def _list_functions(self, node: ast.AST, path: str) -> None:
+        for child in ast.iter_child_nodes(node):
+            inside = path
+            if isinstance(child, (*FUNCTIONS, ast.ClassDef)):
+                inside = f"{path}{child.name}." + ("<locals>." if isinstance(child, FUNCTIONS) else "")
+            elif isinstance(child, ast.Lambda):
+                inside = f"{path}<lambda>.<locals>."
+            if isinstance(child, FUNCTIONS):
+                self._add(child, f"{path}{child.name}")
+            self._list_functions(child, inside)
+
+    def _add(self, node: FunctionNode, qualname: str) -> None:
+        digest = hashlib.sha256(ast.dump(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        base = name = f"{qualname}#{digest}"
+        same = 1
+        while name in self.functions:
+            same += 1
+            name = f"{base}#{same}"
+        line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
+        info = FrameInfo(name, node.name, locals=tuple(sorted(local_names(node))))
+        function = Function(name, (qualname, line), len(self.functions) + 1, is_generator(node), info)
+        self.functions[name] = function
+
+    def _pick(self, code: CodeType, version: str) -> None:
+        by_place = {function.place: function for function in self.functions.values()}
+        for nested in _nested(code):
+            function = by_place.get((nested.co_qualname, nested.co_firstlineno))
+            if function is not None:
+                setattr(function, version, nested)
+
+    # compiling
+
+    def _compile(self, resume: str | None) -> CodeType:
+        """The program with `resume` (a function's id, or the cell) in its resume version, all else running."""
+        tree = copy.deepcopy(self.tree)
+        found = iter(list(self.functions.values()))
+        # functions are met in the order in which they were listed
+        order = {id(node): next(found) for node in _functions_of(tree)}
+        if self.cell is not None:
+            take_last_expression(tree)
+            live = Liveness(tree.body)
+        _Versions(self, order, resume).visit(tree)
+        if self.cell is not None:
+            info = self.cell if resume is None else FrameInfo(CELL)
+            slot = self.new_slot if resume is None else None
+            rewriter = Rewriter(self.known, info, live, resume=resume == CELL, slot=slot)
+            tree.body = rewriter.body(tree.body)
+        return _compiled(tree, self.filename)
+
+    def _adopted(self, code: CodeType) -> CodeType:
+        """`code` with the running versions of the functions it defines, so that each has one code object only."""
+        by_name = {(f.place[0].rpartition(".")[2], f.place[1]): f.running for f in self.functions.values()}
+
+        def exchange(constant: object) -> object:
+            if not isinstance(constant, CodeType):
+                return constant
+            return by_name.get((constant.co_name, constant.co_firstlineno)) or self._adopted(constant)
+
+        return code.replace(co_consts=tuple(map(exchange, code.co_consts)))
+
+
+class _Versions(ast.NodeTransformer):
+    """Puts every function of a tree into its version."""
+
+    def __init__(self, program: Program, order: dict[int, Function], resume: str | None) -> None:
+        self._program = program
+        self._order = order
+        self._resume = resume
+
+    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
+        function = self._order[id(node)]
+        live = Liveness(node.body)
+        twin = copy.deepcopy(node) if function.generator else node
+        doc = 1 if ast.get_docstring(node, clean=False) is not None else 0
+        self.generic_visit(node)
+        if function.id == self._resume:
+            return self._resumed(node, function, live)
+        if isinstance(node, ast.AsyncFunctionDef) and function.generator:
+            return node
+        info = function.info if self._resume is None else FrameInfo(function.id)
+        if function.generator:
+            # a generator runs as it is: where it waits, its loops' iterators lie open
+            Rewriter(self._program.known, info, Liveness(twin.body), resume=False).body(twin.body)
+            return node
+        slot = self._program.new_slot if self._resume is None else None
+        body = Rewriter(self._program.known, info, live, resume=False, slot=slot or (lambda: 0)).body(node.body[doc:])
+        if info.points and function.info.cells:
+            body = [*placed(statements(_cells(function.info)), node), *body]
+        node.body = [*node.body[:doc], *body] or node.body
+        return node
+
+    visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
+
+    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> ast.AST:
+        info = FrameInfo(function.id)
+        body = Rewriter(self._program.known, info, live, resume=True).body(node.body)
+        first = [*node.args.posonlyargs, *node.args.args][:1]
+        if first:
+            for statement in body:
+                _ExplicitSuper(first[0].arg).visit(statement)
+        shared = [name for name in function.info.cells if name != "__class__"]
+        own = [name for name in shared if function.original is not None and name in function.original.co_cellvars]
+        setting = [part for name in (*function.info.locals, *_temporaries(info)) for part in restored(name)]
+        head = [*(statements(f"nonlocal {', '.join(own)}") if own else []), *setting]
+        if function.info.cells:
+            head += statements(_cells(function.info))
+        body = [part for part in body if not (isinstance(part, ast.Nonlocal) and set(part.names) & set(own))]
+        alone = ast.arguments([], [ast.arg(RESUMER)], None, [], [], None, [])
+        kind = type(node)
+        inner = kind(node.name, alone, [*placed(head, node), *body], [], None, type_comment=None)
+        parameters = ast.arguments([], [ast.arg(name) for name in own], None, [], [], None, [])
+        outer = ast.FunctionDef(OUTER, parameters, [inner], [], None, type_comment=None)
+        if "type_params" in ast.FunctionDef._fields:
+            inner.type_params, outer.type_params = [], []
+        return ast.fix_missing_locations(located(outer, node))
+
+
+class _ExplicitSuper(ast.NodeTransformer):
+    """`super()` looks at a frame's first parameter, which a resume version has not."""
+
+    def __init__(self, first: str) -> None:
+        self._first = first
+
+    def visit_Call(self, node: ast.Call) -> ast.AST:
+        self.generic_visit(node)
+        if isinstance(node.func, ast.Name) and node.func.id == "super" and not node.args and not node.keywords:
+            node.args = [ast.Name("__class__", ast.Load()), ast.Name(self._first, ast.Load())]
+            ast.fix_missing_locations(node)
+        return node
+
+    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
+        return node
+
+    visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # type: ignore[assignment]
+
+
+def _cells(info: FrameInfo) -> str:
+    return f"{CELLS} = lambda: ({', '.join(info.cells)},)"
+
+
+def _temporaries(info: FrameInfo) -> list[str]:
+    return sorted({name for point in info.points.values() for name in point.temps})
+
+
+def _functions_of(node: ast.AST) -> Iterator[FunctionNode]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, FUNCTIONS):
+            yield child
+        yield from _functions_of(child)
+
+
+def _compiled(tree: ast.Module, filename: str) -> CodeType:
+    return compile(ast.fix_missing_locations(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
+
+
+def _nested(code: CodeType) -> Iterator[CodeType]:
+    yield code
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _nested(constant)

@@ -1,0 +1,159 @@
+"""How a frame finds its way back: `_cg_r` in resume versions.
+
+`R` is true while the frame looks for its point; its code then asks `at`, `br`, `ctx`, `loop` and `call` where to go.
+`call` makes the next frame inwards again, by its own resume version; the innermost ends the search: names are set once
+more (a re-entered `with ... as f` may have bound one anew) and random state comes last.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from types import FunctionType, TracebackType
+from typing import TYPE_CHECKING, Any
+
+from colab_guard.cells.frames import FrameEntry
+from colab_guard.cells.loops import Loop
+from colab_guard.errors import CannotResume
+
+if TYPE_CHECKING:
+    from colab_guard.cells.points import FrameInfo
+    from colab_guard.cells.runtime import Runtime
+
+
+class Resumer:
+    """Leads one frame to `entries[0]`; `entries[1:]` are the frames further in."""
+
+    __slots__ = ("R", "_entries", "_info", "_on_path", "_runtime", "values")
+
+    TICKS = object()
+
+    def __init__(self, runtime: Runtime, entries: Sequence[FrameEntry], info: FrameInfo, *, started: bool = True) -> None:
+        self.R = started
+        self.values = entries[0].locals if entries else {}
+        self._runtime = runtime
+        self._entries = entries
+        self._info = info
+        self._on_path = entries[0].on_path if entries else frozenset()
+
+    def fill(self, entry: FrameEntry, *, started: bool) -> None:
+        """A generator's entry, known only when everything is restored."""
+        self.R, self._entries, self.values, self._on_path = started, [entry], entry.locals, entry.on_path
+
+    @property
+    def lost(self) -> bool:
+        """Whether the way could not be found: what runs now only unwinds."""
+        return self._runtime.lost
+
+    def at(self, *points: int) -> bool:
+        return not self._on_path.isdisjoint(points)
+
+    def on(self, point: int) -> bool:
+        return self.R and point in self._on_path
+
+    def br(self, point: int) -> bool:
+        return self._entries[0].arm(point) == "body"
+
+    def arrived(self) -> None:
+        """The position is reached: the code runs on from here."""
+        self.R = False
+        self._runtime.arrived()
+
+    # loops
+
+    def loop(self, point: int, iterable: Any) -> Loop:
+        if not self.R:
+            return self._runtime.start(self._info, point, None if iterable is self.TICKS else iterable, iterable is self.TICKS)
+        entry = self._entries[0]
+        if entry.point == point:
+            return self._runtime.again(self._info, point, entry.loops[point], "before", self)
+        inside = entry.arm(point) == "body"
+        return self._runtime.again(self._info, point, entry.loops[point], "inside" if inside else "orelse", self)
+
+    # context managers
+
+    def ctx(self, point: int, item: int) -> bool:
+        """Whether there is a restored context manager to go on with."""
+        return self.on(point) and self._kept(point, item) is not None
+
+    def manager(self, point: int, item: int) -> Any:
+        manager = self._kept(point, item)
+        if type(manager).__module__ == "__main__" or type(manager).__name__ == "_GeneratorContextManager":
+            return ReEntered(manager)
+        return manager
+
+    def _kept(self, point: int, item: int) -> Any:
+        kept = self._entries[0].contexts.get(point, [])
+        return kept[item] if item < len(kept) else None
+
+    # calls
+
+    def into(self, point: int) -> bool:
+        return self.R and point == self._entries[0].point and len(self._entries) > 1
+
+    def call(self, point: int) -> Any:
+        """Make again the frame that the call at `point` had made, and let it go on."""
+        self.R = False
+        entry = self._entries[1]
+        value = self._runtime.enter(self._entries[1:])
+        return entry.made[0] if entry.made else value
+
+    def library(self, point: int, function: Callable[..., Any]) -> Any:
+        """Enter a library loop again; its arguments are part of the state that the loop itself kept."""
+        self.R = False
+        self._runtime.names_again()
+        result = function()
+        self._runtime.library_was_entered(self._info, point)
+        return result
+
+    # generators
+
+    def yielded(self, point: int) -> bool:
+        """Whether the generator had come to this `yield` already: it waits there again, and gives nothing."""
+        if not (self.R and self._entries[0].point == point):
+            return False
+        self.R = False
+        return True
+
+    def delegate(self) -> Any:
+        """What `yield from` goes on with."""
+        below = self._entries[0].delegate
+        return below if self._runtime.is_pending(below) else Again(below)
+
+
+class ReEntered:
+    """A context manager that was entered before the loss: its restored state is that of the entered one."""
+
+    def __init__(self, manager: Any) -> None:
+        self.re_entered = manager
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
+        return type(self.re_entered).__exit__(self.re_entered, kind, error, trace)
+
+
+class Again:
+    """An iterator that gives one item of no meaning first: the one that a generator waited with."""
+
+    def __init__(self, iterator: Any) -> None:
+        self.iterator = iterator
+        self._begun = False
+
+    def __iter__(self) -> Again:
+        return self
+
+    def __next__(self) -> Any:
+        if self._begun:
+            return next(self.iterator)
+        self._begun = True
+        return None
+
+
+def made_again(code: Any, namespace: dict[str, Any], cells: dict[str, Any], resumer: Resumer) -> Any:
+    """Call the resume version `code` with its shared variables."""
+    missing = [name for name in code.co_freevars if name not in cells]
+    if missing:
+        raise CannotResume(f"the variables {', '.join(missing)} of {code.co_name}() are not in the snapshot")
+    function = FunctionType(code, namespace, code.co_name, None, tuple(cells[name] for name in code.co_freevars))
+    return function(resumer)
