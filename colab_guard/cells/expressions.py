@@ -99,7 +99,7 @@ class StatementRewriter:
             if not isinstance(child, NEVER_KEPT):
                 so_far.append(child)
         if _is_candidate(node, self._known):
-            self._before[node] = earlier
+            self._before[node] = list(earlier)
 
     def _callee_base(self, node: ast.expr) -> list[ast.expr]:
         base = base_of(node.func) if isinstance(node, ast.Call) else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import itertools
 import types
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,8 @@ from colab_guard.cells.rewrite import CELLS, context_name, loop_name
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
-RE_ENTRY = "colab_guard.cells.resuming"
-"""The module whose calls stand between a frame and what it had called, after a resume."""
+RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime")
+"""The modules whose calls stand between a frame and what it had called, after a resume."""
 
 
 @dataclass(slots=True)
@@ -83,7 +84,7 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
     inner = frame
     while found[-1].info.id != CELL:
         outer = inner.f_back
-        while outer is not None and outer.f_globals.get("__name__") == RE_ENTRY:
+        while outer is not None and outer.f_globals.get("__name__") in RE_ENTRY:
             outer = outer.f_back
         if outer is None:
             raise SnapshotRefused("not called from the guarded cell")
@@ -149,8 +150,8 @@ def _leads_to(callee: Any, code: CodeType, codes: Mapping[CodeType, FrameInfo]) 
             return _same(callee.__code__, code, codes), False
         elif isinstance(callee, type):
             return _leads_to(callee.__init__, code, codes)[0], True  # type: ignore[misc]
-        elif isinstance(vars(type(callee)).get("__call__", getattr(type(callee), "__call__", None)), types.FunctionType):
-            callee = type(callee).__call__
+        elif isinstance(called := inspect.getattr_static(type(callee), "__call__", None), types.FunctionType):
+            callee = called
         else:
             return False, False
     return False, False
@@ -189,8 +190,14 @@ def entry_of(standing: Standing) -> FrameEntry:
 
 def own_variables(names: Mapping[str, Any], info: FrameInfo, point: Point | None) -> dict[str, Any]:
     """A function's own variables that code to come may read; all, where nothing has run yet."""
-    wanted = info.locals if point is None else [name for name in info.locals if name in point.live]
+    wanted = info.locals if point is None else [n for n in info.locals if n in point.live or _private(n) in point.live]
     return {name: names[name] for name in wanted if name in names}
+
+
+def _private(name: str) -> str:
+    """`__x` for `_Class__x`, as the source has it."""
+    found = name.find("__", 1)
+    return name[found:] if found > 0 and name.startswith("_") else name
 
 
 def cells_of(holder: Any) -> dict[str, Any]:
@@ -243,5 +250,5 @@ def _contexts(names: Mapping[str, Any], number: int) -> list[Any]:
     found: list[Any] = []
     while (name := context_name(number, len(found))) in names:
         manager = names[name]
-        found.append(getattr(manager, "re_entered", manager) if type(manager).__module__ == RE_ENTRY else manager)
+        found.append(getattr(manager, "re_entered", manager) if type(manager).__module__ in RE_ENTRY else manager)
     return found

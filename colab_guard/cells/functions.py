@@ -123,14 +123,26 @@ class Functions:
 
     def find(self, code: CodeType) -> Function | None:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
-        function = self.by_code.get(code)
-        if function is None and code.co_filename not in self._programs:
-            self._programs[code.co_filename] = None
-            tree = _parsed(code.co_filename)
-            if tree is not None:
-                self._add(Program(tree, code.co_filename, self._known, self.new_slot))
-            function = self.by_code.get(code)
-        return function
+        if code not in self.by_code:
+            self.read(code.co_filename, code.co_flags)
+        return self.by_code.get(code)
+
+    def read(self, filename: str, future: int = 0) -> None:
+        """Know the functions of a text, by the name under which it was compiled."""
+        if filename in self._programs:
+            return
+        self._programs[filename] = None
+        tree = _parsed(filename)
+        if tree is not None:
+            self._add(Program(tree, filename, self._known, self.new_slot, future=future))
+
+    def by_name(self, name: str) -> Function | None:
+        """The function with the id `name`, in the cell or in whatever text defines what the notebook has by that name."""
+        if name not in self.by_id:
+            first = name.partition("#")[0].partition(".")[0]
+            for function in notebook_functions([first], self._namespace):
+                self.find(function.__code__)
+        return self.by_id.get(name)
 
     def variant(self, function: Function) -> CodeType:
         """The resume version, known by its code from now on."""

@@ -1,4 +1,4 @@
-"""Waiting generators of the notebook, taken apart and made again.
+"""Waiting generators, the notebook's and those of libraries written in Python, taken apart and made again.
 
 A generator runs as its author wrote it. While it waits at a `yield`, its variables can be read, its place is that of
 the instruction, and the iterators of the loops around it lie on its stack, which the garbage collector shows
@@ -11,7 +11,9 @@ It is made again by its function's resume version, which is led to the same `yie
 from __future__ import annotations
 
 import gc
+import importlib
 import inspect
+import sys
 from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -48,8 +50,7 @@ class Generators:
         if status == inspect.GEN_RUNNING:
             raise state.CannotKeep(f"the generator {generator.__name__}() is running")
         frame = generator.gi_frame
-        if frame.f_globals is not self._namespace:
-            raise state.CannotKeep(f"the generator {generator.__name__}() is a library's, whose place cannot be kept")
+        module = self._module_of(generator, frame)
         function = self._functions.find(generator.gi_code)
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
@@ -59,7 +60,17 @@ class Generators:
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
-        return (function.id, entry.cells), entry
+        return (function.id, entry.cells, module), entry
+
+    def _module_of(self, generator: Any, frame: Any) -> str | None:
+        """The module whose function the generator is of; None for the notebook itself."""
+        if frame.f_globals is self._namespace:
+            return None
+        name = str(frame.f_globals.get("__name__"))
+        module = sys.modules.get(name)
+        if module is None or module.__dict__ is not frame.f_globals or not getattr(module, "__file__", None):
+            raise state.CannotKeep(f"the generator {generator.__name__}() is of {name}, which is no module with a file")
+        return name
 
     def _waiting(self, generator: Any, frame: Any, function: Function) -> FrameEntry:
         number = function.info.yields.get(ending_at(frame))
@@ -79,11 +90,15 @@ class Generators:
     def make(self, what: Any) -> Any:
         if what is None:
             return _exhausted()
-        name, cells = what
+        name, cells, module = what
         assert self.runtime is not None
+        namespace = self._namespace
+        if module is not None:
+            namespace = importlib.import_module(module).__dict__
+            self._functions.read(str(namespace["__file__"]))
         function = self.runtime.function(name)
         resumer = Resumer(self.runtime, [], function.info, started=False)
-        generator = made_again(self._functions.variant(function), self._namespace, cells, resumer)
+        generator = made_again(self._functions.variant(function), namespace, cells, resumer)
         self._pending[id(generator)] = (generator, resumer, FrameEntry(name, NOT_BEGUN, ()))
         return generator
 
@@ -166,6 +181,7 @@ def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str
 
 
 def _exhausted() -> GeneratorType[Any, None, None]:
-    empty = (item for item in ())
+    empty = (None for _ in range(0))
     next(empty, None)
-    return empty  # type: ignore[return-value]
+    assert isinstance(empty, GeneratorType)
+    return empty

@@ -4,7 +4,7 @@ live     the iterator itself is captured (built-in iterators, DataLoader iterato
 replay   the iterable is captured with the random state at the loop's entry; a resume makes a new iterator, skips what
          was done, and compares the last item
 while    nothing to keep but the count
-barred   the iterator cannot be kept (a generator): no snapshot while the loop runs
+barred   the iterator cannot be kept: no snapshot while the loop runs
 """
 
 from __future__ import annotations
@@ -114,13 +114,13 @@ def is_bar(iterable: object) -> bool:
 def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
     """The iterator over `iterable`, and the way in which its place can be kept."""
     if is_bar(iterable):
-        bar = BarIterator(iterable)
-        return ("barred" if isinstance(bar._below, types.GeneratorType) else "live"), bar
+        return "live", BarIterator(iterable)
     iterator = iter(iterable)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
         return ("live" if _reducible(iterator) else _again(iterable, iterator)), iterator
     if isinstance(iterator, types.GeneratorType):
-        return _again(iterable, iterator), iterator
+        notebooks = iterator.gi_frame is not None and iterator.gi_frame.f_globals.get("__name__") == "__main__"
+        return ("live" if notebooks or iterator is iterable else "replay"), iterator
     if _known(iterator) or _reducible(iterator):
         return "live", iterator
     return _again(iterable, iterator), iterator

@@ -10,10 +10,13 @@ can't be exchanged.
 """
 
 from __future__ import annotations
+import __future__
 
 import ast
 import copy
+import functools
 import hashlib
+import operator
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
@@ -25,7 +28,10 @@ from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_l
 from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, is_generator, local_names, located, placed, statements
 
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
+FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
+"""`from __future__ import ...` holds for all later cells of a notebook."""
 OUTER = "_cg_outer"
+INNER = "_cg_inner"
 Place = tuple[str, int]
 
 
@@ -52,6 +58,7 @@ class Program:
     known: Callees
     new_slot: Callable[[], int]
     cell: FrameInfo | None = None
+    future: int = 0
     functions: dict[str, Function] = field(default_factory=dict)
     original: CodeType | None = None
     running: CodeType | None = None
@@ -59,7 +66,7 @@ class Program:
 
     def __post_init__(self) -> None:
         self._list_functions(self.tree, "")
-        self.original = _compiled(copy.deepcopy(self.tree), self.filename)
+        self.original = self._compiled(copy.deepcopy(self.tree))
         self._pick(self.original, "original")
         for function in self.functions.values():
             if function.original is not None:
@@ -80,7 +87,8 @@ class Program:
         if function.variant is None:
             outer = next(code for code in _nested(self._compile(function.id)) if code.co_name == OUTER)
             code = next(c for c in outer.co_consts if isinstance(c, CodeType))
-            function.variant = self._adopted(code).replace(co_qualname=function.place[0])
+            names = {"co_name": function.info.name, "co_qualname": function.place[0]}
+            function.variant = self._adopted(code).replace(**names)  # type: ignore[arg-type]
         return function.variant
 
     # learning
@@ -104,7 +112,9 @@ class Program:
             same += 1
             name = f"{base}#{same}"
         line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        info = FrameInfo(name, node.name, locals=tuple(sorted(local_names(node))))
+        private = qualname.split(".")[-2].lstrip("_") if "." in qualname else ""
+        own = {_mangled(own, private) for own in local_names(node)}
+        info = FrameInfo(name, node.name, locals=tuple(sorted(own)))
         function = Function(name, (qualname, line), len(self.functions) + 1, is_generator(node), info)
         self.functions[name] = function
 
@@ -132,7 +142,11 @@ class Program:
             slot = self.new_slot if resume is None else None
             rewriter = Rewriter(self.known, info, live, resume=resume == CELL, slot=slot)
             tree.body = rewriter.body(tree.body)
-        return _compiled(tree, self.filename)
+        return self._compiled(tree)
+
+    def _compiled(self, tree: ast.Module) -> CodeType:
+        flags = FLAGS | (self.future & FUTURE)
+        return compile(ast.fix_missing_locations(tree), self.filename, "exec", flags=flags, dont_inherit=True)
 
     def _adopted(self, code: CodeType) -> CodeType:
         """`code` with the running versions of the functions it defines, so that each has one code object only."""
@@ -194,11 +208,13 @@ class _Versions(ast.NodeTransformer):
         body = [part for part in body if not (isinstance(part, ast.Nonlocal) and set(part.names) & set(own))]
         alone = ast.arguments([], [ast.arg(RESUMER)], None, [], [], None, [])
         kind = type(node)
-        inner = kind(node.name, alone, [*placed(head, node), *body], [], None, type_comment=None)
+        # under another name, which nothing in the body can mean
+        inner = kind(INNER, alone, [*placed(head, node), *body], [], None, type_comment=None)
         parameters = ast.arguments([], [ast.arg(name) for name in own], None, [], [], None, [])
         outer = ast.FunctionDef(OUTER, parameters, [inner], [], None, type_comment=None)
         if "type_params" in ast.FunctionDef._fields:
-            inner.type_params, outer.type_params = [], []
+            for made in (inner, outer):
+                made.__dict__["type_params"] = []
         return ast.fix_missing_locations(located(outer, node))
 
 
@@ -221,6 +237,12 @@ class _ExplicitSuper(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # type: ignore[assignment]
 
 
+def _mangled(name: str, inside: str) -> str:
+    """A name as Python has it inside the class `inside`."""
+    private = inside and inside != "<locals>" and name.startswith("__") and not name.endswith("__")
+    return f"_{inside}{name}" if private else name
+
+
 def _cells(info: FrameInfo) -> str:
     return f"{CELLS} = lambda: ({', '.join(info.cells)},)"
 
@@ -234,10 +256,6 @@ def _functions_of(node: ast.AST) -> Iterator[FunctionNode]:
         if isinstance(child, FUNCTIONS):
             yield child
         yield from _functions_of(child)
-
-
-def _compiled(tree: ast.Module, filename: str) -> CodeType:
-    return compile(ast.fix_missing_locations(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
 
 
 def _nested(code: CodeType) -> Iterator[CodeType]:

@@ -72,14 +72,14 @@ class Resumer:
     # context managers
 
     def ctx(self, point: int, item: int) -> bool:
-        """Whether there is a restored context manager to go on with."""
-        return self.on(point) and self._kept(point, item) is not None
+        """Whether there is a restored context manager to go on with; a library's own that serve once are made anew."""
+        manager = self._kept(point, item) if self.on(point) else None
+        return manager is not None and not (_serves_once(manager) and not _is_notebooks(manager))
 
     def manager(self, point: int, item: int) -> Any:
+        """What `with` is to enter: the restored state of the notebook's own stands; a library's may be the process's too."""
         manager = self._kept(point, item)
-        if type(manager).__module__ == "__main__" or type(manager).__name__ == "_GeneratorContextManager":
-            return ReEntered(manager)
-        return manager
+        return ReEntered(manager) if _is_notebooks(manager) else manager
 
     def _kept(self, point: int, item: int) -> Any:
         kept = self._entries[0].contexts.get(point, [])
@@ -118,6 +118,17 @@ class Resumer:
         """What `yield from` goes on with."""
         below = self._entries[0].delegate
         return below if self._runtime.is_pending(below) else Again(below)
+
+
+def _serves_once(manager: Any) -> bool:
+    return type(manager).__name__ == "_GeneratorContextManager"
+
+
+def _is_notebooks(manager: Any) -> bool:
+    if _serves_once(manager):
+        frame = manager.gen.gi_frame
+        return frame is not None and frame.f_globals.get("__name__") == "__main__"
+    return type(manager).__module__ == "__main__"
 
 
 class ReEntered:

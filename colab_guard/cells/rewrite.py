@@ -195,7 +195,7 @@ class Rewriter:
         if outermost and not _never_governed(iterable):
             # a policy may govern this loop: the body's errors then go through the loop. A `with` and not an `except`,
             # because only the former leaves the frame's line where the error was
-            inside = [ast.With([ast.withitem(expression(name))], copy.deepcopy(body))]
+            inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copy.deepcopy(body))]
             governed = ast.For(copy.deepcopy(target), expression(f"{name}.run()"), inside, copy.deepcopy(orelse), None)
             loop = ast.If(expression(f"{name} is None or {name}.policy is None"), [loop], [governed])
         return placed([enter, loop, *forget, *end], node), [point]

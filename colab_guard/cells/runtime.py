@@ -19,7 +19,7 @@ from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, e
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop, ReEnter
-from colab_guard.cells.points import CELL, FrameInfo, Point
+from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop, LoopPolicy, PolicyFactory
 from colab_guard.cells.resuming import Resumer, made_again
@@ -125,7 +125,7 @@ class Runtime(Idle):
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
 
     def function(self, name: str) -> Function:
-        found = self._functions.by_id.get(name)
+        found = self._functions.by_name(name)
         if found is None:
             self.lost = True
             told = name.partition("#")[0]
@@ -247,7 +247,7 @@ class Runtime(Idle):
                 return frame, called
             if frame.f_globals is self._scope.namespace:
                 raise SnapshotRefused(f"inside {frame.f_code.co_qualname}(), which cannot be entered again")
-            if frame.f_globals.get("__name__") != RE_ENTRY:
+            if frame.f_globals.get("__name__") not in RE_ENTRY:
                 called = frame
             frame = frame.f_back
         raise SnapshotRefused("not called from the guarded cell")

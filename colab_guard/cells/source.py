@@ -14,7 +14,7 @@ from typing import Any
 
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.points import CELL, FrameInfo
-from colab_guard.cells.programs import FLAGS, Program
+from colab_guard.cells.programs import FLAGS, FUTURE, Program
 from colab_guard.cells.rewrite import take_last_expression
 from colab_guard.cells.scope import code_names
 from colab_guard.errors import BadCell
@@ -44,12 +44,13 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
     if not tree.body:
         raise BadCell("%%checkpointed found no code in the cell; put it above the code that is to be resumable")
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
-    original = compile(copy.deepcopy(tree), filename, "exec", flags=FLAGS, dont_inherit=True)
+    flags = FLAGS | (shell.compile.flags & FUTURE)
+    original = compile(copy.deepcopy(tree), filename, "exec", flags=flags, dont_inherit=True)
     shows_value = take_last_expression(copy.deepcopy(tree)) and not _ends_with_semicolon(source)
     functions = Functions(shell.user_ns, call_names)
     known = functions.known(tree, code_names(original))
     info = FrameInfo(CELL)
-    program = Program(tree, filename, known, functions.new_slot, info)
+    program = Program(tree, filename, known, functions.new_slot, info, future=shell.compile.flags)
     functions.load(program)
     assert program.running is not None  # made with the program
     functions.codes[program.running] = info

@@ -15,12 +15,12 @@ from colab_guard.state.codes import canonical, functions_of, is_notebooks, local
 from colab_guard.state.fingerprints import fingerprint
 from colab_guard.state.graph import Captured, capture, restore
 from colab_guard.state.live import Live
-from colab_guard.state.things import CannotKeep
 from colab_guard.state.loaders import track_dataloaders
 from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.things import CannotKeep
 
 __all__ = [
     "CannotKeep",

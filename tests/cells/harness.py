@@ -88,7 +88,8 @@ def run(
     """Run `setup` plainly and `source` guarded; the names afterwards, and the last value."""
     shell = fresh_shell()
     random.seed(1)
-    exec(setup, shell.user_ns)
+    # as the shell runs an earlier cell: its source stays at hand
+    exec(compile(setup, shell.compile.cache(setup, 0), "exec", dont_inherit=True), shell.user_ns)
     cell = compile_cell(shell, source, {"train"})
     scope = Scope(shell.user_ns, cell.original)
     execution = Execution(cell, scope, engine, time.perf_counter, policies=policies, units=units)  # type: ignore[arg-type]

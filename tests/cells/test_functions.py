@@ -1,0 +1,162 @@
+"""Loops inside the notebook's own functions, methods and generators: killed at every safe point, resumed inside."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
+
+from colab_guard.cells import loops
+from tests.cells.harness import FakeEngine, killed_at, results, run
+
+SETUP = '''
+import functools, random, contextlib
+log = []
+
+def earlier(n, out):
+    for i in range(n):
+        out.append(("earlier", i, random.random()))
+    return len(out)
+
+def timed(function):
+    @functools.wraps(function)
+    def wrapper(*args, **kwargs):
+        log.append("before")
+        result = function(*args, **kwargs)
+        log.append("after")
+        return result
+    return wrapper
+
+class Base:
+    def __init__(self, n):
+        self.n = n
+        self.seen = []
+
+    def fit(self, scale=1):
+        for i in range(self.n):
+            self.seen.append(i * scale)
+        return sum(self.seen)
+
+    def describe(self, n):
+        out = []
+        for i in range(n + 1):
+            out.append(type(self).__name__ + str(i))
+        return out
+
+class Child(Base):
+    def fit(self, scale=2):
+        for k in range(2):
+            self.seen.append(("child", k))
+            if k:
+                self.total = [Base(self.n).fit(scale), super().describe(k)]
+        return len(self.seen)
+
+def batches(data, size):
+    for start in range(0, len(data), size):
+        yield data[start:start + size]
+
+def numbers(n):
+    total = 0
+    for i in range(n):
+        total += i
+        yield total
+
+def echo():
+    got = []
+    while True:
+        x = yield list(got)
+        got.append(x)
+
+@contextlib.contextmanager
+def scope(name):
+    log.append("enter " + name)
+    try:
+        yield name
+    finally:
+        log.append("exit " + name)
+
+kept = numbers(6)
+next(kept)
+'''
+
+CELLS = {
+    "a function of an earlier cell": "out = []\nn = earlier(4, out)",
+    "a function of this cell": "def train(n):\n    total = 0\n    for i in range(n):\n        total += i\n    return total\nresult = train(5)",
+    "nested calls": "def inner(k, out):\n    for j in range(3):\n        out.append((k, j))\n    return k * 10\ndef outer(n):\n    out = []\n    total = 0\n    for k in range(n):\n        total += inner(k, out)\n        out.append(total)\n    return out\nresult = outer(3)",
+    "a method": "b = Base(4)\nresult = b.fit(scale=3)",
+    "super and inheritance": "c = Child(3)\nresult = c.fit()",
+    "a constructor with a loop": "class Table:\n    def __init__(self, n):\n        self.rows = []\n        for i in range(n):\n            self.rows.append(i)\n        self.done = True\nt = Table(3)\nresult = (t.rows, t.done)",
+    "a method on a call's value": "result = Base(3).fit(5)",
+    "recursion with a loop": "def walk(depth, path, out):\n    for i in range(2):\n        out.append(path + (i,))\n        if depth:\n            walk(depth - 1, path + (i,), out)\nout = []\nwalk(2, (), out)",
+    "recursion that returns": "def count(depth):\n    total = 0\n    for i in range(2):\n        total += 1\n        if depth:\n            total += count(depth - 1)\n    return total\nresult = count(2)",
+    "a decorated function": "@timed\ndef train(n):\n    s = 0\n    for i in range(n):\n        s += i\n    return s\nresult = train(4)\nsaid = list(log)",
+    "closures that share a variable": "def make():\n    count = 0\n    def up():\n        nonlocal count\n        for _ in range(2):\n            count += 1\n        return count\n    def look():\n        return count\n    return up, look\nup, look = make()\nresult = []\nfor i in range(3):\n    up()\n    result.append(look())",
+    "a loop in the frame that owns a shared variable": "def main():\n    total = 0\n    def add(x):\n        nonlocal total\n        total += x\n    seen = []\n    for i in range(4):\n        add(i)\n        seen.append(total)\n    return seen, total\nresult = main()",
+    "an inner function that loops over the outer's variable": "def main(n):\n    acc = []\n    def work(k):\n        for j in range(k):\n            acc.append((k, j))\n    for k in range(n):\n        work(k)\n    return acc\nresult = main(3)",
+    "values before the call are kept": "calls = []\ndef f(x):\n    calls.append(('f', x))\n    return x\ndef g(x):\n    for i in range(x):\n        calls.append(('g', i))\n    return x\nresult = [f(1) + g(2), f(3), {'a': f(4), 'b': g(2)}, f(5) * 2 + g(2) * f(6)]",
+    "a call in a test and in a for": "def steps(n):\n    out = []\n    for i in range(n):\n        out.append(i)\n    return out\nseen = []\nif steps(2):\n    seen.append('yes')\nfor x in steps(3):\n    seen.append(x)",
+    "return of a call": "def low(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\ndef high(n):\n    return low(n) + 1\nresult = high(4)",
+    "while in a function": "def train():\n    step = 0\n    best = None\n    while True:\n        step += 1\n        if step == 4:\n            break\n        best = step\n    else:\n        best = 'never'\n    return step, best\nresult = train()",
+    "with in a function": "def work():\n    out = []\n    with scope('a') as name:\n        for i in range(3):\n            out.append((name, i))\n    return out\nresult = work()\nsaid = list(log)",
+    "try and finally in a function": "def work():\n    out = []\n    try:\n        for i in range(3):\n            out.append(i)\n            if i == 2:\n                raise ValueError('x')\n    except ValueError as error:\n        out.append(str(error))\n    finally:\n        out.append('f')\n    return out\nresult = work()",
+    "a contextmanager of the notebook": "out = []\nwith scope('b') as name:\n    for i in range(3):\n        out.append((name, i))\nsaid = list(log)",
+    "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
+    "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
+    "a generator by hand": "g = numbers(6)\nout = []\nfor i in range(4):\n    out.append(next(g))\nrest = list(g)",
+    "send": "e = echo()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
+    "generator pipeline": "def double(source):\n    for x in source:\n        yield 2 * x\nout = []\nfor i, x in enumerate(double(numbers(5))):\n    out.append((i, x))",
+    "yield from": "def chained(n):\n    yield from range(n)\n    yield from numbers(n)\n    yield 'end'\nout = []\nfor x in chained(3):\n    out.append(x)",
+    "a generator that shares variables": "def counter():\n    n = 0\n    def up():\n        nonlocal n\n        n += 1\n        return n\n    while n < 5:\n        yield up()\nout = []\nfor x in counter():\n    out.append(x)",
+    "a generator in a with": "def reader():\n    with scope('r') as r:\n        for i in range(3):\n            yield r, i\nout = []\nfor x in reader():\n    out.append(x)\nsaid = list(log)",
+    "a generator not begun": "g = numbers(3)\nout = []\nfor i in range(3):\n    out.append(i)\nout += list(g)",
+    "a callback list": "def cb(i):\n    for k in range(2):\n        log.append((i, k))\ncallbacks = [cb, cb]\nout = []\nfor i in range(2):\n    for c in callbacks:\n        c(i)\n    out.append(len(log))\nsaid = list(log)",
+    "a callable object": "class Model:\n    def __init__(self):\n        self.n = 0\n    def __call__(self, x):\n        for i in range(x):\n            self.n += i\n        return self.n\nmodel = Model()\nresult = [model(3), model(2)]",
+    "partial": "def work(a, b):\n    out = []\n    for i in range(a):\n        out.append(i + b)\n    return out\nhalf = functools.partial(work, 3)\nresult = half(10)",
+    "static and class methods": "class Tools:\n    made = 0\n    @staticmethod\n    def run(n):\n        t = 0\n        for i in range(n):\n            t += i\n        return t\n    @classmethod\n    def make(cls, n):\n        for i in range(n):\n            cls.made += 1\n        return cls.made\nresult = [Tools.run(4), Tools.make(3)]",
+    "star arguments and defaults": "def work(*args, start=0, **more):\n    out = []\n    for a in args:\n        out.append((start, a, sorted(more)))\n    return out\nresult = work(1, 2, 3, start=5, x=1)",
+    "deleted variable in a function": "def work():\n    a = [1]\n    b = 2\n    for i in range(2):\n        b += i\n    del b\n    for i in range(2):\n        a.append(i)\n    try:\n        b\n    except UnboundLocalError:\n        a.append('gone')\n    return a\nresult = work()",
+    "a global statement": "total = 0\ndef work(n):\n    global total\n    for i in range(n):\n        total += i\nwork(4)",
+    "a main function": "def evaluate(k):\n    s = 0\n    for i in range(2):\n        s += random.random()\n    return s\ndef main():\n    history = []\n    best = -1\n    for epoch in range(3):\n        for step in range(2):\n            r = random.random()\n        score = evaluate(epoch)\n        if score > best:\n            best = score\n        history.append((epoch, round(r, 6), round(score, 6)))\n    return history\nresult = main()",
+    "an awaited function": "import asyncio\nasync def work(n):\n    out = []\n    for i in range(n):\n        await asyncio.sleep(0)\n        out.append(i)\n    return out\nresult = await work(3)",
+    "private names": "class P:\n    def __init__(self):\n        self.__x = 1\n    def run(self):\n        __y = 0\n        for i in range(3):\n            __y += self.__x\n            self.__x += 1\n        return __y\nresult = P().run()",
+    "a comprehension beside a loop": "x = 5\ndef work():\n    ys = [x for x in range(3)]\n    for i in range(2):\n        ys.append(i)\n    return ys\nresult = work()",
+    "a name only a comprehension binds": "limit = 3\ndef work():\n    ys = [limit for limit in range(2)]\n    out = []\n    for i in range(limit):\n        out.append(i)\n    return out, ys\nresult = work()",
+    "unpacking and walrus": "def work(pairs):\n    out = []\n    for (a, b), *c in pairs:\n        if (n := a + b) > 2:\n            out.append((n, c))\n    return out\nresult = work([((1, 2), 3), ((0, 1), 4), ((5, 5), 6)])",
+    "a function made in a loop": "fs = []\nfor k in range(2):\n    def f(n, k=k):\n        t = 0\n        for i in range(n):\n            t += k\n        return t\n    fs.append(f(3))",
+    "k-fold by scikit-learn": "from sklearn.model_selection import KFold\nimport numpy as np\nX = np.arange(12).reshape(6, 2)\nout = []\nfor fold, (train, test) in enumerate(KFold(3, shuffle=True, random_state=1).split(X)):\n    for i in range(2):\n        out.append((fold, train.tolist(), test.tolist(), i))\ndel X, train, test",
+    "a library's generator by hand": "import ast\nnodes = ast.walk(ast.parse('a = b + c'))\nout = []\nfor i in range(4):\n    out.append((type(next(nodes)).__name__, i))\nrest = [type(n).__name__ for n in nodes]",
+    "a sweep-like loop in a function": "def main(items):\n    out = {}\n    for item in items:\n        try:\n            if item == 'bad':\n                raise RuntimeError(item)\n            out[item] = len(item)\n        except RuntimeError as e:\n            out[item] = str(e)\n    return out\nresult = main(['a', 'bad', 'ccc'])",
+}
+
+
+@pytest.fixture(autouse=True)
+def look_at_every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(loops, "MOST_BETWEEN_LOOKS", 1)
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_a_cell_killed_inside_its_functions_ends_as_if_nothing_had_happened(name: str) -> None:
+    source = CELLS[name]
+    whole = FakeEngine()
+    expected_names, _ = run(SETUP, source, whole)
+    expected_random = random.getstate()
+    want = plain(expected_names)
+    assert deepest(whole) > 0, whole.refused
+    for number in range(len(whole.seen)):
+        first, names, _, second = killed_at(SETUP, source, number)
+        assert plain(names) == want, f"killed at {first.position}"
+        assert random.getstate() == expected_random, f"killed at {first.position}"
+        again = len(whole.seen) - number - 1
+        assert len(second.seen) == again, f"work was done twice or left out after {first.position}"
+    assert not [reason for reason in whole.refused if "short loop" not in reason], whole.refused
+
+
+def deepest(engine: FakeEngine) -> int:
+    return max(position.depth for position in engine.seen)
+
+
+def plain(names: dict[str, Any]) -> dict[str, Any]:
+    kinds = (int, float, str, list, tuple, dict, set, type(None))
+    return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks",)}
