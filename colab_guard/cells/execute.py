@@ -9,11 +9,11 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import CodeType
-from typing import Any
+from typing import Any, Protocol
 
 from colab_guard import state
 from colab_guard.cells.generators import Generators
@@ -30,6 +30,14 @@ from colab_guard.store import Loaded
 NO_VALUE = object()
 
 
+class WayBack(Protocol):
+    """Is told when a resume begins to find its way back, and when the position is reached."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
 @dataclass(slots=True)
 class Execution:
     """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
@@ -42,17 +50,19 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    way_back: WayBack | None = None
 
     def restore_finished(self, loaded: Loaded) -> Any:
         """The cell was done: put its results back and give the value of its last expression."""
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
+        self._begin_way_back()
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
-        state.set_random_state(needed["random"])
+        self._arrive(needed)
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:
@@ -107,6 +117,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
+        self._begin_way_back()
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
 
         def set_names() -> None:
@@ -116,9 +127,17 @@ class Execution:
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
         generators.start()
-        return runtime.resume(
-            entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
-        )
+        return runtime.resume(entries, needed.get("library"), set_names, lambda: self._arrive(needed))
+
+    def _begin_way_back(self) -> None:
+        if self.way_back is not None:
+            self.way_back.begin()
+
+    def _arrive(self, needed: Mapping[str, Any]) -> None:
+        """The position is reached; random state is set last."""
+        state.set_random_state(needed["random"])
+        if self.way_back is not None:
+            self.way_back.end()
 
     def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True

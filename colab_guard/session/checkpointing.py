@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,6 +28,7 @@ from colab_guard.events import (
 from colab_guard.session import changes, differences, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
 from colab_guard.workers import Abandoned
@@ -68,6 +69,7 @@ class GuardedCell:
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
+        self._output = CellOutput(session.shell, session.clock, self._not_recorded)
 
     # what the session asks of running work
 
@@ -150,10 +152,12 @@ class GuardedCell:
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
+            way_back=self._output,
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
         self._restore_files(opened, loaded.record, files)
+        self._output.take_up(loaded.parts)
         position = Position.from_json(loaded.record.position)
         finished = loaded.record.kind == "cell"
         self._bus.post(
@@ -161,13 +165,23 @@ class GuardedCell:
         )
         self._found.say(self.name, self._bus)
         if finished:
-            return execution.restore_finished(loaded), "restored"
+            with self._output.heard():
+                return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
         __tracebackhide__ = True
-        with self._session.guarded(self), Interrupts(engine, self._session.clock), RequestFolder(self, self._session):
-            return execution.run(loaded)
+        session, aside = self._session, self._output.aside
+        with session.guarded(self), Interrupts(engine, session.clock, aside), RequestFolder(self, session):
+            session.aside = aside
+            try:
+                with self._output.heard():
+                    return execution.run(loaded)
+            finally:
+                session.aside = nullcontext
+
+    def _not_recorded(self, why: str) -> None:
+        self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
 
     # parts
 
@@ -224,6 +238,7 @@ class GuardedCell:
                 **self._found.meta,
             },
             facts=lambda: {"surroundings": surroundings.facts()},
+            output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)

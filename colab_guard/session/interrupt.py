@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -17,8 +19,11 @@ PATIENCE_S = 10.0
 class Interrupts:
     """Installs the handler on entry and puts the old one back on exit; does nothing outside the main thread."""
 
-    def __init__(self, engine: Engine, clock: Clock) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, aside: Callable[[], AbstractContextManager[None]] = nullcontext
+    ) -> None:
         self._engine = engine
+        self._aside = aside
         self._clock = clock
         self._before: Any = None
         self._installed = False
@@ -40,8 +45,9 @@ class Interrupts:
             raise KeyboardInterrupt("stopped at once; what was saved before stays")
         self._asked = True
         self._engine.request_stop("interrupt")
-        print(
-            "Finishing the step, then saving and stopping. Where that takes long: interrupt again to stop at once.",
-            file=sys.stderr,
-            flush=True,
-        )
+        with self._aside():
+            print(
+                "Finishing the step, then saving and stopping. Where that takes long: interrupt again to stop at once.",
+                file=sys.stderr,
+                flush=True,
+            )
