@@ -32,7 +32,7 @@ class Folded:
 
     def add(self, text: str) -> None:
         """Text as it was written."""
-        if not _CONTROL.search(text) and self._at_end():
+        if _is_plain(text) and self._at_end():
             self._fresh.append(text)
             self.size += len(text)
             return
@@ -41,6 +41,14 @@ class Folded:
             if token:
                 self._take(token)
         self._settle()
+
+    @classmethod
+    def whole(cls, lines: str) -> Folded:
+        """Complete lines that are folded already."""
+        made = cls()
+        made._settled.append(lines)
+        made.size = len(lines)
+        return made
 
     def text(self) -> str:
         """What it comes to; written anew, it leaves the cursor where it was."""
@@ -70,10 +78,13 @@ class Folded:
     def _open(self) -> None:
         if not self._fresh:
             return
-        lines = "".join(self._fresh).split("\n")
+        older, *lines = (self._lines.pop() + "".join(self._fresh)).rsplit("\n", OPEN_LINES)
         self._fresh.clear()
-        self._lines[-1] += lines[0]
-        self._lines += lines[1:]
+        if len(lines) == OPEN_LINES:
+            self._settled += [line + "\n" for line in (*self._lines, older)]
+            self._lines = lines
+        else:
+            self._lines += [older, *lines]
         self._row, self._col = len(self._lines) - 1, width(self._lines[-1])
 
     def _settle(self, keep: int = OPEN_LINES) -> None:
@@ -105,6 +116,10 @@ class Folded:
     def _set(self, line: str) -> None:
         self.size += len(line) - len(self._lines[self._row])
         self._lines[self._row] = line
+
+
+def _is_plain(text: str) -> bool:
+    return not ("\r" in text or "\b" in text or ("\x1b" in text and _CONTROL.search(text)))
 
 
 def folded(text: str) -> str:

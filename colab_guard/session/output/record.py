@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from colab_guard.session.output.bundles import Bundle
+from colab_guard.session.output.folding import Folded
 from colab_guard.session.output.segments import ITEM_BYTES, Item, Segment, Shown, Text, decoded, encoded, sealed
 
 AnItem = TypeVar("AnItem", Text, Shown)
@@ -246,8 +247,7 @@ class Record:
         last = self._open[-1]
         rest: list[Item] = []
         if isinstance(last, Text):
-            complete = Text(last.stream)
-            complete.folded.add(last.folded.split())
+            complete = Text(last.stream, Folded.whole(last.folded.split()))
             self._open[-1:] = [complete] if complete.folded.size else []
             rest = [last] if last.folded.text() else []
         if not self._open:

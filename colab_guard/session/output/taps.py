@@ -29,8 +29,9 @@ from colab_guard.session.output.record import Record
 from colab_guard.session.output.wayback import HeldBack
 
 STREAMS = ("stdout", "stderr")
-MOST_NOTES = 512
-MOST_CHARACTERS = 64 * 2**10
+MOST_NOTES = 1024
+LONG = 4096
+"""Notes wait until there are many, or a long one comes."""
 OUR_THREADS = "colab_guard-"
 CELL_THREAD = "colab_guard-cell"
 """Cells with a top-level `await` run in this thread."""
@@ -49,7 +50,6 @@ class Taps:
         self._shell = shell
         self._failed = failed
         self._notes: deque[Note] = deque()
-        self._characters = 0
         self._working = threading.Lock()
         self._pid = os.getpid()
         self._thread = NOBODY
@@ -128,16 +128,15 @@ class Taps:
     # streams
 
     def _writing(self, name: str, stream: Any, original: Callable[[str], Any]) -> Callable[[str], Any]:
-        notes, thread_id = self._notes, threading.get_ident
+        notes, note, thread_id = self._notes, self._notes.append, threading.get_ident
 
         def write(text: str) -> Any:
             if self._held is not None and self._is_on_its_way(thread_id()):
                 return self._held.write(stream, text)
             written = original(text)
             if thread_id() == self._thread or self._is_heard(stream):
-                notes.append(("write", name, text))
-                self._characters += len(text)
-                if len(notes) > MOST_NOTES or self._characters > MOST_CHARACTERS:
+                note((name, text, None))
+                if len(notes) > MOST_NOTES or len(text) > LONG:
                     self._work_out_soon()
             return written
 
@@ -191,7 +190,7 @@ class Taps:
         def system(command: str) -> Any:
             result = original(command)
             if threading.get_ident() == self._thread:
-                self._notes.append(("write", "stdout", f"(what `!{command}` printed here was not kept)\n"))
+                self._notes.append(("stdout", f"(what `!{command}` printed here was not kept)\n", None))
             return result
 
         return system
@@ -238,17 +237,19 @@ class Taps:
 
     def _take_notes(self) -> None:
         notes, record = self._notes, self.record
-        self._characters = 0
         stream = ""
         texts: list[str] = []
         while notes:
             kind, what, more = notes.popleft()
-            if texts and (kind != "write" or what != stream):
+            if kind is stream:
+                texts.append(what)
+                continue
+            if texts:
                 record.write(stream, "".join(texts))
                 texts.clear()
-            if kind == "write":
-                stream = what
-                texts.append(more)
+            if kind in STREAMS:
+                stream = kind
+                texts.append(what)
             elif kind == "show":
                 record.show(what, more)
             elif kind == "update":
