@@ -25,6 +25,8 @@ from tqdm import tqdm
 print("lost before it was cleared")
 display(HTML("lost too"))
 clear_output()
+print("lost when something else comes")
+clear_output(wait=True)
 print("head", end="... ")
 print("of", "the", "cell")
 !echo from a shell
@@ -53,15 +55,13 @@ for step in tqdm(range(30), desc="training"):
         del thread
     if step == 16:
         %time print("timed")
-print("waits to be cleared")
-clear_output(wait=True)
-time.sleep(0.2)
 print("all", end="")
 print(" done")
 display("last", display_id="last")
 update_display("the very last", display_id="last")
 "the value"
 """
+BAR = re.compile(r"training: *\d+%\|[^|]*\| (\d+)/30(?: \[[^\]\n]*\])?\n?")
 STACKS = pythons()
 
 
@@ -70,8 +70,12 @@ def machine(request: pytest.FixtureRequest, tmp_path: Path) -> Machine:
     return Machine(tmp_path, STACKS[request.param])
 
 
-def front_end(messages: list[dict[str, Any]]) -> list[Any]:
-    """The outputs that a front end ends up with: text by stream between displays, and the displays; no panel."""
+def front_end(messages: list[dict[str, Any]]) -> tuple[list[Any], list[int]]:
+    """The outputs that a front end ends up with: text by stream between displays, and the displays; no panel.
+
+    Progress bars are drawn whenever some time has passed: they stand apart, as the counts that are still to be read.
+    """
+    bars: list[int] = []
     shown: list[Any] = [{}]
     clear_next = False
     for message in messages:
@@ -98,19 +102,16 @@ def front_end(messages: list[dict[str, Any]]) -> list[Any]:
             shown += [{"data": content["data"], "id": content.get("transient", {}).get("display_id")}, {}]
     for texts in shown[::2]:
         for name, text in texts.items():
-            texts[name] = without_times(folded(text))
+            bars += [int(count) for count in BAR.findall(folded(text))]
+            texts[name] = re.sub(r"(CPU times|Wall time):.*", r"\1", BAR.sub("", folded(text)))
+        shown[shown.index(texts)] = {name: text for name, text in texts.items() if text.strip()}
     for item in shown[1::2]:
         item["id"] = item["id"] is not None
-    return shown
+    return shown, bars
 
 
 def is_panel(content: dict[str, Any]) -> bool:
     return "safety:" in content.get("data", {}).get("text/plain", "")
-
-
-def without_times(text: str) -> str:
-    text = re.sub(r"(\d+/\d+) \[[^\]\n]*\]", r"\1", text)
-    return re.sub(r"(CPU times|Wall time):.*", r"\1", text)
 
 
 def set_up(kernel: RunningKernel) -> None:
@@ -122,7 +123,7 @@ def steps(machine: Machine) -> int:
     return len({line for line in machine.lines() if line.startswith("step")})
 
 
-def run_to_end(machine: Machine) -> list[Any]:
+def run_to_end(machine: Machine) -> tuple[list[Any], list[int]]:
     with machine.kernel() as kernel:
         set_up(kernel)
         done = kernel.run(CELL)
@@ -130,25 +131,77 @@ def run_to_end(machine: Machine) -> list[Any]:
         return front_end(done.messages)
 
 
-def test_try(machine: Machine, tmp_path: Path) -> None:
-    import pprint
-    short = CELL.replace('print("waits', 'raise SystemExit\nprint("waits')
-    whole = Machine(tmp_path / "whole", machine.python)
-    with whole.kernel() as kernel:
-        set_up(kernel)
-        done = kernel.run(short)
-        expected = front_end(done.messages)
+def test_a_cell_killed_three_times_shows_what_an_uninterrupted_one_shows(machine: Machine, tmp_path: Path) -> None:
+    expected, expected_bars = run_to_end(Machine(tmp_path / "whole", machine.python))
+    assert str(expected).count("from a child process") == str(expected).count("from a thread") == 1, "the reference has it"
     for target in (9, 19, 27):
         with machine.kernel() as kernel:
             set_up(kernel)
-            killed = kernel.run(short, kill_when=lambda target=target: steps(machine) >= target)
+            killed = kernel.run(CELL, kill_when=lambda target=target: steps(machine) >= target)
             assert killed.died
+    found, bars = run_to_end(machine)
+    assert found == expected
+    assert bars == sorted(bars) and bars[-1] == expected_bars[-1] == 30
+    assert 30 < len(machine.lines()) < 60, "it began again instead of resuming"
+    # and once more, when it is done: all of it, and the value once
+    assert run_to_end(machine) == (found, bars)
+    assert 30 < len(machine.lines()) < 60
+
+
+def test_an_interrupted_cell_goes_on_in_the_same_kernel_with_its_output_and_without_our_notice(machine: Machine) -> None:
     with machine.kernel() as kernel:
         set_up(kernel)
-        done = kernel.run(short)
-        found = front_end(done.messages)
-    def s(x):
-        return re.sub(r"'[A-Za-z0-9+/=\\n]{200,}'", "'...'", pprint.pformat(x, width=150))
-    print(s(expected)); print("-----"); print(s(found))
-    print(len([l for l in machine.lines() if l.startswith("step")]))
-    assert expected == found
+        sent: list[bool] = []
+
+        def interrupt() -> bool:
+            if not sent and steps(machine) >= 13:
+                kernel.manager.interrupt_kernel()
+                sent.append(True)
+            return False
+
+        stopped = kernel.run(PLAIN, kill_when=interrupt)
+        assert "Finishing the step" in stopped.text and "saved at" in stopped.error
+        done = kernel.run(PLAIN)
+        assert not done.error, done.error
+        assert texts(done.messages) == {"stdout": "".join(f"step {step}\n" for step in range(30))}
+
+
+def test_an_error_is_no_output_and_what_was_printed_after_the_last_snapshot_is_not_doubled(machine: Machine) -> None:
+
+    failing = PLAIN.replace("    note(", "    if step == 20 and not os.path.exists('there'):\n        raise OSError('no')\n    note(")
+    with machine.kernel() as kernel:
+        set_up(kernel)
+        failed = kernel.run(failing)
+        assert "OSError" in failed.error
+        (machine.work / "there").touch()
+        done = kernel.run(failing)
+        assert not done.error, done.error
+        assert texts(done.messages) == {"stdout": "".join(f"step {step}\n" for step in range(30))}
+        fresh = kernel.run(failing.replace("plain", "plain --fresh"))
+        assert texts(fresh.messages) == {"stdout": "".join(f"step {step}\n" for step in range(30))}
+
+
+def test_nothing_of_ours_is_left_on_the_streams_and_the_shell(machine: Machine) -> None:
+    with machine.kernel() as kernel:
+        kernel.run("import sys\nthings = sys.stdout, sys.stderr, get_ipython().display_pub, get_ipython()")
+        kernel.run("before = [set(vars(thing)) for thing in things]")
+        set_up(kernel)
+        assert not kernel.run(PLAIN).error
+        assert not kernel.run("%unload_ext colab_guard").error
+        assert kernel.run("[sorted(set(vars(thing)) - known) for thing, known in zip(things, before)]").value == "[[], [], [], []]"
+
+
+PLAIN = """%%checkpointed plain --every 0.1s --budget 90%
+for step in range(30):
+    time.sleep(0.02)
+    print("step", step)
+    note(f"step {step}")
+"""
+
+
+def texts(messages: list[dict[str, Any]]) -> dict[str, str]:
+    """The text of each stream, without our notices."""
+    (only,), _ = front_end(messages)
+    notice = re.compile("Finishing the step.*\n")
+    said = {name: notice.sub("", text) for name, text in only.items()}
+    return {name: text for name, text in said.items() if text}

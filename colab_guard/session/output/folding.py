@@ -59,7 +59,8 @@ class Folded:
             return lines
         line = self._lines[self._row]
         up = "\x1b[A" * (len(self._lines) - 1 - self._row)
-        return f"{lines}{up}\r{''.join(_cells(line)[: self._col])}"
+        cells = _cells(line)[: self._col]
+        return f"{lines}{up}\r{''.join(cells)}{' ' * (self._col - len(cells))}"
 
     def split(self) -> str:
         """Take out the lines that are complete; a line without an end is taken as it is where it is all there is."""
