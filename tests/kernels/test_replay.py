@@ -148,6 +148,41 @@ def test_a_cell_killed_three_times_shows_what_an_uninterrupted_one_shows(machine
     assert 30 < len(machine.lines()) < 60
 
 
+WIDGETS = """%%checkpointed widgets --every 0.1s --budget 90%
+from tqdm.notebook import tqdm
+for step in tqdm(range(5), desc="first"):
+    time.sleep(0.03)
+for step in tqdm(range(3), desc="passing", leave=False):
+    time.sleep(0.03)
+for step in tqdm(range(20), desc="second"):
+    time.sleep(0.03)
+    note(f"step {step}")
+print("end")
+"""
+
+
+def test_bars_that_are_widgets_come_back_in_their_place_and_as_text_when_they_are_done(machine: Machine) -> None:
+    with machine.kernel() as kernel:
+        set_up(kernel)
+        assert kernel.run(WIDGETS, kill_when=lambda: steps(machine) >= 12).died
+    with machine.kernel() as kernel:
+        set_up(kernel)
+        resumed = widgets(kernel.run(WIDGETS).messages)
+    assert [(count, alive) for count, alive in resumed] == [("5/5", False), (resumed[1][0], True)]
+    assert 5 < int(resumed[1][0].split("/")[0]) < 20
+    with machine.kernel() as kernel:
+        set_up(kernel)
+        assert widgets(kernel.run(WIDGETS).messages) == [("5/5", False), ("20/20", False)]
+
+
+def widgets(messages: list[dict[str, Any]]) -> list[tuple[str, bool]]:
+    """Of each display: the count in its text, and whether it is a widget of this kernel."""
+    shown, _ = front_end(messages)
+    data = [item["data"] for item in shown[1::2]]
+    view = "application/vnd.jupyter.widget-view+json"
+    return [(re.findall(r"\d+/\d+", entry["text/plain"])[0], view in entry) for entry in data]
+
+
 def test_an_interrupted_cell_goes_on_in_the_same_kernel_with_its_output_and_without_our_notice(machine: Machine) -> None:
     with machine.kernel() as kernel:
         set_up(kernel)

@@ -18,7 +18,6 @@ from colab_guard.session.output.scrubbing import scrubbed
 
 INLINE_BYTES = 4096
 """Representations that are not longer stand in the lines of the record; the others are bytes of their own."""
-WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,8 @@ import threading
 from typing import Any
 
 from colab_guard.clock import Clock
-from colab_guard.session.output.bundles import WIDGET
 from colab_guard.session.output.record import ClearNext, Displayed, LeftOut, Printed, Record
+from colab_guard.session.output.widgets import without_view
 
 BYTES_AT_ONCE = 2_000_000
 BYTES_A_SECOND = 800_000
@@ -33,11 +33,11 @@ def show_again(record: Record, shell: Any, clock: Clock) -> None:
             if kernel:
                 pace.sent(len(item.text))
         elif not kernel:
-            if isinstance(item, Displayed) and not item.update:
+            if isinstance(item, Displayed) and not item.update and item.bundle.data():
                 streams.write("stdout", f"{words(item.bundle.data())}\n")
         elif isinstance(item, ClearNext):
             shell.display_pub.clear_output(wait=True)
-        elif data := _living(item.bundle.data()):
+        elif data := without_view(item.bundle.data()):
             streams.flush()
             transient = {"display_id": item.display_id} if item.display_id is not None else {}
             metadata = item.bundle.to_json()["metadata"]
@@ -85,15 +85,3 @@ class _Pace:
         if ahead_s > 0:
             self._clock.wait(threading.Event(), ahead_s)
 
-
-def _living(data: dict[str, Any]) -> dict[str, Any]:
-    """Without a widget that this kernel does not have: its model went with the kernel that made it."""
-    if WIDGET not in data:
-        return data
-    module: Any = sys.modules.get("ipywidgets.widgets.widget")
-    known = getattr(module, "_instances", None)
-    if known is None:
-        known = getattr(getattr(module, "Widget", None), "widgets", {})
-    if data[WIDGET].get("model_id") in known:
-        return data
-    return {mime: value for mime, value in data.items() if mime != WIDGET}

@@ -18,15 +18,17 @@ import select
 import sys
 import threading
 import time
+import uuid
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from colab_guard.session.output.bundles import WIDGET, bundled
+from colab_guard.session.output.bundles import bundled
 from colab_guard.session.output.record import Record
 from colab_guard.session.output.wayback import HeldBack
+from colab_guard.session.output.widgets import WIDGET, living, model_of, text_of
 
 STREAMS = ("stdout", "stderr")
 MOST_NOTES = 1024
@@ -38,6 +40,8 @@ CELL_THREAD = "colab_guard-cell"
 SETTLE_S = 0.05
 """For text of child processes that is still in the kernel's pipe at a safe point."""
 NOBODY = -1
+MOST_WIDGETS = 32
+"""The newest, of which the text is looked at for each snapshot."""
 
 Note = tuple[str, Any, Any]
 
@@ -61,6 +65,8 @@ class Taps:
         self._undo: list[Callable[[], None]] = []
         self._pipes: list[int] = []
         self._held: HeldBack | None = None
+        self._widgets: dict[str, Mapping[str, Any]] = {}
+        """Displays of widgets, by their display id: what was displayed."""
 
     def open(self) -> None:
         """Begin to hear."""
@@ -108,6 +114,7 @@ class Taps:
         self._settle()
         with self._working:
             self._work_out()
+            self._retell_widgets()
             return self.record.parts()
 
     # the way back
@@ -161,7 +168,12 @@ class Taps:
             data, metadata, display_id, update = _told(args, words)
             me = threading.get_ident()
             heard = self._hearing and (me == self._thread or self._is_heard(publisher))
-            if heard and self._held is not None and display_id is None and WIDGET not in data and self._is_on_its_way(me):
+            if heard and display_id is None and WIDGET in data:
+                place = self._held.place_of(data) if self._held is not None and self._is_on_its_way(me) else None
+                display_id, update = place or uuid.uuid4().hex, place is not None
+                args, words = (data, metadata), {"transient": {"display_id": display_id}, "update": update}
+                self._widgets[display_id] = dict(data)
+            elif heard and display_id is None and self._held is not None and self._is_on_its_way(me):
                 return self._held.show(bundled(data, metadata), lambda: original(*args, **words))
             with self.paused():  # a terminal prints what is displayed
                 result = original(*args, **words)
@@ -258,6 +270,17 @@ class Taps:
                 record.clear(what)
         if texts:
             record.write(stream, "".join(texts))
+
+    def _retell_widgets(self) -> None:
+        """Widgets change without a message of their own: their text is what it is now, and nothing once they are closed."""
+        for display_id in list(self._widgets)[:-MOST_WIDGETS]:
+            del self._widgets[display_id]
+        for display_id, data in list(self._widgets.items()):
+            widget = living(model_of(data))
+            if widget is None:
+                del self._widgets[display_id]
+            told = {} if widget is None else {**data, "text/plain": text_of(widget)}
+            self.record.update(bundled(told, {}), display_id)
 
     def _settle(self) -> None:
         """Wait a moment for what child processes have written and the kernel's own thread has not read yet."""

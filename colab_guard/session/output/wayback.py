@@ -6,12 +6,13 @@ record. So it is held back until the position is reached; what had not been said
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from colab_guard.session.output.bundles import Bundle
 from colab_guard.session.output.folding import folded
 from colab_guard.session.output.record import Displayed, Printed, Record
+from colab_guard.session.output.widgets import same_bar
 
 UP = "\x1b[A"
 
@@ -21,12 +22,23 @@ class HeldBack:
 
     def __init__(self, record: Record) -> None:
         self._record = record
+        self._taken: set[str] = set()
         self._said: list[tuple[Any, str] | tuple[Bundle, Callable[[], object]]] = []
 
     def write(self, stream: Any, text: str) -> int:
         if not text.startswith("\r"):  # else a bar draws itself: its line is shown already
             self._said.append((stream, text))
         return len(text)
+
+    def place_of(self, data: Mapping[str, Any]) -> str | None:
+        """The display id of a bar that was there before the loss and comes back as `data` now; each once."""
+        for item in reversed(list(self._record.items())):
+            if not isinstance(item, Displayed) or item.display_id is None or item.display_id in self._taken:
+                continue
+            if same_bar(item.bundle.data(), data):
+                self._taken.add(item.display_id)
+                return item.display_id
+        return None
 
     def show(self, bundle: Bundle, say: Callable[[], object]) -> None:
         self._said.append((bundle, say))
