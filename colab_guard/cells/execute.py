@@ -116,7 +116,7 @@ class Execution:
         set_names()
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
-        generators.start()
+        generators.start(entries)
         return runtime.resume(
             entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
         )

@@ -12,7 +12,6 @@ function inside would see the comprehension's variable. Everything else stays as
 from __future__ import annotations
 
 import ast
-import builtins
 import copy
 import re
 from collections.abc import Iterator, Sequence
@@ -40,7 +39,7 @@ def told(node: ast.expr) -> str:
 
 class _Plainer(ast.NodeTransformer):
     def __init__(self, tree: ast.Module, known: Callees) -> None:
-        self._leading = known.names | known.library
+        self._known = known
         self._numbers = [0]
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
         self._consumers = CONSUMERS - {node.id for node in names} - {f.name for f in ast.walk(tree) if isinstance(f, FUNCTIONS)}
@@ -78,7 +77,7 @@ class _Plainer(ast.NodeTransformer):
             return [self.visit(node)]
         for part in _blocks(node):
             part[:] = self._block(part)
-        if isinstance(node, ast.While) and any(self._leads(call) for call in _calls(node.test)):
+        if isinstance(node, ast.While) and any(self._known.leads(call) for call in _calls(node.test)):
             return self._while(node)
         field = _field(node)
         if field is None or not self._may_move(node):
@@ -153,13 +152,7 @@ class _Plainer(ast.NodeTransformer):
             return False
         if any(generator.is_async for generator in node.generators):
             return False
-        return any(isinstance(part, ast.Call) and self._leads(part) for part in parts)
-
-    def _leads(self, call: ast.Call) -> bool:
-        called = call.func
-        if isinstance(called, ast.Name):
-            return called.id in self._leading and not hasattr(builtins, called.id)
-        return isinstance(called, ast.Attribute) and called.attr in self._leading
+        return any(isinstance(part, ast.Call) and self._known.leads(part) for part in parts)
 
     def _gathered(self, node: Comprehension, before: list[ast.stmt]) -> ast.expr:
         name = self._new_name()

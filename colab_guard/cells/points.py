@@ -58,6 +58,8 @@ class FrameInfo:
     locals: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """A function's own variables; and those that it shares with other functions."""
+    passive: bool = False
+    """A generator that only gives items: it is looked at where it waits, and has no safe points."""
 
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""

@@ -97,6 +97,8 @@ class Runtime(Idle):
         self._engine = engine
         self._policies = policies
         self._units = list(units)
+        self.standing: dict[int, FrameEntry] = {}
+        """Entries of the snapshot under way, by the ids of their frames."""
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
@@ -263,6 +265,9 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
+        info = self._codes.get(frame.f_code)
+        if info is not None and info.passive:
+            return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
@@ -286,6 +291,7 @@ class Runtime(Idle):
     ) -> None:
         def capture() -> Any:
             entries = [entry_of(standing) for standing in standings]
+            self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
             return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
 
