@@ -15,8 +15,9 @@ from typing import TYPE_CHECKING, Literal
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
 
-PointKind = Literal["for", "while", "if", "with", "try", "call", "yield", "delegate", "stmt"]
-Arm = Literal["body", "orelse"]
+PointKind = Literal["for", "while", "if", "with", "try", "match", "call", "yield", "delegate", "stmt"]
+Arm = str
+"""`body` or `orelse`; of a `match`, `case` and its number."""
 Chain = tuple[tuple[int, Arm], ...]
 
 CELL = "cell"

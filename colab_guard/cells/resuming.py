@@ -53,6 +53,10 @@ class Resumer:
     def br(self, point: int) -> bool:
         return self._entries[0].arm(point) == "body"
 
+    def arm(self, point: int) -> str | None:
+        """The arm of the `match` that was taken."""
+        return self._entries[0].arm(point)
+
     def arrived(self) -> None:
         """The position is reached: the code runs on from here."""
         self.R = False
