@@ -239,8 +239,13 @@ class Runtime(Idle):
         if unit is None:
             return
         self._units.append(unit)
-        frame, _ = self._below(sys._getframe(1))
-        self._snapshot("unit", stack(frame, loop.where, self._codes), unit=unit)
+        try:
+            frame, _ = self._below(sys._getframe(1))
+            standings = stack(frame, loop.where, self._codes)
+        except SnapshotRefused as refusal:
+            self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
+            return
+        self._snapshot("unit", standings, unit=unit)
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
