@@ -29,8 +29,7 @@ class FrameEntry:
     `locals` are a function's own variables as far as code to come reads them, and temporaries; of the cell, whose names
     are captured by themselves, temporaries only. `cells` are variables shared with other functions. `made` is the
     object that the call was to give (in a box), where the frame is an `__init__`. `delegate`: what a generator waits for.
-    `fetching`: the next frame is the generator that the loop at this point asks for its next item. `shape` is that of the
-    function's code to which the position refers.
+    `fetching`: the next frame is the generator that the loop at this point asks for its next item.
     """
 
     frame: str
@@ -43,7 +42,6 @@ class FrameEntry:
     made: tuple[Any, ...] = ()
     delegate: Any = None
     fetching: bool = False
-    shape: str = ""
 
     @property
     def on_path(self) -> frozenset[int]:
@@ -189,7 +187,7 @@ def _same(one: CodeType, other: CodeType, codes: Mapping[CodeType, FrameInfo]) -
 def entry_of(standing: Standing) -> FrameEntry:
     """What a snapshot keeps of a frame; references, not copies."""
     names, info, point = standing.names, standing.info, standing.point
-    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching, shape=info.shape)
+    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching)
     steps: list[tuple[int, str]] = [*point.chain, *([(point.id, "body")] if point.is_loop else [])]
     for number, arm in steps:
         part = info.points[number]

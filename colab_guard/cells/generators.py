@@ -57,7 +57,7 @@ class Generators:
         if status == inspect.GEN_RUNNING:
             entry = self._running(generator, frame)
         elif status == inspect.GEN_CREATED:
-            entry = FrameEntry(function.id, NOT_BEGUN, (), shape=function.info.shape)
+            entry = FrameEntry(function.id, NOT_BEGUN, ())
             entry.locals = own_variables(frame.f_locals, function.info, None)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
@@ -123,8 +123,6 @@ class Generators:
         running = {id(entry): number for number, entry in enumerate(frames)}
         waiting = list(self._pending.values())
         for _, resumer, entry in waiting:
-            if self.runtime is not None:
-                self.runtime.check_shape(entry)
             further = frames[running[id(entry)] :] if id(entry) in running else [entry]
             resumer.fill(further, started=entry.point != NOT_BEGUN)
         below = {id(entry.delegate) for _, _, entry in waiting}
@@ -141,7 +139,7 @@ def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> Fr
     delegates = 1 if generator.gi_yieldfrom is not None else 0
     if point.temps or len(held) != len(around) + delegates:
         raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
-    entry = FrameEntry(info.id, point.id, point.chain, shape=info.shape)
+    entry = FrameEntry(info.id, point.id, point.chain)
     entry.locals = own_variables(variables, info, point)
     entry.cells = {name: value for name, value in _raw_cells(generator, frame).items() if name in info.cells}
     values = dict(zip((part.id for part in around), held, strict=False))

@@ -122,20 +122,9 @@ class Runtime(Idle):
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
-        function = self.check_shape(entries[0])
+        function = self.function(entries[0].frame)
         resumer = Resumer(self, entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
-
-    def check_shape(self, entry: FrameEntry) -> Function:
-        """The function of `entry`, if positions in it mean here what they meant when it was captured."""
-        function = self.function(entry.frame)
-        if entry.shape != function.info.shape:
-            self.lost = True
-            raise CannotResume(
-                f"{function.info.name}() was running, and what it calls is not the same here: positions in it do not carry "
-                "over; undo the change, or begin again with --fresh"
-            )
-        return function
 
     def function(self, name: str) -> Function:
         found = self._functions.by_name(name)

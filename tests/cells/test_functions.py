@@ -9,8 +9,7 @@ import pytest
 import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
 
 from colab_guard.cells import loops
-from colab_guard.errors import CannotResume
-from tests.cells.harness import FakeEngine, Killed, killed_at, loaded, results, run
+from tests.cells.harness import FakeEngine, killed_at, results, run
 
 SETUP = '''
 import functools, random, contextlib
@@ -171,17 +170,3 @@ def deepest(engine: FakeEngine) -> int:
 def plain(names: dict[str, Any]) -> dict[str, Any]:
     kinds = (int, float, str, list, tuple, dict, set, type(None))
     return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks",)}
-
-
-def test_a_position_does_not_carry_over_where_what_a_running_function_calls_has_changed() -> None:
-    source = "result = outer(3)"
-    helped = "\nclass Tools:\n    def help(self, x):\n        return x\n"
-    before = SETUP + helped + "def outer(n):\n    t = 0\n    for k in range(n):\n        t += Tools().help(k)\n    return t\n"
-    after = before.replace("        return x\n", "        for i in range(x):\n            x += 1\n        return x\n")
-    first = FakeEngine(kill_at=1)
-    with pytest.raises(Killed):
-        run(before, source, first)
-    assert first.captured is not None
-    kept = loaded(first.captured)
-    with pytest.raises(CannotResume, match="outer\\(\\) was running"):
-        run(after, source, FakeEngine(), kept)
