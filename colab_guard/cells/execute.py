@@ -21,7 +21,7 @@ from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
-from colab_guard.cells.runtime import Idle, RollBack, Runtime
+from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
@@ -98,7 +98,10 @@ class Execution:
 
         def code_id(code: CodeType) -> str | None:
             found = functions.by_code.get(code)
-            return found.id if found is not None else None
+            if found is None:
+                return None
+            functions.note(found, "code")
+            return found.id
 
         generators = Generators(functions, scope.namespace)
         generators.runtime, runtime.is_pending = runtime, generators.is_pending
@@ -145,7 +148,7 @@ class Execution:
     def _finish(self) -> None:
         """The commit at the end of the cell: results only, no position."""
         position = Position("the end of the cell", 0, None, self.cell.info.signature())
-        self.engine.take("cell", position, lambda: self.scope.capture(None))
+        self.engine.take("cell", position, noting(self.cell.functions, position, lambda: self.scope.capture(None)))
 
     def _take_value(self) -> Any:
         value = self.scope.namespace.pop(VALUE, NO_VALUE)

@@ -247,7 +247,8 @@ def describe(standings: Sequence[Standing], inside: str = "") -> Position:
     if inside:
         words.append(inside)
     text = ", ".join(words) or "the cell's start"
-    return Position(text, depth + bool(inside), unit, standings[0].info.signature())
+    frames = [standing.info.shape() | {"temps": list(standing.point.temps), "point": standing.point.id} for standing in standings]
+    return Position(text, depth + bool(inside), unit, standings[0].info.signature(), frames)
 
 
 def _told(loop: Loop, point: Point, count: int, function: str) -> str:

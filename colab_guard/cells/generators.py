@@ -62,6 +62,7 @@ class Generators:
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
+        self._functions.note(function, "generator", module)
         return (function.id, entry.cells, module), entry
 
     def _module_of(self, generator: Any, frame: Any) -> str | None:

@@ -8,7 +8,7 @@ frame's top inwards: pairs of a compound statement's id and the arm of it that w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
@@ -65,3 +65,7 @@ class FrameInfo:
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""
         return [[p.id, p.kind, [list(step) for step in p.chain]] for p in self.points.values()]
+
+    def shape(self) -> dict[str, Any]:
+        """What must be equal in edited code for a frame of this kind to be entered in it."""
+        return {"id": self.id, "signature": self.signature(), "cells": list(self.cells)}

@@ -1,7 +1,7 @@
 """A text of the notebook (a cell, or a module's file) as code that can be resumed: its functions and their versions.
 
-Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments and the
-place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
+Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments,
+docstrings and the place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
 first line), so that free variables, `super()` and decorators come right.
 
 A function's resume version takes nothing but its resumer; what were its parameters are variables that it sets itself.
@@ -113,7 +113,7 @@ class Program:
             self._list_functions(child, inside)
 
     def _add(self, node: FunctionNode, qualname: str) -> None:
-        digest = hashlib.sha256(ast.dump(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = hashlib.sha256(_said(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         base = name = f"{qualname}#{digest}"
         same = 1
         while name in self.functions:
@@ -277,6 +277,23 @@ def _cells(info: FrameInfo) -> str:
 
 def _temporaries(info: FrameInfo) -> list[str]:
     return sorted({name for point in info.points.values() for name in point.temps})
+
+
+def _said(node: FunctionNode) -> str:
+    """What a function's code says, as text: docstrings, its own and those inside, say nothing."""
+    documented = [
+        part
+        for part in ast.walk(node)
+        if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and ast.get_docstring(part, clean=False) is not None
+    ]
+    bodies = [part.body for part in documented]
+    for part in documented:
+        part.body = part.body[1:] or [ast.Pass()]
+    try:
+        return ast.dump(node)
+    finally:
+        for part, body in zip(documented, bodies, strict=True):
+            part.body = body
 
 
 def _functions_of(node: ast.AST) -> Iterator[FunctionNode]:

@@ -301,7 +301,20 @@ class Runtime(Idle):
             return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
 
         position = describe(standings, inside)
-        self._engine.take("unit" if kind == "unit" else "step", position, capture, unit)
+        noted = noting(self._functions, position, capture)
+        self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+
+
+def noting(functions: Functions, position: Position, capture: Callable[[], Any]) -> Callable[[], Any]:
+    """`capture`, which then also notes with `position` the functions whose code the captured state holds."""
+
+    def noted() -> Any:
+        functions.met.clear()
+        captured = capture()
+        position.functions[:] = functions.met.values()
+        return captured
+
+    return noted
 
 
 def _nothing() -> None:
