@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from colab_guard.session.output.bundles import Bundle
+from colab_guard.session.output.bundles import Bundle, bundled
 from colab_guard.session.output.folding import Folded
 from colab_guard.session.output.segments import ITEM_BYTES, Item, Segment, Shown, Text, decoded, encoded, sealed
 
@@ -104,18 +104,19 @@ class Record:
     # what happens
 
     def write(self, stream: str, text: str) -> None:
-        if not text:
-            return
-        self._clear_if_asked()
-        last = self._open[-1] if self._open else None
-        if not isinstance(last, Text) or last.stream != stream:
-            last = self._begin(Text(stream))
-        last.folded.add(text)
-        if self._closed_weight + last.folded.size > self._limits.segment[0]:
-            self._seal()
+        most = self._limits.segment[0]
+        for start in range(0, len(text), most):
+            self._clear_if_asked()
+            last = self._open[-1] if self._open else None
+            if not isinstance(last, Text) or last.stream != stream:
+                last = self._begin(Text(stream))
+            last.folded.add(text[start : start + most])
+            if self._closed_weight + last.folded.size > most:
+                self._seal()
 
     def show(self, bundle: Bundle, display_id: str | None = None) -> None:
         self._clear_if_asked()
+        bundle = self._bounded(bundle)
         number = self._next_display
         self._next_display += 1
         shown = self._open_displays[number] = self._begin(Shown(number, bundle, display_id))
@@ -129,6 +130,7 @@ class Record:
             self._seal()
 
     def update(self, bundle: Bundle, display_id: str) -> None:
+        bundle = self._bounded(bundle)
         if display_id not in self._numbers or display_id in self._elsewhere:
             self._elsewhere.pop(display_id, None)
             self._elsewhere[display_id] = bundle
@@ -142,6 +144,10 @@ class Record:
             else:
                 self._let_go(before.bundle)
                 before.bundle = bundle
+
+    def knows(self, display_id: str | None) -> bool:
+        """Whether a display of this id is in the record."""
+        return display_id in self._numbers
 
     def clear(self, wait: bool) -> None:
         if wait:
@@ -295,6 +301,11 @@ class Record:
         self._closed_weight += sum(len(text) for bundle in shown for text in bundle.inline.values())
         self._blob_bytes = sum(len(blob) for bundle in shown for _, _, blob in bundle.blobs.values())
         self._blob_count = sum(len(bundle.blobs) for bundle in shown)
+
+    def _bounded(self, bundle: Bundle) -> Bundle:
+        if bundle.size <= self._limits.head[1]:
+            return bundle
+        return bundled({"text/plain": f"... a display of {_size(bundle.size)} left out ..."}, {})
 
     def _clear_if_asked(self) -> None:
         if self._clear_next:

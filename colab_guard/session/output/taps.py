@@ -173,8 +173,11 @@ class Taps:
                 display_id, update = place or uuid.uuid4().hex, place is not None
                 args, words = (data, metadata), {"transient": {"display_id": display_id}, "update": update}
                 self._widgets[display_id] = dict(data)
-            elif heard and display_id is None and self._held is not None and self._is_on_its_way(me):
-                return self._held.show(bundled(data, metadata), lambda: original(*args, **words))
+            elif heard and self._held is not None and self._is_on_its_way(me):
+                if display_id is None:
+                    return self._held.show(bundled(data, metadata), lambda: original(*args, **words))
+                if update and self.record.knows(display_id):
+                    return None  # shown already as it was at the snapshot
             with self.paused():  # a terminal prints what is displayed
                 result = original(*args, **words)
             if heard:
@@ -186,7 +189,10 @@ class Taps:
 
     def _clearing(self, publisher: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def clear_output(*args: Any, **words: Any) -> Any:
-            heard = self._hearing and (threading.get_ident() == self._thread or self._is_heard(publisher))
+            me = threading.get_ident()
+            heard = self._hearing and (me == self._thread or self._is_heard(publisher))
+            if heard and self._held is not None and self._is_on_its_way(me):
+                return None  # what was cleared before the loss is not shown, and the rest is to stay
             with self.paused():
                 result = original(*args, **words)
             if heard:

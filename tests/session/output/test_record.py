@@ -153,6 +153,14 @@ def test_a_live_figure_that_was_drawn_a_thousand_times_is_kept_once() -> None:
     assert newest in parts.values()
 
 
+def test_one_huge_text_and_one_huge_display_are_bounded() -> None:
+    record = Record()
+    record.write("stdout", "a long line\n" * 10**6)
+    record.show(bundled({"text/html": "x" * 5_000_000, "text/plain": "big"}, {}))
+    assert sum(map(len, record.parts().values())) < 1.5 * 2**20
+    assert shown(record)[-1] == "... a display of 5.0 MB left out ..."
+
+
 def test_a_line_without_end_is_bounded() -> None:
     record = Record()
     for _ in range(300_000):

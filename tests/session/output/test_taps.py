@@ -14,8 +14,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from IPython.display import clear_output
 
 from colab_guard.clock import FakeClock, SystemClock
+from colab_guard.events import NotKept
 from colab_guard.session.output import CellOutput
 from colab_guard.session.output.record import Printed, Record
 from colab_guard.session.output.replay import show_again
@@ -269,13 +271,49 @@ with entering():
 """
     new_kernel().guarded(cell, lose_at=3)
     capsys.readouterr()
+    WARNINGS.append("a warning of this kernel")
     new_kernel().guarded(cell)
-    assert capsys.readouterr().out == "entered\ni 0\ni 1\ni 2\nleft\n"
+    assert capsys.readouterr().out == "entered\ni 0\ni 1\na warning of this kernel\ni 2\nleft\n"
+    WARNINGS.clear()
+    new_kernel().guarded(cell)
+    assert capsys.readouterr().out == "entered\ni 0\ni 1\ni 2\nleft\n", "what was said of the resume is not the cell's"
+
+
+WARNINGS: list[str] = []
 
 
 @contextmanager
 def entering() -> Iterator[None]:
     """A library's context manager, which is made anew on a resume."""
-    print("entered")
+    clear_output()
+    print("entered", *WARNINGS, sep="\n")
     yield
     print("left")
+
+
+def test_a_commit_made_without_output_is_resumed_and_shows_what_comes_after_it(
+    new_kernel: Callable[..., Kernel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = "for i in range(4):\n    print('i', i)\n    here()\n"
+    with monkeypatch.context() as without:
+        without.setattr(CellOutput, "parts", lambda self: {})
+        new_kernel().guarded(cell, lose_at=3)
+    capsys.readouterr()
+    new_kernel().guarded(cell)
+    assert capsys.readouterr().out == "i 2\ni 3\n"
+
+
+def test_a_record_that_cannot_be_read_is_named_and_the_cell_goes_on(
+    new_kernel: Callable[..., Kernel], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cell = "for i in range(4):\n    print('i', i)\n    here()\n"
+    with monkeypatch.context() as newer:
+        newer.setattr("colab_guard.session.output.record.FORMAT", 2)
+        new_kernel().guarded(cell, lose_at=3)
+    capsys.readouterr()
+    kernel = new_kernel()
+    kernel.guarded(cell)
+    assert capsys.readouterr().out == "i 2\ni 3\n"
+    assert [event.why for event in kernel.events if isinstance(event, NotKept)] == [
+        "what was printed before the loss cannot be shown again: it was recorded by a newer colab_guard"
+    ]
