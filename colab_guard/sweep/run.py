@@ -131,6 +131,7 @@ class Run:
     def reset(self) -> None:
         """Forget how the run ended, so that it runs again."""
         self.metrics, self.history, self.seconds, self.error, self.traceback = {}, [], 0.0, "", ""
+        self._readers = {}
         self.status = "waiting"
 
     def start_anew(self) -> None:
@@ -178,6 +179,8 @@ class Run:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         noted, files = state
+        if noted[0] == "failed" and self.key in self.sweep.retried:
+            return
         self.status, self.metrics, self.history, self.seconds, self.error, self.traceback = noted
         if self.finished:
             return

@@ -94,6 +94,20 @@ def test_a_missing_newest_record_is_said(tmp_path: Path) -> None:
     loaded, passed = Store.view(tmp_path / "s").newest()
     assert loaded is not None and loaded.parts["graph"] == b"commit 0"
     assert [step.reason for step in passed] == ["the commit was written and its record is gone"]
+    store = Store.open(tmp_path / "s", ME)
+    assert [step.reason for step in store.newest()[1]] == ["the commit was written and its record is gone"], "to the cell too"
+    assert store.newest()[1] == []
+    store.close()
+
+
+def test_a_damaged_record_of_an_earlier_unit_is_said(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 3, 5000)
+    flip(min((tmp_path / "s" / "commits").iterdir()))
+    store = Store.open(tmp_path / "s", ME)
+    loaded, passed = store.newest()
+    assert loaded is not None and loaded.parts["graph"] == b"commit 2"
+    assert ["damaged" in step.reason for step in passed] == [True]
+    store.close()
 
 
 def test_a_full_disk_ends_in_one_clear_error_with_the_commit_before_intact(
