@@ -59,3 +59,17 @@ def test_a_run_whose_record_was_lost_is_said_and_run_again(new_kernel: New, tmp_
     assert status(kernel) == ["done"] * 3
     assert kernel.names["ran"] == ["a", "b", "c", "a"]
     assert any(isinstance(event, CommitPassedOver) for event in kernel.events)
+
+
+def test_working_copies_of_another_notebooks_sweep_are_not_taken_for_ours(new_kernel: New, tmp_path: Path) -> None:
+    new_kernel(SETUP.replace("True", "False")).guarded(CELL)
+    copies = sorted((tmp_path / "home" / ".runs" / "again").rglob("note.txt"))
+    assert len(copies) == 3
+    copies[0].write_text("theirs")
+    copies[1].with_name("more.txt").write_text("theirs")
+    copies[2].unlink()
+    kernel = new_kernel(SETUP.replace("True", "False"))
+    kernel.guarded(CELL)
+    runs = kernel.names["sweep"].runs
+    assert [run.saved() for run in runs] == [["note.txt"]] * 3
+    assert [run.path("note.txt").read_text() for run in runs] == ["text"] * 3
