@@ -12,10 +12,12 @@ import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from types import CodeType
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
@@ -78,8 +80,11 @@ class Execution:
         with ExitStack() as undo:
             undo.callback(self._forget_hidden_names, runtime)
             for loop in self.loops:
+                hook = partial(_hook_into, loop, runtime, undo)
                 if loop.available():
-                    undo.callback(loop.install(runtime))
+                    hook()
+                else:
+                    undo.enter_context(when_imported(loop.module, hook))
             undo.callback(state.track_dataloaders())
             undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
@@ -161,3 +166,7 @@ class Execution:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [False] * len(runtime.bare)
+
+
+def _hook_into(loop: LibraryLoop, runtime: Runtime, undo: ExitStack) -> None:
+    undo.callback(loop.install(runtime))

@@ -72,6 +72,7 @@ class TrainerLoop:
     """The `LibraryLoop` of `transformers.Trainer` and its subclasses; `on_step(step, total, loss)` hears of steps."""
 
     name = "transformers.Trainer"
+    module = "transformers.trainer"
     call_names = frozenset({"train"})
 
     def __init__(self, on_step: Progress | None = None) -> None:
@@ -80,7 +81,7 @@ class TrainerLoop:
         self._running: dict[int, _Running] = {}
 
     def available(self) -> bool:
-        return hasattr(sys.modules.get("transformers.trainer"), "Trainer")
+        return hasattr(sys.modules.get(self.module), "Trainer")
 
     def install(self, needs: LoopNeeds) -> Callable[[], None]:
         """Hook into the class for the time of one guarded cell."""
