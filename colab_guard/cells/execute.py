@@ -132,7 +132,7 @@ class Execution:
         failure: list[BaseException] = []
 
         def run() -> None:
-            runtime.thread = threading.get_ident()
+            runtime.thread, runtime.own_loop = threading.get_ident(), True
             try:
                 asyncio.run(eval(code, namespace))
             except BaseException as error:

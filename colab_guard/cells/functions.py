@@ -19,6 +19,7 @@ from typing import Any
 from colab_guard.cells.calls import Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -153,6 +154,15 @@ class Functions:
         called = name.partition("#")[0]
         found = [f for f in self.by_id.values() if f.place[0] == called]
         return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
+
+    def trees(self, cell: Program) -> Iterator[tuple[Function, FunctionNode]]:
+        """The functions of the cell, and those of the notebook that it leads to, with their trees as they were written."""
+        found = {known.id for f in self._found if (known := self.by_code.get(f.__code__)) is not None}
+        programs = {id(self._of[name]): self._of[name] for name in found}
+        for program in (cell, *(p for p in programs.values() if p is not cell)):
+            for function, node in program.nodes():
+                if program is cell or function.id in found:
+                    yield function, node
 
     def note(self, function: Function, kind: str, module: str | None = None) -> None:
         """The state being captured holds `function`'s code ("code"), or a waiting generator of it ("generator")."""
