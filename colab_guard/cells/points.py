@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
 
-PointKind = Literal["for", "while", "if", "with", "try", "call", "yield", "delegate", "stmt"]
-Arm = Literal["body", "orelse"]
+PointKind = Literal["for", "while", "if", "with", "try", "match", "call", "yield", "delegate", "stmt"]
+Arm = str
+"""`body` or `orelse`; of a `match`, `case` and its number."""
 Chain = tuple[tuple[int, Arm], ...]
 
 CELL = "cell"
@@ -58,6 +59,8 @@ class FrameInfo:
     locals: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """A function's own variables; and those that it shares with other functions."""
+    passive: bool = False
+    """A generator that only gives items: it is looked at where it waits, and has no safe points."""
 
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""

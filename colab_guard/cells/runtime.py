@@ -98,6 +98,8 @@ class Runtime(Idle):
         self._engine = engine
         self._policies = policies
         self._units = list(units)
+        self.standing: dict[int, FrameEntry] = {}
+        """Entries of the snapshot under way, by the ids of their frames."""
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
@@ -229,8 +231,13 @@ class Runtime(Idle):
         if unit is None:
             return
         self._units.append(unit)
-        frame, _ = self._below(sys._getframe(1))
-        self._snapshot("unit", stack(frame, loop.where, self._codes), unit=unit)
+        try:
+            frame, _ = self._below(sys._getframe(1))
+            standings = stack(frame, loop.where, self._codes)
+        except SnapshotRefused as refusal:
+            self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
+            return
+        self._snapshot("unit", standings, unit=unit)
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
@@ -266,6 +273,9 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
+        info = self._codes.get(frame.f_code)
+        if info is not None and info.passive:
+            return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
@@ -291,6 +301,7 @@ class Runtime(Idle):
             if self.own_loop:
                 refuse_tasks()
             entries = [entry_of(standing) for standing in standings]
+            self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
             captured = self._scope.capture(standings[0].point.live, frames=entries, library=kept)
             name_threads(captured, self._scope.namespace)
