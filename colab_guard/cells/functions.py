@@ -156,7 +156,7 @@ class Functions:
         return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
 
     def trees(self, cell: Program) -> Iterator[tuple[Function, FunctionNode]]:
-        """The functions of the cell, and those of the notebook that it leads to, with their trees as they were written."""
+        """The functions of the cell, and those of the notebook that it leads to, with their trees."""
         found = {known.id for f in self._found if (known := self.by_code.get(f.__code__)) is not None}
         programs = {id(self._of[name]): self._of[name] for name in found}
         for program in (cell, *(p for p in programs.values() if p is not cell)):

@@ -100,8 +100,8 @@ class Program:
         return function.variant
 
     def nodes(self) -> Iterator[tuple[Function, FunctionNode]]:
-        """Every function with its tree, in the order of the source."""
-        yield from zip(self.functions.values(), _functions_of(self.tree), strict=True)  # type: ignore[misc]
+        """Every function with its tree in plainer statements, in the order of the source."""
+        yield from zip(self.functions.values(), _functions_of(self.plain), strict=True)
 
     # learning
 

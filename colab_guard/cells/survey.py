@@ -13,14 +13,17 @@ from typing import Any
 
 from colab_guard.cells.iterators import cannot_keep_place
 from colab_guard.cells.long_calls import COMMAND, long_call, maybe_long
+from colab_guard.cells.plainer import told
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop
 from colab_guard.cells.resolving import UNKNOWN, Meanings, defines
 from colab_guard.cells.source import CompiledCell
-from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, FunctionNode, is_generator, local_names
+from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, FunctionNode, local_names
 
 LONGEST_TEXT = 60
+RARELY_LONG = frozenset({"in an `except` block", "in a `finally` block", "in a class's body"})
+"""Where loops tidy up: told when asked, not before the work begins."""
 CALLED_BY_OTHERS = frozenset({"__init__", "__call__", "__iter__", "__next__", "__getitem__", "__enter__", "forward", "training_step"})
 """Methods that are called without their names being written."""
 
@@ -78,7 +81,8 @@ class Survey:
     @property
     def matters(self) -> tuple[list[SeenLoop], list[SeenCall]]:
         """What has no safe point and is likely to take long: told before the work begins."""
-        return [loop for loop in self.loops if loop.why and not loop.around], [call for call in self.calls if self._matters(call)]
+        loops = [loop for loop in self.loops if loop.why and not loop.around and loop.why not in RARELY_LONG]
+        return loops, [call for call in self.calls if self._matters(call)]
 
     def _matters(self, call: SeenCall) -> bool:
         if call.steps:
@@ -91,14 +95,14 @@ class Survey:
 def survey(cell: CompiledCell, namespace: Mapping[str, Any], adapters: Sequence[LibraryLoop] = ()) -> Survey:
     """Look at `cell` and at the functions of the notebook that it leads to."""
     notebook = _Notebook(cell)
-    meanings = Meanings(cell.program.tree.body, namespace)
+    meanings = Meanings(cell.program.plain.body, namespace)
     sites: dict[str, list[_Site]] = {}
     # where a function is called decides about its loops, and is known when all has been looked at once
     for _ in range(2):
         known, sites = sites, {}
         found = Survey(statements=len(cell.program.tree.body))
         look = _Look(found, notebook, adapters, meanings, cell.info, "")
-        look.body(cell.program.tree.body)
+        look.body(cell.program.plain.body)
         todo, done = [look], set[str]()
         while todo:
             for name, places in sorted(todo.pop(0).sites.items()):
@@ -151,7 +155,7 @@ def _in_function(
     own = Meanings(node.body, namespace, meanings, parameters=local_names(node))
     name = f"{function.place[0].replace('<locals>.', '')}()"
     around = any(site.around for site in sites)
-    look = _Look(found, notebook, adapters, own, function.info, name, barrier, around, waits=is_generator(node))
+    look = _Look(found, notebook, adapters, own, function.info, name, barrier, around)
     before = len(found.loops)
     look.body(node.body)
     if not barrier and not look.waits and any(not loop.why for loop in found.loops[before:]):
@@ -169,7 +173,10 @@ class _Site:
 
 
 class _Look:
-    """A walk through one frame's code. `barrier`: why nothing here has safe points, "" if it may."""
+    """A walk through one frame's code. `barrier`: why nothing in the whole frame has safe points, "" if it may.
+
+    Whether a loop or call has a point is what the rewrite says; what it stands in (`_barrier`) tells why, where it has none.
+    """
 
     def __init__(
         self,
@@ -181,18 +188,17 @@ class _Look:
         name: str,
         barrier: str = "",
         around: bool = False,
-        *,
-        waits: bool = False,
     ) -> None:
         self.sites: dict[str, list[_Site]] = {}
-        self.waits = waits
+        self.waits = info.passive
         self._found = found
         self._notebook = notebook
         self._adapters = adapters
         self._meanings = meanings
         self._info = info
         self._name = name
-        self._barrier = barrier
+        self._frame_barrier = barrier
+        self._barrier = ""
         self._around = around
         self._places = {(point.line, point.kind) for point in info.points.values() if point.is_loop}
 
@@ -240,14 +246,12 @@ class _Look:
 
     def _loop(self, node: ast.For | ast.AsyncFor | ast.While) -> None:
         head: ast.expr = node.test if isinstance(node, ast.While) else node.iter
-        why = self._barrier
-        if isinstance(node, ast.AsyncFor):
-            why = why or "`async for` has none"
-        elif not why and not self.waits and (node.lineno, "while" if isinstance(node, ast.While) else "for") not in self._places:
-            why = "there is no way back into it"
+        why = self._frame_barrier
+        if (node.lineno, "while" if isinstance(node, ast.While) else "for") not in self._places:
+            why = why or self._barrier or ("`async for` has none" if isinstance(node, ast.AsyncFor) else "there is no way back into it")
         elif isinstance(node, ast.For) and not why and not self.waits:
             why = self._iterator(node.iter)
-        text = f"while {ast.unparse(node.test)}" if isinstance(node, ast.While) else _for(node)
+        text = f"while {told(node.test)}" if isinstance(node, ast.While) else _for(node)
         self._found.loops.append(SeenLoop(node.lineno, _clip(text), self._name, why, self._around, self.waits and not why))
         self._expressions([head], "in the test of a `while`" if isinstance(node, ast.While) else None)
         safe = not why and not self.waits
@@ -287,7 +291,8 @@ class _Look:
         calls = [part for part in ast.walk(node) if isinstance(part, ast.Call)]
         if any(self._leads_far(call) for call in calls) and not self.waits:
             text = f"for {ast.unparse(first.target)} in {ast.unparse(first.iter)}"
-            loop = SeenLoop(node.lineno, _clip(text), self._name, self._barrier or what, self._around)  # type: ignore[attr-defined]
+            why_not = self._frame_barrier or self._barrier or f"it stands in {what}"
+            loop = SeenLoop(node.lineno, _clip(text), self._name, why_not, self._around)  # type: ignore[attr-defined]
             self._found.loops.append(loop)
         self._expression(first.iter, why, awaited=False)
         for child in ast.iter_child_nodes(node):
@@ -305,14 +310,18 @@ class _Look:
     def _call(self, node: ast.Call, why: str, *, awaited: bool) -> None:
         name = _last(node.func)
         if name is not None and self._notebook.knows(name):
-            can = (node.end_lineno or 0, node.end_col_offset or 0) in self._info.calls
-            barred = self._barrier or why or ("" if can or self.waits else "called where a resume cannot go on")
-            self._site(name, barred, awaited=awaited)
+            self._site(name, self._barred(node, why), awaited=awaited)
         seen = self._long(node)
         if seen is not None:
-            if seen.steps and (barred := self._barrier or why):
-                seen = replace(seen, steps="", why=f"it stands {barred}" if not barred.startswith("called") else barred)
+            if seen.steps and (barred := self._barred(node, why)):
+                seen = replace(seen, steps="", why=barred)
             self._found.calls.append(seen)
+
+    def _barred(self, node: ast.Call, why: str) -> str:
+        """Why the call cannot be entered again; "" where it can."""
+        if self._frame_barrier or (node.end_lineno or 0, node.end_col_offset or 0) in self._info.calls or self.waits:
+            return self._frame_barrier
+        return f"it is called {self._barrier or why or 'where a resume cannot go on'}"
 
     def _site(self, name: str, why: str, *, awaited: bool) -> None:
         self.sites.setdefault(name, []).append(_Site(why, self._around, awaited))
@@ -340,6 +349,9 @@ class _Look:
         if row is None and called is not None and called.kind == "text":
             row = long_call(called.names, None)
         if row is not None:
+            command = node.args[0] if row.library == COMMAND and method == "system" and node.args else None
+            if isinstance(command, ast.Constant) and isinstance(command.value, str):
+                text = _clip(f"`!{command.value}`")
             return self._seen(node, text, row.library, heavy=row.heavy, hint=row.hint)
         if owner is None and method is not None and isinstance(node.func, ast.Attribute):
             receiver = ast.unparse(node.func.value)
@@ -363,7 +375,7 @@ def _last(callee: ast.expr) -> str | None:
 
 def _for(node: ast.For | ast.AsyncFor) -> str:
     word = "async for" if isinstance(node, ast.AsyncFor) else "for"
-    return f"{word} {ast.unparse(node.target)} in {ast.unparse(node.iter)}"
+    return f"{word} {told(node.target)} in {ast.unparse(node.iter)}"
 
 
 def _clip(text: str) -> str:
