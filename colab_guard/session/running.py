@@ -30,9 +30,12 @@ def check(name: str, cell: cells.CompiledCell, record: store.CommitRecord, *, re
         if ident == CELL:
             _check_cell_itself(name, where, cell, kept)
             continue
-        if cell.functions.by_name(ident) is not None:
-            continue
         told = f"{name!r} was saved at {where} {what.format(ident.partition('#')[0] + '()')}"
+        same = cell.functions.by_name(ident)
+        if same is not None and not _fits(kept, same.info, same.original):
+            raise FunctionChanged(f"{told}, and what it calls has other loops now, so the position means nothing in it; {AGAIN}")
+        if same is not None:
+            continue
         found = cell.functions.namesake(ident)
         if found is None:
             raise FunctionChanged(f"{told}, which is not here; run the cell that defines it and then this one again, or {AGAIN}")

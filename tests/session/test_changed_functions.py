@@ -176,3 +176,12 @@ def test_finished_work_gives_its_results_though_a_function_was_only_worded_anew(
     kernel = new_kernel(worded)
     assert kernel.guarded(cell) == 3
     assert kernel.names["step"]() == 4
+
+
+def test_a_running_function_whose_calls_lead_elsewhere_now_is_named_though_its_own_code_is_the_same(new_kernel: New) -> None:
+    tools = "class Tools:\n    def help(self, x):\n        return x\n"
+    train = "def train(n):\n    total = 0\n    for i in range(n):\n        total += Tools().help(i)\n        here()\n    return total\n"
+    looping = tools.replace("        return x\n", "        for i in range(2):\n            x += 0\n        return x\n")
+    assert new_kernel(tools + train).guarded("total = train(6)\ntotal", lose_at=4) is None
+    said = unharmed(new_kernel(looping + train), "total = train(6)\ntotal", resume=True)
+    assert "while train() was running, and what it calls has other loops now" in said
