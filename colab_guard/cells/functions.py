@@ -130,7 +130,20 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
+            if code not in self.by_code:
+                self._recognise(code)
         return self.by_code.get(code)
+
+    def _recognise(self, code: CodeType) -> None:
+        """Know `code` by its place in its text: the shell compiles a cell statement by statement, and what is compiled
+        together decides about some instructions (of a call on an imported module, say)."""
+        program = self._programs.get(code.co_filename)
+        for function in program.functions.values() if program is not None else ():
+            made = function.original
+            if made is not None and function.place == (code.co_qualname, code.co_firstlineno) and _alike(made, code):
+                function.original = code
+                self.by_code[code] = function
+                self.codes.setdefault(code, function.info)
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -207,6 +220,10 @@ class Functions:
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
+
+
+def _alike(one: CodeType, other: CodeType) -> bool:
+    return all(getattr(one, part) == getattr(other, part) for part in ("co_varnames", "co_cellvars", "co_freevars", "co_argcount"))
 
 
 def _parsed(filename: str) -> ast.Module | None:
