@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,8 +48,7 @@ class WorkStatus:
     saved: str | None
     position: str
     snapshots: int
-    refusals: Mapping[str, int]
-    refused: str
+    refused: tuple[str, ...]
     stall_share: float
     interval_s: float
     mirror: str
@@ -90,8 +88,7 @@ class GuardedCell:
             saved=saved.id if saved else None,
             position=str(saved.position["text"]) if saved else "NOT SAVED yet",
             snapshots=engine.taken if engine is not None else 0,
-            refusals=dict(engine.refusals.counts) if engine is not None else {},
-            refused="not saved " + "; ".join(engine.refusals.words()) if engine is not None and engine.refusals.counts else "",
+            refused=tuple(engine.refusals.words()) if engine is not None else (),
             stall_share=engine.schedule.stall_share if engine is not None else 0.0,
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
             mirror=self.mirror.status.state if self.mirror is not None else "off",
@@ -159,8 +156,7 @@ class GuardedCell:
     def _over(self, engine: Engine, outcome: str) -> None:
         engine.say_refusals()
         status = self.status()
-        words = [f"{self.name} ({outcome})", f"{status.snapshots} snapshots", *([status.refused] if status.refused else [])]
-        self._session.ended = "; ".join(words)
+        self._session.ended = "; ".join([f"{self.name} ({outcome})", f"{status.snapshots} snapshots", *not_saved(status)])
 
     def _run_cell(
         self, opened: store.Store, loaded: store.Loaded | None, engine: Engine, files: FolderWatch
@@ -300,6 +296,11 @@ class GuardedCell:
             if record.kind == "unit":
                 return opened.load(record)
         return None
+
+
+def not_saved(status: WorkStatus) -> list[str]:
+    """What was refused, in words; nothing where nothing was."""
+    return [f"not saved {'; '.join(status.refused)}"] if status.refused else []
 
 
 def unit_record(record: store.CommitRecord) -> UnitRecord:

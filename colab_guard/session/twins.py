@@ -178,14 +178,14 @@ class Guard:
 
 
 def _work_words(status: object) -> str:
-    from colab_guard.session.checkpointing import WorkStatus
+    from colab_guard.session.checkpointing import WorkStatus, not_saved
 
     if not isinstance(status, WorkStatus):
         return str(status)
     saved = f"saved {status.position} ({status.snapshots} snapshots so far)" if status.saved else "NOT SAVED yet"
     cost = f"saving every {status.interval_s:.3g} s costs {status.stall_share:.1%} of the time"
-    refused = f"; {told}" if (told := status.refused) else ""
-    return f"{status.name}: running, {saved}; {cost}; mirror: {status.mirror}{refused}. Stop it: %guard stop"
+    words = [f"{status.name}: running, {saved}", cost, f"mirror: {status.mirror}", *not_saved(status)]
+    return f"{'; '.join(words)}. Stop it: %guard stop"
 
 
 def _not_yet(*options: tuple[str, object]) -> None:

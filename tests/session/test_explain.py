@@ -51,9 +51,7 @@ def row(text: str, label: str) -> str:
     """A row of the table in one line."""
     found: list[str] = []
     for line in text.splitlines()[1:]:
-        if line[2:12].strip() == label:
-            found.append(line[12:])
-        elif found and not line[:12].strip():
+        if line[2:12].strip() == label or (found and not line[:12].strip()):
             found.append(line[12:])
         elif found:
             break
