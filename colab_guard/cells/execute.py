@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import partial
@@ -31,6 +31,18 @@ from colab_guard.snapshots import Engine, Position, UnitRecord
 from colab_guard.store import Loaded
 
 NO_VALUE = object()
+
+
+def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
+    """What a capture of `names` as they are now says: how much, and what could not be kept. Nothing is kept of it."""
+    functions = cell.functions
+
+    def code_id(code: CodeType) -> str | None:
+        found = functions.by_code.get(code)
+        return found.id if found is not None else None
+
+    live = replace(scope.live, code_id=code_id, generators=Generators(functions, scope.namespace))
+    return state.trial(names, live)
 
 
 @dataclass(slots=True)
@@ -138,7 +150,7 @@ class Execution:
         failure: list[BaseException] = []
 
         def run() -> None:
-            runtime.thread = threading.get_ident()
+            runtime.thread, runtime.own_loop = threading.get_ident(), True
             try:
                 asyncio.run(eval(code, namespace))
             except BaseException as error:

@@ -19,6 +19,7 @@ from typing import Any
 from colab_guard.cells.calls import Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -129,7 +130,20 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
+            if code not in self.by_code:
+                self._recognise(code)
         return self.by_code.get(code)
+
+    def _recognise(self, code: CodeType) -> None:
+        """Know `code` by its place in its text: the shell compiles a cell statement by statement, and what is compiled
+        together decides about some instructions (of a call on an imported module, say)."""
+        program = self._programs.get(code.co_filename)
+        for function in program.functions.values() if program is not None else ():
+            made = function.original
+            if made is not None and function.place == (code.co_qualname, code.co_firstlineno) and _alike(made, code):
+                function.original = code
+                self.by_code[code] = function
+                self.codes.setdefault(code, function.info)
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -153,6 +167,15 @@ class Functions:
         called = name.partition("#")[0]
         found = [f for f in self.by_id.values() if f.place[0] == called]
         return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
+
+    def trees(self, cell: Program) -> Iterator[tuple[Function, FunctionNode]]:
+        """The functions of the cell, and those of the notebook that it leads to, with their trees."""
+        found = {known.id for f in self._found if (known := self.by_code.get(f.__code__)) is not None}
+        programs = {id(self._of[name]): self._of[name] for name in found}
+        for program in (cell, *(p for p in programs.values() if p is not cell)):
+            for function, node in program.nodes():
+                if program is cell or function.id in found:
+                    yield function, node
 
     def note(self, function: Function, kind: str, module: str | None = None) -> None:
         """The state being captured holds `function`'s code ("code"), or a waiting generator of it ("generator")."""
@@ -197,6 +220,10 @@ class Functions:
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
+
+
+def _alike(one: CodeType, other: CodeType) -> bool:
+    return all(getattr(one, part) == getattr(other, part) for part in ("co_varnames", "co_cellvars", "co_freevars", "co_argcount"))
 
 
 def _parsed(filename: str) -> ast.Module | None:

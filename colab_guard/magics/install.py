@@ -92,7 +92,10 @@ def _checkpointed(shell: InteractiveShell, twins: Twins) -> Callable[..., object
         __tracebackhide__ = True
         with _one_line_errors(shell):
             words: dict[str, Any] = dict(grammar.parse_checkpointed(line))
-            return twins.checkpointed(words.pop("name"), cell, **words)
+            given = twins.checkpointed(words.pop("name"), cell, **words)
+            if not words["explain"]:
+                return given
+            print(given)
         return None
 
     return checkpointed

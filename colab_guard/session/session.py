@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colab_guard.cells import LibraryLoop, PolicyFactory
     from colab_guard.hosts import Host
     from colab_guard.keepalive import KeepAlive
-    from colab_guard.session.inputs import Left
+    from colab_guard.session.inputs import Input, Left
     from colab_guard.snapshots import UnitRecord
 
 
@@ -40,6 +40,10 @@ class Session:
         self.failures: list[str] = []
         self.left: dict[str, Mapping[str, Left]] = {}
         """By NAME: what the inputs of its cell held when it ended in this kernel."""
+        self.begun: dict[str, Mapping[str, Input]] = {}
+        """By NAME: the inputs of its cell when it last began from its start in this kernel."""
+        self.ended = ""
+        """How the work before ended, in one line."""
         self.closed = False
         self._host: Host | None = None
         self._keepalive: KeepAlive | None = None
@@ -102,6 +106,11 @@ class Session:
         __tracebackhide__ = True
         with self.panelled():
             return checkpointing.run(self, name, source, options)
+
+    def explain(self, name: str, source: str, options: CheckpointOptions) -> str:
+        """What running `source` as guarded work `name` would mean; runs nothing and writes nothing."""
+        told: str = importlib.import_module("colab_guard.session.explain").explain(self, name, source, options)
+        return told
 
     @contextmanager
     def guarded(self, work: GuardedWork) -> Iterator[None]:

@@ -104,11 +104,15 @@ class StoreView:
 
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
-        parts = {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
+        parts = self.parts(record)
         buffers = {buffer["key"]: self._join(buffer) for buffer in record.raw["buffers"]}
         for entry in record.raw["files"].values():
             self._join(entry)
         return Loaded(record, parts, buffers)
+
+    def parts(self, record: CommitRecord) -> dict[str, bytes]:
+        """The pickled parts of a commit's state, without its memory; StoreDamaged if one is missing or damaged."""
+        return {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
 
     def files(self, record: CommitRecord) -> dict[str, FileInfo]:
         return _infos(record.raw["files"])

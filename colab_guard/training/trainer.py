@@ -74,11 +74,17 @@ class TrainerLoop:
     name = "transformers.Trainer"
     module = "transformers.trainer"
     call_names = frozenset({"train"})
+    owner = "transformers.trainer.Trainer"
 
     def __init__(self, on_step: Progress | None = None) -> None:
         self.on_step = on_step
         self._needs: LoopNeeds | None = None
         self._running: dict[int, _Running] = {}
+
+    def why_not(self, thing: object) -> str:
+        if not self.available():
+            return ""
+        return internals.unsupported() or (internals.not_resumable(thing) if isinstance(thing, internals.module().Trainer) else "") or ""
 
     def available(self) -> bool:
         return hasattr(sys.modules.get(self.module), "Trainer")

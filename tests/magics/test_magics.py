@@ -65,7 +65,6 @@ def test_a_question_mark_shows_the_help(magic: str, shell: Any) -> None:
         ("%%checkpointed\nx = 1", "needs a NAME"),
         ("%%checkpointed a b\nx = 1", "takes one NAME"),
         ("%%checkpointed ../up\nx = 1", "cannot be a NAME"),
-        ("%%checkpointed a --explain\nx = 1", "--explain is not there yet"),
         ("%%checkpointed a --fresh --resume\nx = 1", "type one of them"),
         ("%%checkpointed a --budget 3\nx = 1", "3%"),
         ("%%checkpointed a --every 0\nx = 1", "not a duration"),

@@ -74,7 +74,7 @@ def test_a_refusal_is_counted_and_shown() -> None:
     assert not engine.take("step", HERE, refuse)
     engine.close()
     assert sink.drafts == []
-    assert engine.refusals == {"loss holds a live autograd graph": 1}
+    assert engine.refusals.counts == {"loss holds a live autograd graph": 1}
     assert isinstance(events[0], SnapshotNotTaken) and not events[0].failed
 
 
