@@ -11,6 +11,7 @@ import ast
 import functools
 import gc
 import linecache
+import os
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
@@ -125,7 +126,20 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
+            self._recognise(code)
         return self.by_code.get(code)
+
+    def _recognise(self, code: CodeType) -> None:
+        """Know `code` by its place: the shell compiles each statement of a cell by itself, and Python compiles calls of
+        modules that are imported in the same text differently."""
+        program = self._programs.get(code.co_filename)
+        if code in self.by_code or program is None or os.path.exists(code.co_filename):
+            return
+        for function in program.functions.values():
+            if function.original is not None and _alike(function.original, code):
+                function.original = code
+                self.by_code[code] = function
+                self.codes[code] = function.info
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -154,7 +168,7 @@ class Functions:
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
         for function in self._found:
-            known = self.by_code.get(function.__code__)
+            known = self.find(function.__code__)
             if known is not None and known.running is not None and known.original == function.__code__:
                 function.__code__ = known.running
         return self._put_back
@@ -175,6 +189,17 @@ class Functions:
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
+
+
+def _alike(one: CodeType, other: CodeType) -> bool:
+    """Whether both are of the same function of the same text."""
+
+    def facts(code: CodeType) -> tuple[object, ...]:
+        constants = [repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
+        variables = (code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
+        return (code.co_qualname, code.co_firstlineno, constants, set(code.co_names), variables)
+
+    return facts(one) == facts(other)
 
 
 def _parsed(filename: str) -> ast.Module | None:
