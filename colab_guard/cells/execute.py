@@ -18,6 +18,7 @@ from colab_guard import state
 from colab_guard.cells.ahead import NOT_RUNNING, Ahead
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.inthread import in_thread_of_its_own
+from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
@@ -128,7 +129,7 @@ class Execution:
         set_names()
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
-        generators.start()
+        generators.start(entries)
         return runtime.resume(
             entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
         )
@@ -160,7 +161,7 @@ class Execution:
     def _forget_hidden_names(self, runtime: Runtime) -> None:
         runtime.over = True
         namespace = self.scope.namespace
-        for name in [n for n in namespace if n.startswith(PREFIX) and n != VALUE]:
+        for name in [n for n in namespace if n.startswith((PREFIX, HIDDEN)) and n != VALUE]:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [False] * len(runtime.bare)

@@ -7,14 +7,17 @@ frame's top inwards: pairs of a compound statement's id and the arm of it that w
 
 from __future__ import annotations
 
+import functools
+import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
 
-PointKind = Literal["for", "while", "if", "with", "try", "call", "yield", "delegate", "stmt"]
-Arm = Literal["body", "orelse"]
+PointKind = Literal["for", "while", "if", "with", "try", "match", "call", "yield", "delegate", "stmt"]
+Arm = str
+"""`body` or `orelse`; of a `match`, `case` and its number."""
 Chain = tuple[tuple[int, Arm], ...]
 
 CELL = "cell"
@@ -46,7 +49,7 @@ class Point:
         return self.kind in ("for", "while")
 
 
-@dataclass(slots=True)
+@dataclass
 class FrameInfo:
     """The points of one kind of frame: the cell's own, or (by id) a notebook function's."""
 
@@ -60,6 +63,13 @@ class FrameInfo:
     locals: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """A function's own variables; and those that it shares with other functions."""
+    passive: bool = False
+    """A generator that only gives items: it is looked at where it waits, and has no safe points."""
+
+    @functools.cached_property
+    def shape(self) -> str:
+        """A hash of the signature; final once the code is compiled."""
+        return hashlib.blake2b(repr(self.signature()).encode(), digest_size=8).hexdigest()
 
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""

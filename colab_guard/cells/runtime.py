@@ -97,6 +97,8 @@ class Runtime(Idle):
         self._engine = engine
         self._policies = policies
         self._units = list(units)
+        self.standing: dict[int, FrameEntry] = {}
+        """Entries of the snapshot under way, by the ids of their frames."""
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
@@ -120,9 +122,20 @@ class Runtime(Idle):
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
-        function = self.function(entries[0].frame)
+        function = self.check_shape(entries[0])
         resumer = Resumer(self, entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
+
+    def check_shape(self, entry: FrameEntry) -> Function:
+        """The function of `entry`, if positions in it mean here what they meant when it was captured."""
+        function = self.function(entry.frame)
+        if entry.shape != function.info.shape:
+            self.lost = True
+            raise CannotResume(
+                f"{function.info.name}() was running, and what it calls is not the same here: positions in it do not carry "
+                "over; undo the change, or begin again with --fresh"
+            )
+        return function
 
     def function(self, name: str) -> Function:
         found = self._functions.by_name(name)
@@ -263,6 +276,9 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
+        info = self._codes.get(frame.f_code)
+        if info is not None and info.passive:
+            return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
@@ -286,6 +302,7 @@ class Runtime(Idle):
     ) -> None:
         def capture() -> Any:
             entries = [entry_of(standing) for standing in standings]
+            self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
             return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
 
