@@ -139,8 +139,7 @@ class Functions:
         together decides about some instructions (of a call on an imported module, say)."""
         program = self._programs.get(code.co_filename)
         for function in program.functions.values() if program is not None else ():
-            made = function.original
-            if made is not None and function.place == (code.co_qualname, code.co_firstlineno) and _alike(made, code):
+            if function.original is not None and _alike(function.original, code):
                 function.original = code
                 self.by_code[code] = function
                 self.codes.setdefault(code, function.info)
@@ -199,7 +198,7 @@ class Functions:
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
         for function in self._found:
-            known = self.by_code.get(function.__code__)
+            known = self.find(function.__code__)
             if known is not None and known.running is not None and known.original == function.__code__:
                 function.__code__ = known.running
         return self._put_back
@@ -223,7 +222,14 @@ class Functions:
 
 
 def _alike(one: CodeType, other: CodeType) -> bool:
-    return all(getattr(one, part) == getattr(other, part) for part in ("co_varnames", "co_cellvars", "co_freevars", "co_argcount"))
+    """Whether both are of the same function of the same text."""
+
+    def facts(code: CodeType) -> tuple[object, ...]:
+        constants = [repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
+        variables = (code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
+        return (code.co_qualname, code.co_firstlineno, constants, set(code.co_names), variables)
+
+    return facts(one) == facts(other)
 
 
 def _parsed(filename: str) -> ast.Module | None:

@@ -28,6 +28,7 @@ from colab_guard.events import (
 )
 from colab_guard.session import changes, differences, explain, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
@@ -193,7 +194,11 @@ class GuardedCell:
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
         __tracebackhide__ = True
-        with self._session.guarded(self), Interrupts(engine, self._session.clock), RequestFolder(self, self._session):
+        session = self._session
+        interrupts = Interrupts(
+            engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
+        )
+        with session.guarded(self), interrupts, RequestFolder(self, session):
             return execution.run(loaded)
 
     # parts
