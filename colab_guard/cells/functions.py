@@ -153,13 +153,17 @@ class Functions:
 
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
+        swapped: list[tuple[FunctionType, CodeType]] = []
         for function in self._found:
             known = self.by_code.get(function.__code__)
-            if known is not None and known.running is not None and known.original == function.__code__:
+            if known is not None and known.running is not None and known.is_made_from(function.__code__):
+                swapped.append((function, function.__code__))
                 function.__code__ = known.running
-        return self._put_back
+        return functools.partial(self._put_back, swapped)
 
-    def _put_back(self) -> None:
+    def _put_back(self, swapped: list[tuple[FunctionType, CodeType]]) -> None:
+        for function, code in swapped:
+            function.__code__ = code
         changed = [f for f in self.by_id.values() if f.running is not None and f.running is not f.original]
         codes = {id(f.running): f.original for f in changed}
         for holder in gc.get_referrers(*(f.running for f in changed)) if changed else ():
@@ -171,7 +175,7 @@ class Functions:
         for function in program.functions.values():
             self.by_id.setdefault(function.id, function)
             self._of.setdefault(function.id, program)
-            for code in (function.original, function.running):
+            for code in (function.original, function.whole, function.running):
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)

@@ -2,7 +2,8 @@
 
 Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments and the
 place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
-first line), so that free variables, `super()` and decorators come right.
+first line), so that free variables, `super()` and decorators come right. The shell compiles every statement by itself,
+which gives other instructions where the text imports a module and calls its functions: that code is known as well.
 
 A function's resume version takes nothing but its resumer; what were its parameters are variables that it sets itself.
 Variables that it shares with inner functions are free variables there, bound to the restored cells: a frame's own cells
@@ -37,7 +38,10 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class Function:
-    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen."""
+    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen.
+
+    `whole` is what `original` is where the text was compiled as a whole (a module's file, a cell under a magic).
+    """
 
     id: str
     place: Place
@@ -45,8 +49,13 @@ class Function:
     generator: bool
     info: FrameInfo
     original: CodeType | None = None
+    whole: CodeType | None = None
     running: CodeType | None = None
     variant: CodeType | None = None
+
+    def is_made_from(self, code: CodeType) -> bool:
+        """Whether `code` is this function as the user wrote it."""
+        return code in (self.original, self.whole)
 
 
 @dataclass(slots=True)
@@ -67,7 +76,11 @@ class Program:
     def __post_init__(self) -> None:
         self._list_functions(self.tree, "")
         self.original = self._compiled(copy.deepcopy(self.tree))
+        self._pick(self.original, "whole")
         self._pick(self.original, "original")
+        for statement in self.tree.body:
+            if any(isinstance(part, FUNCTIONS) for part in ast.walk(statement)):
+                self._pick(self._compiled(ast.Module([copy.deepcopy(statement)], [])), "original")
         for function in self.functions.values():
             if function.original is not None:
                 free = {*function.original.co_cellvars, *function.original.co_freevars}

@@ -33,7 +33,7 @@ MOST_OBJECTS = 400_000
 HIDDEN = frozenset({"In", "Out", "exit", "quit", "get_ipython", "open"})
 ATOMS = (type(None), bool, int, str, bytes, complex, type(...), type(NotImplemented), range, slice, datetime.datetime, datetime.date, datetime.time)
 ATOMS_TOO = (datetime.timedelta, decimal.Decimal, fractions.Fraction, pathlib.PurePath)
-CLASS_NOISE = frozenset({"__dict__", "__weakref__", "__doc__", "__module__", "__qualname__", "_abc_impl", "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__"})
+CLASS_NOISE = frozenset({"__dict__", "__weakref__", "__slotnames__", "__doc__", "__module__", "__qualname__", "_abc_impl", "__firstlineno__", "__static_attributes__", "__annotate__", "__annotate_func__", "__annotations_cache__"})
 
 
 def namespace_digest(namespace: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,9 +8,11 @@ is noted with the time (CLOCK_MONOTONIC, one for the whole machine) at which it 
 from __future__ import annotations
 
 import builtins
+import importlib
 import json
 import mmap
 import os
+import random
 import signal
 import struct
 import time
@@ -89,8 +91,15 @@ class Events:
             kill()
 
 
-def begin(root: str, unit_s: float, *, guarded: bool, kill_at: int = MOST_UNITS, restoring_s: float = -1.0) -> None:
+def begin(
+    root: str, unit_s: float, needs: tuple[str, ...], *, guarded: bool, kill_at: int = MOST_UNITS, restoring_s: float = -1.0
+) -> None:
     """Prepare this kernel. `kill_at`: the unit to be killed at; `restoring_s`: killed so long after a resume began."""
+    random.seed(0)
+    if "numpy" in needs:
+        importlib.import_module("numpy").random.seed(0)
+    if "torch" in needs:
+        importlib.import_module("torch").manual_seed(0)
     unit = Unit(f"{root}/units.bin", unit_s, kill_at)
     builtins.tick = unit  # type: ignore[attr-defined]
     if guarded:

@@ -22,8 +22,7 @@ for key in reversed(table):
     tick()
 ordered = OrderedDict(sorted(table.items(), key=lambda item: item[1]))
 for key, value in reversed(ordered.items()):
-    if value % 2:
-        ordered.move_to_end(key)
+    ordered[key] = value * 2
     groups["order"].append(next(iter(ordered)))
     tick()
 for key in list(table.keys() & groups.keys() | {"k1"}):

@@ -7,14 +7,15 @@ random.seed(331)
 words = {f"word{i}" for i in range(50)}
 frozen = frozenset(words)
 # %% cell
-lengths, seen, pairs = {}, set(), 0
+lengths, seen, pairs = {5: 0, 6: 0}, set(), 0
 for word in words:
     seen.add(word.upper())
-    lengths[len(word)] = lengths.get(len(word), 0) + 1
+    lengths[len(word)] += 1
     tick()
 for letter in ("a", "b"):
     for word in frozen - {"word1", "word2"}:
         seen.add(letter + word)
         pairs += len(word)
         tick()
-(dict(sorted(lengths.items())), len(seen), pairs, len(words))
+del word
+(lengths, len(seen), pairs, len(words))
