@@ -103,8 +103,9 @@ def begin(
     unit = Unit(f"{root}/units.bin", unit_s, kill_at)
     builtins.tick = unit  # type: ignore[attr-defined]
     if guarded:
-        from colab_guard.session import current
         from IPython import get_ipython
+
+        from colab_guard.session import current
 
         get_ipython().run_line_magic("load_ext", "colab_guard")  # type: ignore[no-untyped-call]
         current().bus.subscribe(Events(f"{root}/events.jsonl", unit, restoring_s))
