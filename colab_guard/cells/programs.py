@@ -193,7 +193,7 @@ class _Versions(ast.NodeTransformer):
         self._order = order
         self._resume = resume
 
-    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
+    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST | list[ast.stmt]:
         function = self._order[id(node)]
         live = Liveness(node.body)
         twin = copy.deepcopy(node) if function.generator else node
@@ -218,7 +218,7 @@ class _Versions(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
 
-    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> ast.AST:
+    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> list[ast.stmt]:
         info = FrameInfo(function.id)
         body = Rewriter(self._program.known, info, live, resume=True).body(node.body)
         first = [*node.args.posonlyargs, *node.args.args][:1]
@@ -241,7 +241,9 @@ class _Versions(ast.NodeTransformer):
         if "type_params" in ast.FunctionDef._fields:
             for made in (inner, outer):
                 made.__dict__["type_params"] = []
-        return ast.fix_missing_locations(located(outer, node))
+        # the function may speak of itself (a recursive one, a wrapper that counts): its name stays a variable out there
+        itself = located(ast.Assign([ast.Name(node.name, ast.Store())], ast.Constant(None)), node)
+        return [ast.fix_missing_locations(located(outer, node)), ast.fix_missing_locations(itself)]
 
 
 class _ExplicitSuper(ast.NodeTransformer):
