@@ -38,7 +38,7 @@ class CellOutput:
         try:
             yield
         finally:
-            self._taps = None
+            self._taps, self._record = None, Record()
             taps.close()
 
     def aside(self) -> AbstractContextManager[None]:
