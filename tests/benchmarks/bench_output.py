@@ -1,4 +1,4 @@
-"""What recording costs a cell that prints: the same loop in one kernel, heard and not, in turns; and the commits' bytes.
+"""What recording costs a cell that prints: the same loop in one kernel, heard and not, in turns (CPU time of its thread).
 
     python tests/benchmarks/bench_output.py [PYTHON]
 """
@@ -19,22 +19,22 @@ from colab_guard.clock import SystemClock
 from colab_guard.session.output import CellOutput
 shell = get_ipython()
 def prints(lines):
-    began = time.perf_counter()
+    began = time.thread_time()
     for i in range(lines):
         print("step", i, "loss 0.12345")
-    return time.perf_counter() - began
+    return time.thread_time() - began
 def bars(redraws):
-    began = time.perf_counter()
+    began = time.thread_time()
     for i in range(redraws):
         sys.stderr.write(f"\\r{i:5d}/{redraws} [##########          ] it/s")
-    return time.perf_counter() - began
+    return time.thread_time() - began
 def heard(work, count):
     output = CellOutput(shell, SystemClock(), print)
     with output.heard():
         took = work(count)
-        before = time.perf_counter()
+        before = time.thread_time()
         parts = output.parts()
-        return took, time.perf_counter() - before, sum(map(len, parts.values()))
+        return took, time.thread_time() - before, sum(map(len, parts.values()))
 def compare(work, count, rounds=5):
     plain, other = [], []
     for _ in range(rounds):

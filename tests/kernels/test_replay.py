@@ -61,7 +61,7 @@ display("last", display_id="last")
 update_display("the very last", display_id="last")
 "the value"
 """
-BAR = re.compile(r"training: *\d+%\|[^|]*\| (\d+)/30(?: \[[^\]\n]*\])?\n?")
+BAR = re.compile(r"training: *\d+%\|[^|]*\| (\d+)/30(?: \[[^\]\n]*\])? *\n?")
 STACKS = pythons()
 
 
@@ -102,8 +102,9 @@ def front_end(messages: list[dict[str, Any]]) -> tuple[list[Any], list[int]]:
             shown += [{"data": content["data"], "id": content.get("transient", {}).get("display_id")}, {}]
     for texts in shown[::2]:
         for name, text in texts.items():
-            bars += [int(count) for count in BAR.findall(folded(text))]
-            texts[name] = re.sub(r"(CPU times|Wall time):.*", r"\1", BAR.sub("", folded(text)))
+            seen = folded(text).replace("\r", "")
+            bars += [int(count) for count in BAR.findall(seen)]
+            texts[name] = re.sub(r"(CPU times|Wall time):.*", r"\1", BAR.sub("", seen))
         shown[shown.index(texts)] = {name: text for name, text in texts.items() if text.strip()}
     for item in shown[1::2]:
         item["id"] = item["id"] is not None
@@ -169,7 +170,7 @@ def test_bars_that_are_widgets_come_back_in_their_place_and_as_text_when_they_ar
         set_up(kernel)
         resumed = widgets(kernel.run(WIDGETS).messages)
     assert [(count, alive) for count, alive in resumed] == [("5/5", False), (resumed[1][0], True)]
-    assert 5 < int(resumed[1][0].split("/")[0]) < 20
+    assert 1 <= int(resumed[1][0].split("/")[0]) < 20
     with machine.kernel() as kernel:
         set_up(kernel)
         assert widgets(kernel.run(WIDGETS).messages) == [("5/5", False), ("20/20", False)]

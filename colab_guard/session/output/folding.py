@@ -20,7 +20,7 @@ _CELL = re.compile(rf"(?:{_ESCAPE.pattern})*[^\x1b]|(?:{_ESCAPE.pattern})+|\x1b"
 class Folded:
     """The text of one stream between two outputs of another kind."""
 
-    __slots__ = ("_col", "_fresh", "_lines", "_row", "_settled", "size")
+    __slots__ = ("_begins", "_col", "_fresh", "_lines", "_row", "_settled", "size")
 
     def __init__(self) -> None:
         self.size = 0
@@ -29,6 +29,8 @@ class Folded:
         self._lines = [""]
         self._fresh: list[str] = []
         self._row = self._col = 0
+        self._begins = ""
+        """A carriage return at the very beginning stays: it belongs to what the stream wrote before."""
 
     def add(self, text: str) -> None:
         """Text as it was written."""
@@ -37,6 +39,8 @@ class Folded:
             self.size += len(text)
             return
         self._open()
+        if text.startswith("\r") and not self.size and not text.startswith("\r\n"):
+            self._begins = "\r"
         for token in _TOKEN.split(text.replace("\r\n", "\n")):
             if token:
                 self._take(token)
@@ -54,7 +58,7 @@ class Folded:
         """What it comes to; written anew, it leaves the cursor where it was."""
         self._open()
         self._settle()
-        lines = "".join(self._settled) + "\n".join(self._lines)
+        lines = self._begins + "".join(self._settled) + "\n".join(self._lines)
         if self._at_end():
             return lines
         line = self._lines[self._row]
@@ -70,8 +74,16 @@ class Folded:
         self._settled.clear()
         if not taken and len(self._lines) == 1:
             taken, self._lines, self._col = self._lines[0], [""], 0
+        if taken:
+            taken, self._begins = self._begins + taken, ""
         self.size = sum(len(line) + 1 for line in self._lines)
         return taken
+
+    @property
+    def open_width(self) -> int:
+        """Places that the last line takes, where it has not ended."""
+        self._open()
+        return width(self._lines[-1]) if self._row == len(self._lines) - 1 else 0
 
     def _at_end(self) -> bool:
         return bool(self._fresh) or (self._row == len(self._lines) - 1 and self._col == width(self._lines[-1]))

@@ -145,6 +145,11 @@ class Record:
                 self._let_go(before.bundle)
                 before.bundle = bundle
 
+    def open_line(self, stream: str) -> int:
+        """Places that the line takes in which the next text of `stream` begins."""
+        last = self._open[-1] if self._open else None
+        return last.folded.open_width if isinstance(last, Text) and last.stream == stream else 0
+
     def knows(self, display_id: str | None) -> bool:
         """Whether a display of this id is in the record."""
         return display_id in self._numbers

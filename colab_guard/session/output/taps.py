@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any
 
 from colab_guard.session.output.bundles import bundled
+from colab_guard.session.output.folding import width
 from colab_guard.session.output.record import Record
 from colab_guard.session.output.wayback import HeldBack
 from colab_guard.session.output.widgets import WIDGET, living, model_of, text_of
@@ -65,6 +66,8 @@ class Taps:
         self._undo: list[Callable[[], None]] = []
         self._pipes: list[int] = []
         self._held: HeldBack | None = None
+        self._to_cover: dict[str, int] = {}
+        """Streams that ended with a bar before the loss, and the places that it took."""
         self._widgets: dict[str, Mapping[str, Any]] = {}
         """Displays of widgets, by their display id: what was displayed."""
 
@@ -129,6 +132,7 @@ class Taps:
         """Say what was held back and had not been said before the loss; it is no part of the record."""
         held, self._held = self._held, None
         if held is not None:
+            self._to_cover = {name: self.record.open_line(name) for name in held.drawn}
             with self.paused():
                 held.say_news()
 
@@ -139,7 +143,9 @@ class Taps:
 
         def write(text: str) -> Any:
             if self._held is not None and self._is_on_its_way(thread_id()):
-                return self._held.write(stream, text)
+                return self._held.write(name, stream, text)
+            if self._to_cover:
+                text = self._covering(name, text)
             written = original(text)
             if thread_id() == self._thread or self._is_heard(stream):
                 note((name, text, None))
@@ -148,6 +154,11 @@ class Taps:
             return written
 
         return write
+
+    def _covering(self, name: str, text: str) -> str:
+        """A bar that came back does not know how long the line is that it draws over."""
+        places = self._to_cover.pop(name, 0)
+        return text + " " * (places - width(text[1:])) if text.startswith("\r") else text
 
     def _is_heard(self, source: Any) -> bool:
         """Whether this thread, which is not the cell's, is heard: the kernel sends its output to this cell."""

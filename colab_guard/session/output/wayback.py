@@ -23,10 +23,14 @@ class HeldBack:
     def __init__(self, record: Record) -> None:
         self._record = record
         self._taken: set[str] = set()
+        self.drawn: set[str] = set()
+        """Streams on which a bar drew itself."""
         self._said: list[tuple[Any, str] | tuple[Bundle, Callable[[], object]]] = []
 
-    def write(self, stream: Any, text: str) -> int:
-        if not text.startswith("\r"):  # else a bar draws itself: its line is shown already
+    def write(self, name: str, stream: Any, text: str) -> int:
+        if text.startswith("\r"):
+            self.drawn.add(name)  # a bar draws itself: its line is shown already
+        else:
             self._said.append((stream, text))
         return len(text)
 

@@ -19,6 +19,7 @@ from IPython.display import clear_output
 from colab_guard.clock import FakeClock, SystemClock
 from colab_guard.events import NotKept
 from colab_guard.session.output import CellOutput
+from colab_guard.session.output.folding import folded
 from colab_guard.session.output.record import Printed, Record
 from colab_guard.session.output.replay import show_again
 from colab_guard.session.output.taps import MOST_NOTES, Taps
@@ -257,6 +258,20 @@ def test_a_long_record_is_shown_at_a_pace_that_a_server_passes_on(in_kernel: Cal
     clock.wait = lambda event, timeout_s: bool(waits.append(timeout_s) or clock.advance(timeout_s))  # type: ignore[method-assign,assignment]
     show_again(record, shell, clock)
     assert sum(waits) == pytest.approx((3000 - 2000) / 800, abs=0.1)
+
+
+def test_a_bar_that_comes_back_covers_the_line_that_is_longer_than_its_own(in_kernel: Callable[[], Any]) -> None:
+    shell = in_kernel()
+    with heard(shell) as taps:
+        sys.stderr.write("\r 40%|####      | 4/10 [00:04<00:06]")
+        taps.hold()
+        sys.stderr.write("\r 40%|####      | 4/10 [?]")
+        taps.let_go()
+        sys.stderr.write("\r 50%|#####     | 5/10 [?]")
+        sys.stderr.write("\r 60%|######    | 6/10 [?]")
+        print(" after it", file=sys.stderr)
+        assert text(taps) == "\r 60%|######    | 6/10 [?] after it  \n"
+    assert folded(sys.stderr.getvalue()) == "\r 60%|######    | 6/10 [?] after it  \n"  # type: ignore[attr-defined]
 
 
 def test_what_is_said_again_on_the_way_back_is_held_and_what_is_new_is_said(
