@@ -270,8 +270,8 @@ def test_a_bar_that_comes_back_covers_the_line_that_is_longer_than_its_own(in_ke
         sys.stderr.write("\r 50%|#####     | 5/10 [?]")
         sys.stderr.write("\r 60%|######    | 6/10 [?]")
         print(" after it", file=sys.stderr)
-        assert text(taps) == "\r 60%|######    | 6/10 [?] after it  \n"
-    assert folded(sys.stderr.getvalue()) == "\r 60%|######    | 6/10 [?] after it  \n"  # type: ignore[attr-defined]
+        assert text(taps) == "\r 60%|######    | 6/10 [?] after it \n"
+    assert folded(sys.stderr.getvalue()) == "\r 60%|######    | 6/10 [?] after it \n"  # type: ignore[attr-defined]
 
 
 def test_what_is_said_again_on_the_way_back_is_held_and_what_is_new_is_said(
