@@ -48,6 +48,7 @@ class Counted:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         item = next(self._iterator)
         self.fetched += 1
         self.last = item
@@ -81,6 +82,7 @@ class BarIterator:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         if self._below is None:
             raise StopIteration
         if self._begun and not self._bar.disable:

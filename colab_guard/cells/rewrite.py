@@ -308,9 +308,10 @@ class Rewriter:
         return []
 
 
-def restored(name: str) -> list[ast.stmt]:
-    """Set the variable `name` of a function from what the snapshot held."""
-    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]")
+def restored(name: str, *, given: bool = False) -> list[ast.stmt]:
+    """Set the variable `name` of a function from what the snapshot held; `given`: it is bound already, to nothing."""
+    otherwise = f"\nelse: del {name}" if given else ""
+    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]{otherwise}")
 
 
 def take_last_expression(tree: ast.Module) -> bool:

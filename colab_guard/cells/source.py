@@ -7,6 +7,7 @@ import copy
 import hashlib
 import io
 import tokenize
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
@@ -54,13 +55,17 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
     functions.load(program)
     assert program.running is not None  # made with the program
     functions.codes[program.running] = info
-    original = compile(copy.deepcopy(program.plain), filename, "exec", flags=flags, dont_inherit=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        original = compile(copy.deepcopy(program.plain), filename, "exec", flags=flags, dont_inherit=True)
     return CompiledCell(text, filename, digest, program.running, original, info, shows_value, program, functions)
 
 
 def _remember(shell: Any, source: str, text: str) -> str:
     """Give the source to the shell's cache, so that tracebacks show the cell's lines; the name to compile it under."""
-    name: str = shell.compile.cache(source, shell.execution_count, raw_code=text)
+    # newer shells count before they run a cell, older ones after: the last input is this cell in both
+    number = len(shell.user_ns.get("In", ())) - 1
+    name: str = shell.compile.cache(source, number if number > 0 else shell.execution_count, raw_code=text)
     return name
 
 

@@ -60,6 +60,10 @@ def own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
             yield from own_nodes(list(ast.iter_child_nodes(node)))
 
 
+def first_parameter(node: FunctionNode) -> str | None:
+    return next((argument.arg for argument in [*node.args.posonlyargs, *node.args.args]), None)
+
+
 def is_generator(node: FunctionNode) -> bool:
     return any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_nodes(node.body))
 

@@ -93,7 +93,7 @@ def run_guarded(request: Facts) -> Facts:
 
     def end(captured: state.Captured, engine: CountingEngine) -> None:
         buffers = [(b.key, bytes(b.data)) for b in captured.buffers]
-        with open(request["path"], "wb") as file:
+        with open(request["save"], "wb") as file:
             pickle.dump((captured.parts, buffers, engine.kind), file)
         _answer_and_die({"out": taken.getvalue(), "passed": len(engine.texts), "position": engine.texts[-1], "refused": engine.refused})
 
@@ -102,7 +102,7 @@ def run_guarded(request: Facts) -> Facts:
     def run(shell: Any) -> Any:
         start = None
         if request.get("resume"):
-            with open(request["path"], "rb") as file:
+            with open(request["resume"], "rb") as file:
                 parts, buffers, kind = pickle.load(file)
             captured = state.Captured(parts, [], [])
             start = loaded(captured, kind)
