@@ -13,7 +13,6 @@ from __future__ import annotations
 import __future__
 
 import ast
-import copy
 import functools
 import hashlib
 import operator
@@ -30,6 +29,7 @@ from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_l
 from colab_guard.cells.syntax import (
     FUNCTIONS,
     FunctionNode,
+    copied,
     first_parameter,
     is_generator,
     local_names,
@@ -85,7 +85,7 @@ class Program:
         self._list_functions(self.tree, "")
         self.plain = plainer(self.tree, self.known)
         self._list_variables()
-        self.original = self._compiled(copy.deepcopy(self.tree))
+        self.original = self._compiled(copied(self.tree))
         self._pick(self.original, "original")
         for function in self.functions.values():
             if function.original is not None:
@@ -152,7 +152,7 @@ class Program:
 
     def _compile(self, resume: str | None) -> CodeType:
         """The program with `resume` (a function's id, or the cell) in its resume version, all else running."""
-        tree = copy.deepcopy(self.plain)
+        tree = copied(self.plain)
         found = iter(list(self.functions.values()))
         # functions are met in the order in which they were listed
         order = {id(node): next(found) for node in _functions_of(tree)}
@@ -196,7 +196,7 @@ class _Versions(ast.NodeTransformer):
     def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
         function = self._order[id(node)]
         live = Liveness(node.body, first_parameter(node))
-        twin = copy.deepcopy(node) if function.generator else node
+        twin = copied(node) if function.generator else node
         doc = 1 if ast.get_docstring(node, clean=False) is not None else 0
         self.generic_visit(node)
         if function.id == self._resume:

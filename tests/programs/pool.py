@@ -68,11 +68,21 @@ class Pool:
 
     def judge(self, program: Program, seed: int, *, kills: int = 2, bare: int | None = None, always: bool = False) -> Judged:
         """Run `program` plainly, guarded, and killed at `kills` safe points drawn by `seed` (every other time at a later one too)"""
-        texts = {"setup": program.setup, "cell": program.cell, "bare": bare}
-        plain = self.first.ask(what="plain", **texts)
+        processes = (self.first, self.second)
+        ready = [process.ask(what="begin", setup=program.setup, cell=program.cell, bare=bare) for process in processes]
+        try:
+            if crashed := ready[0].get("crash"):
+                return Judged(skipped=True, details=crashed)
+            return self._judged(seed, kills, exact=bare is None, always=always)
+        finally:
+            for process in processes:
+                process.ask(what="end")
+
+    def _judged(self, seed: int, kills: int, *, exact: bool, always: bool) -> Judged:
+        plain = self.first.ask(what="plain")
         if plain.get("too_long") or "crash" in plain:
             return Judged(skipped=True, details=str(plain))
-        whole = self.first.ask(what="guarded", always=always, **texts)
+        whole = self.first.ask(what="guarded", always=always)
         if whole.get("too_long"):
             return Judged(skipped=True)
         points: list[str] = whole.get("points", [])
@@ -86,18 +96,18 @@ class Pool:
             numbers = [dice.choice(deep) if deep and turn % 3 < 2 else dice.randrange(len(points))]
             if turn % 2 and numbers[0] + 1 < len(points):  # and again, in the process that resumed it
                 numbers.append(dice.randrange(numbers[0] + 1, len(points)))
-            self._kill(found, texts, whole, numbers, exact=bare is None)
+            self._kill(found, whole, numbers, exact=exact)
             if found.wrong is not None:
                 break
         return found
 
-    def _kill(self, found: Judged, texts: Facts, whole: Facts, numbers: list[int], *, exact: bool) -> None:
+    def _kill(self, found: Judged, whole: Facts, numbers: list[int], *, exact: bool) -> None:
         """Kill at the safe points `numbers`, one after another and by turns in either process; each counts on from the last."""
         processes = (self.first, self.second)
         printed, passed, where, kept = "", 0, "", None
         for turn, number in enumerate(numbers):
             saved = f"{self.file}{turn}"
-            killed = processes[turn % 2].ask(what="guarded", resume=kept, kill_at=max(number - passed, 0), save=saved, **texts)
+            killed = processes[turn % 2].ask(what="guarded", resume=kept, kill_at=max(number - passed, 0), save=saved)
             if "crash" in killed:
                 found.wrong, found.details = f"{where}the run that was to be killed crashed", killed["crash"]
                 return
@@ -108,7 +118,7 @@ class Pool:
             found.kills.append(killed["position"])
         if kept is None:
             return
-        resumed = processes[len(numbers) % 2].ask(what="guarded", resume=kept, **texts)
+        resumed = processes[len(numbers) % 2].ask(what="guarded", resume=kept)
         if "crash" not in resumed:
             resumed["out"] = printed + resumed["out"]
         found.wrong, found.details = _differ(f"{where}resumed, it is not what it was whole", whole, resumed)
