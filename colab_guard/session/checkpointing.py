@@ -146,7 +146,7 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(anew=self._options.fresh),
+            policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
