@@ -119,7 +119,7 @@ class GuardedCell:
             else:
                 self._found = self._begun()
             self._open_mirror(opened, folder, undo)
-            files = self._watch_files()
+            files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
             if loaded is None:
@@ -174,7 +174,7 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(anew=self._options.fresh),
+            policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
@@ -261,9 +261,9 @@ class GuardedCell:
         undo.callback(self.engine.close)
         return self.engine
 
-    def _watch_files(self) -> FolderWatch:
+    def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files)
+        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

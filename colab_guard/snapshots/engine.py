@@ -215,6 +215,8 @@ class Engine:
         self._wait_for_writer()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
+        if self._files is not None:
+            self._files.forget()
 
     # inside
 
@@ -236,7 +238,7 @@ class Engine:
             position=position.to_json(),
             parts=captured.parts,
             buffers=captured.buffers,
-            files=self._files.changed() if self._files is not None else {},
+            files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(

@@ -44,14 +44,14 @@ class Kernel:
             self.shell.run_cell(source, store_history=True).raise_error()
         return self
 
-    def guarded(self, source: str, lose_at: int = -1, **options: Any) -> Any:
+    def guarded(self, source: str, lose_at: int = -1, name: str = "work", **options: Any) -> Any:
         """Run `source` guarded; None when the kernel was lost at the `lose_at`-th `here()`."""
         NOW.calls, NOW.lose_at, NOW.session = 0, lose_at, self.session
         self.names["In"].append("%%checkpointed")
         self.events.clear()
         chosen = CheckpointOptions(**{"every_s": 3600.0, "budget": 1.0, **options})
         try:
-            return checkpointing.run(self.session, "work", source, chosen)
+            return checkpointing.run(self.session, name, source, chosen)
         except Lost:
             return None
 
