@@ -45,7 +45,7 @@ def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> s
 
 @dataclass(slots=True)
 class Execution:
-    """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact."""
 
     cell: CompiledCell
     scope: Scope
@@ -55,6 +55,7 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    say: Callable[[str], None] = lambda why: None
 
     def restore_finished(self, loaded: Loaded) -> Any:
         """The cell was done: put its results back and give the value of its last expression."""
@@ -83,7 +84,14 @@ class Execution:
         __tracebackhide__ = True
         namespace, functions = self.scope.namespace, self.cell.functions
         runtime = Runtime(
-            functions, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+            functions,
+            self.cell.info,
+            self.scope,
+            self.engine,
+            self.now,
+            policies=self.policies,
+            units=self.units,
+            say=self.say,
         )
         generators = self._let_code_travel(runtime)
         code = self.cell.code
