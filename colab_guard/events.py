@@ -74,7 +74,7 @@ class NotBitExact(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitPassedOver(Event):
-    """A newer commit could not be used; an older one is tried."""
+    """A commit could not be used, be it the newest or an earlier unit's end; what is whole is."""
 
     commit: str
     reason: str

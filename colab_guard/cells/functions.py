@@ -130,20 +130,7 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
-            if code not in self.by_code:
-                self._recognise(code)
         return self.by_code.get(code)
-
-    def _recognise(self, code: CodeType) -> None:
-        """Know `code` by its place in its text: the shell compiles a cell statement by statement, and what is compiled
-        together decides about some instructions (of a call on an imported module, say)."""
-        program = self._programs.get(code.co_filename)
-        for function in program.functions.values() if program is not None else ():
-            made = function.original
-            if made is not None and function.place == (code.co_qualname, code.co_firstlineno) and _alike(made, code):
-                function.original = code
-                self.by_code[code] = function
-                self.codes.setdefault(code, function.info)
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -198,13 +185,17 @@ class Functions:
 
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
+        swapped: list[tuple[FunctionType, CodeType]] = []
         for function in self._found:
-            known = self.by_code.get(function.__code__)
-            if known is not None and known.running is not None and known.original == function.__code__:
+            known = self.find(function.__code__)
+            if known is not None and known.running is not None and known.is_made_from(function.__code__):
+                swapped.append((function, function.__code__))
                 function.__code__ = known.running
-        return self._put_back
+        return functools.partial(self._put_back, swapped)
 
-    def _put_back(self) -> None:
+    def _put_back(self, swapped: list[tuple[FunctionType, CodeType]]) -> None:
+        for function, code in swapped:
+            function.__code__ = code
         changed = [f for f in self.by_id.values() if f.running is not None and f.running is not f.original]
         codes = {id(f.running): f.original for f in changed}
         for holder in gc.get_referrers(*(f.running for f in changed)) if changed else ():
@@ -216,14 +207,10 @@ class Functions:
         for function in program.functions.values():
             self.by_id.setdefault(function.id, function)
             self._of.setdefault(function.id, program)
-            for code in (function.original, function.running):
+            for code in (function.original, function.whole, function.running):
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
-
-
-def _alike(one: CodeType, other: CodeType) -> bool:
-    return all(getattr(one, part) == getattr(other, part) for part in ("co_varnames", "co_cellvars", "co_freevars", "co_argcount"))
 
 
 def _parsed(filename: str) -> ast.Module | None:

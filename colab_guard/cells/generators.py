@@ -137,8 +137,10 @@ def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> Fr
     """The entry of a generator that runs as it was written."""
     around = [info.points[k] for k, arm in point.chain if info.points[k].kind in ("for", "with") and arm == "body"]
     variables, held = _laid_open(generator, frame)
-    delegates = 1 if generator.gi_yieldfrom is not None else 0
-    if point.temps or len(held) != len(around) + delegates:
+    count = len(around) + (generator.gi_yieldfrom is not None)
+    if len(held) == count + 1 and held[-1] is None:
+        held.pop()  # behind the stack: what stands in for the error, once one was handled
+    if point.temps or len(held) != count:
         raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
     entry = FrameEntry(info.id, point.id, point.chain)
     entry.locals = own_variables(variables, info, point)

@@ -9,6 +9,8 @@ barred   the iterator cannot be kept: no snapshot while the loop runs
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import types
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -66,6 +68,7 @@ BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in 
     type(reversed({})),
     type(iter(int, 1)),
 }
+READER = type(csv.reader([]))
 ITERTOOLS: frozenset[type] = frozenset(value for value in vars(itertools).values() if isinstance(value, type))
 
 
@@ -105,6 +108,28 @@ class BarIterator:
         return True
 
 
+class Lines:
+    """The lines of a text file, as its own iterator gives them; but its position can be told meanwhile."""
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self._file = file
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+
+def is_file(iterable: object) -> bool:
+    """Whether `iterable` is a file on a disk, opened for reading as it is."""
+    below: Any = iterable.buffer if type(iterable) is io.TextIOWrapper else iterable
+    return type(below) in (io.BufferedReader, io.BufferedRandom) and isinstance(below.raw, io.FileIO) and below.seekable()
+
+
 def is_bar(iterable: object) -> bool:
     """Whether `iterable` is a tqdm progress bar around something that it iterates."""
     names = {f"{base.__module__}.{base.__name__}" for base in type(iterable).__mro__}
@@ -115,6 +140,8 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
     """The iterator over `iterable`, and the way in which its place can be kept."""
     if is_bar(iterable):
         return "live", BarIterator(iterable)
+    if is_file(iterable):
+        return "live", Lines(iterable) if isinstance(iterable, io.TextIOWrapper) else iter(iterable)
     iterator = iter(iterable)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
         return ("live" if _reducible(iterator) else _again(iterable, iterator)), iterator
@@ -132,7 +159,7 @@ def _again(iterable: object, iterator: object) -> Mode:
 
 def _known(iterator: object) -> bool:
     """Iterators that `state` knows how to reduce though their own reduce fails."""
-    return any(base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__)
+    return any(base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__) or type(iterator) is READER
 
 
 def _reducible(iterator: object) -> bool:

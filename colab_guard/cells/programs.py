@@ -2,7 +2,8 @@
 
 Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments,
 docstrings and the place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
-first line), so that free variables, `super()` and decorators come right.
+first line), so that free variables, `super()` and decorators come right. The shell compiles every statement by itself,
+which gives other instructions where the text imports a module and calls its functions: that code is known as well.
 
 A function's resume version takes nothing but its resumer; what were its parameters are variables that it sets itself.
 Variables that it shares with inner functions are free variables there, bound to the restored cells: a frame's own cells
@@ -38,20 +39,29 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class Function:
-    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen."""
+    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen.
+
+    `whole` is what `original` is where the text was compiled as a whole (a module's file, a cell under a magic).
+    """
 
     id: str
     place: Place
     generator: bool
     info: FrameInfo
 
+    original: CodeType | None = None
+    whole: CodeType | None = None
+    running: CodeType | None = None
+    variant: CodeType | None = None
+
     @property
     def works(self) -> bool:
         """Whether it is a generator that does more between two items than give them: instrumented like a function."""
         return self.generator and not self.info.passive
-    original: CodeType | None = None
-    running: CodeType | None = None
-    variant: CodeType | None = None
+
+    def is_made_from(self, code: CodeType) -> bool:
+        """Whether `code` is this function as the user wrote it."""
+        return code in (self.original, self.whole)
 
 
 @dataclass(slots=True)
@@ -75,7 +85,11 @@ class Program:
         self.plain = plainer(self.tree, self.known)
         self._list_variables()
         self.original = self._compiled(copy.deepcopy(self.tree))
+        self._pick(self.original, "whole")
         self._pick(self.original, "original")
+        for statement in self.tree.body:
+            if any(isinstance(part, FUNCTIONS) for part in ast.walk(statement)):
+                self._pick(self._compiled(ast.Module([copy.deepcopy(statement)], [])), "original")
         for function in self.functions.values():
             if function.original is not None:
                 free = {*function.original.co_cellvars, *function.original.co_freevars}
@@ -183,7 +197,7 @@ class _Versions(ast.NodeTransformer):
         self._order = order
         self._resume = resume
 
-    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
+    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST | list[ast.stmt]:
         function = self._order[id(node)]
         live = Liveness(node.body)
         twin = copy.deepcopy(node) if function.generator else node
@@ -208,7 +222,7 @@ class _Versions(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
 
-    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> ast.AST:
+    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> list[ast.stmt]:
         info = FrameInfo(function.id)
         body = Rewriter(self._program.known, info, live, resume=True).body(node.body)
         first = [*node.args.posonlyargs, *node.args.args][:1]
@@ -231,7 +245,9 @@ class _Versions(ast.NodeTransformer):
         if "type_params" in ast.FunctionDef._fields:
             for made in (inner, outer):
                 made.__dict__["type_params"] = []
-        return ast.fix_missing_locations(located(outer, node))
+        # the function may speak of itself (a recursive one, a wrapper that counts): its name stays a variable out there
+        itself = located(ast.Assign([ast.Name(node.name, ast.Store())], ast.Constant(None)), node)
+        return [ast.fix_missing_locations(located(outer, node)), ast.fix_missing_locations(itself)]
 
 
 class _ExplicitSuper(ast.NodeTransformer):

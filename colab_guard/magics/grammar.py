@@ -126,6 +126,15 @@ def parse_checkpointed(line: str) -> Mapping[str, object]:
     return _without_help({**words, "name": names[0]})
 
 
+def parse_saved(line: str) -> str | None:
+    """The NAME of a `%checkpointed` line, whose commits are asked for; None for all."""
+    words = vars(checkpointed_parser().parse(line))
+    names = words["name"]
+    if len(names) > 1 or {**words, "name": []} != vars(checkpointed_parser().parse("")):
+        raise BadOption(f"%checkpointed shows what is saved; to guard a cell, type %%checkpointed {line.strip()} above it")
+    return names[0] if names else None
+
+
 def parse_guard(line: str) -> Mapping[str, object]:
     """The words of a `%guard` line."""
     words = vars(guard_parser().parse(line))

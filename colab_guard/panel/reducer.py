@@ -99,7 +99,7 @@ def _passed_over(state: PanelState, event: e.CommitPassedOver, at: float) -> Pan
         state = _fresh(state, event.name)
     elif state.phase == "idle":
         state = replace(state, name=clip(event.name, 100), phase="starting")
-    return _said(state, at, "bad", f"A newer commit could not be used, an older one was: {event.reason}")
+    return _said(state, at, "bad", f"A commit could not be used, what is whole was: {event.reason}")
 
 
 def _stop_requested(state: PanelState, event: e.StopRequested, at: float) -> PanelState:

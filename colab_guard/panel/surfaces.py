@@ -96,7 +96,9 @@ class WidgetSurface:
     def freeze(self, view: View) -> None:
         # the view first: a closed widget that is still shown would be drawn as an error
         self._handle.update(static_bundle(view, static=True), raw=True)
+        layout = self._widget.layout  # a widget of its own, which nothing else closes
         self._widget.close()
+        layout.close()
 
 
 def static_bundle(view: View, *, static: bool) -> dict[str, str]:

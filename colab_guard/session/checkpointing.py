@@ -28,6 +28,7 @@ from colab_guard.events import (
 )
 from colab_guard.session import changes, differences, explain, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
@@ -178,7 +179,7 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(),
+            policies=self._session.policy_factories(anew=self._options.fresh),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
@@ -199,7 +200,11 @@ class GuardedCell:
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
         __tracebackhide__ = True
-        with self._session.guarded(self), Interrupts(engine, self._session.clock), RequestFolder(self, self._session):
+        session = self._session
+        interrupts = Interrupts(
+            engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
+        )
+        with session.guarded(self), interrupts, RequestFolder(self, session):
             return execution.run(loaded)
 
     # parts

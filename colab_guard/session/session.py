@@ -142,10 +142,10 @@ class Session:
         self.work.request_commit()
         return True
 
-    def policy_factories(self) -> list[PolicyFactory]:
-        """What decides about loops: the sweep's policy; none where no sweep can exist."""
+    def policy_factories(self, *, anew: bool = False) -> list[PolicyFactory]:
+        """What decides about loops: the sweep's policy; none where no sweep can exist. `anew`: nothing counts as done."""
         sweep = sys.modules.get("colab_guard.sweep")
-        return [sweep.policy_factory(self.bus, self.reclaim)] if sweep is not None else []
+        return [sweep.policy_factory(self.bus, self.reclaim, anew)] if sweep is not None else []
 
     def reclaim(self) -> None:
         """Free what nothing needs between two models, and say what that gave."""

@@ -170,10 +170,10 @@ def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -
 def check_format(path: Path) -> None:
     """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
     try:
-        words = (path / "FORMAT").read_text().split()
+        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
     except OSError:
         raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
-    if words[:2] != FORMAT_NAME.split() or len(words) != 3 or not words[2].isdigit():
+    if words[:2] != FORMAT_NAME.split() or len(words) != 3 or not words[2].isdecimal():
         raise ForeignStore(f"{path} is not a colab_guard store: its FORMAT says {' '.join(words)[:40]!r}")
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(

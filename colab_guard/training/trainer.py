@@ -72,6 +72,7 @@ class TrainerLoop:
     """The `LibraryLoop` of `transformers.Trainer` and its subclasses; `on_step(step, total, loss)` hears of steps."""
 
     name = "transformers.Trainer"
+    module = "transformers.trainer"
     call_names = frozenset({"train"})
     owner = "transformers.trainer.Trainer"
 
@@ -86,7 +87,7 @@ class TrainerLoop:
         return internals.unsupported() or (internals.not_resumable(thing) if isinstance(thing, internals.module().Trainer) else "") or ""
 
     def available(self) -> bool:
-        return hasattr(sys.modules.get("transformers.trainer"), "Trainer")
+        return hasattr(sys.modules.get(self.module), "Trainer")
 
     def install(self, needs: LoopNeeds) -> Callable[[], None]:
         """Hook into the class for the time of one guarded cell."""

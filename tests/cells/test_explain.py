@@ -175,6 +175,8 @@ def test_no_property_runs_and_nothing_is_imported() -> None:
 
 def test_the_trainer_has_a_safe_point_at_each_step_unless_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     setup = "from transformers import Trainer\nclass Mine(Trainer):\n    pass\n"
+    (lazy,) = look("import transformers as tf\nt = tf.Seq2SeqTrainer(1)\nt.train()", "").calls
+    assert lazy.steps == "transformers.Trainer"
     (call,) = look("t = Mine(1)\nt.train()", setup).calls
     assert call.steps == "transformers.Trainer" and not call.why
     found = look("t = Mine(1)\nt.train()", setup)
