@@ -85,8 +85,11 @@ class Runtime(Idle):
         *,
         policies: Sequence[PolicyFactory] = (),
         units: Sequence[UnitRecord] = (),
+        say: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.now = now
+        self.say = say
+        """Told why what follows may not be what it would have been."""
         self.lost = False
         self.over = False
         self.bare = functions.bare

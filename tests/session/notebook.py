@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -67,3 +68,21 @@ class Kernel:
     @property
     def depths(self) -> list[int]:
         return [event.depth for event in self.events if isinstance(event, Resumed)]
+
+
+class Opaque:
+    """An item that cannot be compared between processes."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Stream:
+    """A library's iterable: each pass is a generator of its own. `opaque`: of what kind its items are."""
+
+    def __init__(self, count: int, opaque: bool = True) -> None:
+        self.count, self.opaque = count, opaque
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(self.count):
+            yield Opaque(number) if self.opaque else number
