@@ -28,22 +28,38 @@ ATOMS = (str, bytes, int, float, complex, bool, type(None), types.ModuleType, ty
 
 def notebook_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> list[FunctionType]:
     """Functions of the notebook to which `names` lead, and the names that those mention."""
+    return _reached(names, namespace)[0]
+
+
+def names_through_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> set[str]:
+    """Names that the notebook's functions and waiting generators mention to which `names` lead."""
+    return _reached(names, namespace)[1]
+
+
+def _reached(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[list[FunctionType], set[str]]:
     found: dict[int, FunctionType] = {}
+    mentioned: set[str] = set()
     seen: set[int] = set()
-    todo = [namespace[name] for name in names if name in namespace]
     looked_up = set(names)
+    todo = [namespace[name] for name in looked_up if name in namespace]
     while todo and len(seen) < MOST_OBJECTS:
         thing = todo.pop()
         if id(thing) in seen or isinstance(thing, ATOMS):
             continue
         seen.add(id(thing))
+        code = None
         if isinstance(thing, FunctionType) and thing.__globals__ is namespace:
             found[id(thing)] = thing
-            more = set(_names_in(thing.__code__)) - looked_up
+            code = thing.__code__
+        elif isinstance(thing, types.GeneratorType) and thing.gi_frame is not None and thing.gi_frame.f_globals is namespace:
+            code = thing.gi_code
+        if code is not None:
+            more = set(_names_in(code))
+            mentioned |= more
+            todo += [namespace[name] for name in more - looked_up if name in namespace]
             looked_up |= more
-            todo += [namespace[name] for name in more if name in namespace]
         todo += _below(thing)
-    return list(found.values())
+    return list(found.values()), mentioned
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
@@ -62,6 +78,9 @@ def _below(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, (staticmethod, classmethod, types.MethodType)):
         yield thing.__func__
         yield getattr(thing, "__self__", None)
+    elif isinstance(thing, types.GeneratorType):
+        if thing.gi_frame is not None:
+            yield from thing.gi_frame.f_locals.values()
     elif isinstance(thing, property):
         yield from (thing.fget, thing.fset, thing.fdel)
     elif isinstance(thing, functools.partial):

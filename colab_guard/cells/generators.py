@@ -58,7 +58,8 @@ class Generators:
             entry = self._running(generator, frame)
         elif status == inspect.GEN_CREATED:
             entry = FrameEntry(function.id, NOT_BEGUN, ())
-            entry.locals = own_variables(frame.f_locals, function.info, None)
+            before = frame.f_locals.get(RESUMER)  # made again, and not begun since
+            entry.locals = own_variables(frame.f_locals, function.info, None) if before is None else dict(before.values)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
@@ -191,7 +192,8 @@ def _raw_cells(generator: Any, frame: Any) -> dict[str, Any]:
 def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str, Any]:
     if not info.cells:
         return {}
-    return _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    found = _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    return {name: cell for name, cell in found.items() if name in info.cells}
 
 
 def _exhausted() -> GeneratorType[Any, None, None]:

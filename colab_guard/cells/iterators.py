@@ -50,6 +50,7 @@ class Counted:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         item = next(self._iterator)
         self.fetched += 1
         self.last = item
@@ -84,6 +85,7 @@ class BarIterator:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         if self._below is None:
             raise StopIteration
         if self._begun and not self._bar.disable:

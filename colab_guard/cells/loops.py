@@ -109,6 +109,7 @@ class Loop:
         return generator
 
     def _items(self) -> Generator[Any, None, None]:
+        __tracebackhide__ = True  # between an error in what is gone over, and the user's loop
         k = 0
         limit = 1
         safe = self._runtime.safe
@@ -141,6 +142,7 @@ class Loop:
 
     def _governed(self, policy: LoopPolicy) -> Generator[Any, None, None]:
         """The items of a loop that a policy governs: every end of an iteration is a unit end."""
+        __tracebackhide__ = True
         k = 0
         if self._re_enter == "orelse":
             return

@@ -128,6 +128,7 @@ class Runtime(Idle):
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
+        __tracebackhide__ = True
         function = self.function(entries[0].frame)
         resumer = Resumer(self, entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
@@ -43,25 +44,9 @@ class Scope:
         self.live = state.Live(namespace, self.start)
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
-        self.through_functions = frozenset(self._reached(mentioned))
+        self.through_functions = frozenset(names_through_functions(mentioned, namespace))
         self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
         self._shared_looked_for = False
-
-    def _reached(self, mentioned: Iterable[str]) -> set[str]:
-        """Names that functions and classes of the notebook, reached from `mentioned`, mention."""
-        found: set[str] = set()
-        todo = list(mentioned)
-        seen: set[str] = set()
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            for code in _notebook_code(self.namespace.get(name), self.namespace):
-                more = set(code_names(code))
-                found |= more
-                todo += more
-        return found
 
     def _is_users(self, name: str) -> bool:
         return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip
@@ -132,23 +117,3 @@ class Scope:
                     self.namespace.pop(name, None)
         for name in needed["gone"]:
             self.namespace.pop(name, None)
-
-
-def _notebook_code(value: Any, namespace: Mapping[str, Any], depth: int = 0) -> Iterator[types.CodeType]:
-    """Code of functions that the notebook defined, reached through `value`: methods, wrappers, classes."""
-    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
-        value = value.__func__
-    if isinstance(value, property):
-        for part in (value.fget, value.fset, value.fdel):
-            yield from _notebook_code(part, namespace, depth)
-    elif isinstance(value, types.FunctionType):
-        if value.__globals__ is namespace:
-            yield value.__code__
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None:
-            yield from _notebook_code(wrapped, namespace, depth)
-    elif isinstance(value, type) and value.__module__ == "__main__" and depth < 3:
-        for part in vars(value).values():
-            yield from _notebook_code(part, namespace, depth + 1)
-    elif type(value).__module__ == "__main__" and not isinstance(value, type) and depth < 3:
-        yield from _notebook_code(type(value), namespace, depth + 1)

@@ -176,7 +176,9 @@ class Engine:
         except SnapshotRefused as refusal:
             self._not_taken(position, str(refusal), failed=False)
             return False
-        except (GuardError, OSError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError) as error:
+        except Exception as error:
+            if isinstance(error, MemoryError) and not isinstance(error, GuardError):
+                raise  # for those who make room
             # a reducer of some library failed: training goes on, the snapshot is shown as failed
             self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             return False
