@@ -19,6 +19,7 @@ from typing import Any
 from colab_guard.cells.calls import Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -154,6 +155,15 @@ class Functions:
         found = [f for f in self.by_id.values() if f.place[0] == called]
         return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
 
+    def trees(self, cell: Program) -> Iterator[tuple[Function, FunctionNode]]:
+        """The functions of the cell, and those of the notebook that it leads to, with their trees."""
+        found = {known.id for f in self._found if (known := self.by_code.get(f.__code__)) is not None}
+        programs = {id(self._of[name]): self._of[name] for name in found}
+        for program in (cell, *(p for p in programs.values() if p is not cell)):
+            for function, node in program.nodes():
+                if program is cell or function.id in found:
+                    yield function, node
+
     def note(self, function: Function, kind: str, module: str | None = None) -> None:
         """The state being captured holds `function`'s code ("code"), or a waiting generator of it ("generator")."""
         known = self.met.get(function.id)
@@ -177,7 +187,7 @@ class Functions:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
         swapped: list[tuple[FunctionType, CodeType]] = []
         for function in self._found:
-            known = self.by_code.get(function.__code__)
+            known = self.find(function.__code__)
             if known is not None and known.running is not None and known.is_made_from(function.__code__):
                 swapped.append((function, function.__code__))
                 function.__code__ = known.running

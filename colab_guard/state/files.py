@@ -43,7 +43,7 @@ def reduce_file(pickler: GraphPickler, file: Any) -> Any:
     if not isinstance(name, (str, os.PathLike)) or str(name).startswith("<"):
         return NotImplemented
     path, mode = os.path.abspath(name), _mode(file)
-    if file.closed:
+    if file.closed or pickler.trial:
         return rebuild_closed_file, (path, mode)
     settings = {"encoding": file.encoding, "errors": file.errors} if hasattr(file, "encoding") else {}
     if not file.writable():

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
 import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
 
-from colab_guard.cells import compile_cell, loops
+from colab_guard.cells import Execution, Scope, compile_cell, loops
 from tests.cells.harness import FakeEngine, fresh_shell, killed_at, results, run
 
 SETUP = '''
@@ -172,14 +173,12 @@ def plain(names: dict[str, Any]) -> dict[str, Any]:
     return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks",)}
 
 
-def test_functions_that_the_shell_compiled_statement_by_statement_are_known() -> None:
-    """`random.random()` has other instructions where `import random` stands in the same text."""
+def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_the_shell_compiles_them() -> None:
     shell = fresh_shell()
-    shell.run_cell("import random\ndef draw(n):\n    for i in range(n):\n        random.random()\n    return n\n")
-    function = shell.user_ns["draw"]
-    before = function.__code__
-    cell = compile_cell(shell, "draw(3)")
-    put_back = cell.functions.swap()
-    assert function.__code__ is not before, "it would have run without safe points"
-    put_back()
-    assert function.__code__ is before
+    shell.run_cell("import random\ndef train(n):\n    out = []\n    for i in range(n):\n        out.append(random.random())\n    return out").raise_error()
+    cell = compile_cell(shell, "result = train(3)")
+    engine = FakeEngine()
+    before = shell.user_ns["train"].__code__
+    Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
+    assert deepest(engine) == 2, engine.seen
+    assert shell.user_ns["train"].__code__ is before
