@@ -20,6 +20,7 @@ from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells import genexprs
 from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -51,6 +52,9 @@ class Generators:
             return None, None
         frame = generator.gi_frame
         module = self._module_of(generator, frame)
+        if genexprs.is_expression(generator):
+            held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
+            return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
         function = self._functions.find(generator.gi_code)
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
@@ -101,9 +105,11 @@ class Generators:
     def make(self, what: Any) -> Any:
         if what is None:
             return _exhausted()
+        namespace = self._namespace
+        if what[0] == genexprs.NAME:
+            return genexprs.make(namespace, *what[1:])
         name, cells, module = what
         assert self.runtime is not None
-        namespace = self._namespace
         if module is not None:
             namespace = importlib.import_module(module).__dict__
             self._functions.read(str(namespace["__file__"]))

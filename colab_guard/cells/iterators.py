@@ -146,7 +146,7 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
         return "live", Lines(iterable) if isinstance(iterable, io.TextIOWrapper) else iter(iterable)
     iterator = iter(iterable)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
-        return ("live" if _reducible(iterator) else _again(iterable, iterator)), iterator
+        return ("live" if _known(iterator) or _reducible(iterator) else _again(iterable, iterator)), iterator
     if isinstance(iterator, types.GeneratorType):
         notebooks = iterator.gi_frame is not None and iterator.gi_frame.f_globals.get("__name__") == "__main__"
         return ("live" if notebooks or iterator is iterable else "replay"), iterator
@@ -161,7 +161,9 @@ def _again(iterable: object, iterator: object) -> Mode:
 
 def _known(iterator: object) -> bool:
     """Iterators that `state` knows how to reduce though their own reduce fails."""
-    return any(base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__) or type(iterator) is READER
+    return type(iterator) in (READER, itertools.pairwise) or any(
+        base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__
+    )
 
 
 def _reducible(iterator: object) -> bool:
