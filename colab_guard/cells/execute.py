@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.ahead import NOT_RUNNING, Ahead
+from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
-from colab_guard.cells.runtime import Idle, RollBack, Runtime
+from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
@@ -32,9 +34,21 @@ from colab_guard.store import Loaded
 NO_VALUE = object()
 
 
+def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
+    """What a capture of `names` as they are now says: how much, and what could not be kept. Nothing is kept of it."""
+    functions = cell.functions
+
+    def code_id(code: CodeType) -> str | None:
+        found = functions.by_code.get(code)
+        return found.id if found is not None else None
+
+    live = replace(scope.live, code_id=code_id, generators=Generators(functions, scope.namespace))
+    return state.trial(names, live)
+
+
 @dataclass(slots=True)
 class Execution:
-    """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact."""
 
     cell: CompiledCell
     scope: Scope
@@ -44,6 +58,7 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    say: Callable[[str], None] = lambda why: None
     _ahead: Ahead | None = field(default=None, init=False)
 
     def none_ahead(self, frame: FrameType | None) -> str | None:
@@ -82,15 +97,25 @@ class Execution:
         __tracebackhide__ = True
         namespace, functions = self.scope.namespace, self.cell.functions
         runtime = Runtime(
-            functions, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+            functions,
+            self.cell.info,
+            self.scope,
+            self.engine,
+            self.now,
+            policies=self.policies,
+            units=self.units,
+            say=self.say,
         )
         generators = self._let_code_travel(runtime)
         code = self.cell.code
         with ExitStack() as undo:
             undo.callback(self._forget_hidden_names, runtime)
             for loop in self.loops:
+                hook = partial(_hook_into, loop, runtime, undo)
                 if loop.available():
-                    undo.callback(loop.install(runtime))
+                    hook()
+                else:
+                    undo.enter_context(when_imported(loop.module, hook))
             undo.callback(state.track_dataloaders())
             undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
@@ -111,7 +136,10 @@ class Execution:
 
         def code_id(code: CodeType) -> str | None:
             found = functions.by_code.get(code)
-            return found.id if found is not None else None
+            if found is None:
+                return None
+            functions.note(found, "code")
+            return found.id
 
         generators = Generators(functions, scope.namespace)
         generators.runtime, runtime.is_pending = runtime, generators.is_pending
@@ -145,14 +173,14 @@ class Execution:
         self._ahead.coroutine = coroutine
 
         def here() -> None:
-            runtime.thread = threading.get_ident()
+            runtime.thread, runtime.own_loop = threading.get_ident(), True
 
         in_thread_of_its_own(coroutine, here)
 
     def _finish(self) -> None:
         """The commit at the end of the cell: results only, no position."""
         position = Position("the end of the cell", 0, None, self.cell.info.signature())
-        self.engine.take("cell", position, lambda: self.scope.capture(None))
+        self.engine.take("cell", position, noting(self.cell.functions, position, lambda: self.scope.capture(None)))
 
     def _take_value(self) -> Any:
         value = self.scope.namespace.pop(VALUE, NO_VALUE)
@@ -165,3 +193,7 @@ class Execution:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [False] * len(runtime.bare)
+
+
+def _hook_into(loop: LibraryLoop, runtime: Runtime, undo: ExitStack) -> None:
+    undo.callback(loop.install(runtime))

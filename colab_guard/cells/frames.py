@@ -33,8 +33,7 @@ class FrameEntry:
     `locals` are a function's own variables as far as code to come reads them, and temporaries; of the cell, whose names
     are captured by themselves, temporaries only. `cells` are variables shared with other functions. `made` is the
     object that the call was to give (in a box), where the frame is an `__init__`. `delegate`: what a generator waits for.
-    `fetching`: the next frame is the generator that the loop at this point asks for its next item. `shape` is that of the
-    function's code to which the position refers.
+    `fetching`: the next frame is the generator that the loop at this point asks for its next item.
     """
 
     frame: str
@@ -47,7 +46,6 @@ class FrameEntry:
     made: tuple[Any, ...] = ()
     delegate: Any = None
     fetching: bool = False
-    shape: str = ""
 
     @property
     def on_path(self) -> frozenset[int]:
@@ -105,6 +103,8 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
         if outer is None:
             raise SnapshotRefused("not called from the guarded cell")
         info = codes.get(outer.f_code)
+        if info is None and str(outer.f_globals.get("__name__")).startswith("asyncio."):
+            raise SnapshotRefused(f"{_said(inner)} runs as a task of its own (gathered, or created), which cannot be entered again")
         if info is None:
             raise SnapshotRefused(f"{_said(inner)} was called from {_said(outer)}, which cannot be entered again")
         number = info.calls.get(ending_at(outer))
@@ -193,7 +193,7 @@ def _same(one: CodeType, other: CodeType, codes: Mapping[CodeType, FrameInfo]) -
 def entry_of(standing: Standing) -> FrameEntry:
     """What a snapshot keeps of a frame; references, not copies."""
     names, info, point = standing.names, standing.info, standing.point
-    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching, shape=info.shape)
+    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching)
     steps: list[tuple[int, str]] = [*point.chain, *([(point.id, "body")] if point.is_loop else [])]
     for number, arm in steps:
         part = info.points[number]
@@ -260,7 +260,8 @@ def describe(standings: Sequence[Standing], inside: str = "") -> Position:
     if inside:
         words.append(inside)
     text = ", ".join(words) or "the cell's start"
-    return Position(text, depth + bool(inside), unit, standings[0].info.signature())
+    frames = [standing.info.shape() | {"temps": list(standing.point.temps), "point": standing.point.id} for standing in standings]
+    return Position(text, depth + bool(inside), unit, standings[0].info.signature(), frames)
 
 
 def _told(loop: Loop, point: Point, count: int, function: str) -> str:

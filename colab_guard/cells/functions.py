@@ -11,7 +11,6 @@ import ast
 import functools
 import gc
 import linecache
-import os
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
@@ -20,6 +19,7 @@ from typing import Any
 from colab_guard.cells.calls import Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -118,6 +118,10 @@ class Functions:
         self.by_id: dict[str, Function] = {}
         self.codes: dict[CodeType, FrameInfo] = {}
         self.bare: list[bool] = []
+        self.met: dict[str, dict[str, Any]] = {}
+        """Functions whose code the capture under way has met, by their ids: what a later kernel must have of them."""
+        self.aliases: dict[str, str] = {}
+        """Ids of committed functions whose edited code here is to be used in their place."""
         self._programs: dict[str, Program | None] = {}
         self._of: dict[str, Program] = {}
         self._namespace = namespace
@@ -145,20 +149,7 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
-            self._recognise(code)
         return self.by_code.get(code)
-
-    def _recognise(self, code: CodeType) -> None:
-        """Know `code` by its place: the shell compiles each statement of a cell by itself, and Python compiles calls of
-        modules that are imported in the same text differently."""
-        program = self._programs.get(code.co_filename)
-        if code in self.by_code or program is None or os.path.exists(code.co_filename):
-            return
-        for function in program.functions.values():
-            if function.original is not None and _alike(function.original, code):
-                function.original = code
-                self.by_code[code] = function
-                self.codes[code] = function.info
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -171,11 +162,38 @@ class Functions:
 
     def by_name(self, name: str) -> Function | None:
         """The function with the id `name`, in the cell or in whatever text defines what the notebook has by that name."""
+        name = self.aliases.get(name, name)
         if name not in self.by_id:
-            first = name.partition("#")[0].partition(".")[0]
-            for function in notebook_functions([first], self._namespace):
-                self.find(function.__code__)
+            self._look_around(name)
         return self.by_id.get(name)
+
+    def namesake(self, name: str) -> Function | None:
+        """The function that is now called what the one with the id `name` was: of the cell, else the notebook's."""
+        self._look_around(name)
+        called = name.partition("#")[0]
+        found = [f for f in self.by_id.values() if f.place[0] == called]
+        return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
+
+    def trees(self, cell: Program) -> Iterator[tuple[Function, FunctionNode]]:
+        """The functions of the cell, and those of the notebook that it leads to, with their trees."""
+        found = {known.id for f in self._found if (known := self.by_code.get(f.__code__)) is not None}
+        programs = {id(self._of[name]): self._of[name] for name in found}
+        for program in (cell, *(p for p in programs.values() if p is not cell)):
+            for function, node in program.nodes():
+                if program is cell or function.id in found:
+                    yield function, node
+
+    def note(self, function: Function, kind: str, module: str | None = None) -> None:
+        """The state being captured holds `function`'s code ("code"), or a waiting generator of it ("generator")."""
+        known = self.met.get(function.id)
+        if known is None or kind == "generator":
+            free = sorted(function.original.co_freevars) if function.original is not None else []
+            self.met[function.id] = {**function.info.shape(), "kind": kind, "free": free, "module": module}
+
+    def _look_around(self, name: str) -> None:
+        first = name.partition("#")[0].partition(".")[0]
+        for function in notebook_functions([first], self._namespace):
+            self.find(function.__code__)
 
     def variant(self, function: Function) -> CodeType:
         """The resume version, known by its code from now on."""
@@ -186,14 +204,17 @@ class Functions:
 
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
+        swapped: list[tuple[FunctionType, CodeType]] = []
         for function in self._found:
             known = self.find(function.__code__)
-            if known is not None and known.running is not None and known.original == function.__code__:
-                known.original = function.__code__  # the very object comes back
+            if known is not None and known.running is not None and known.is_made_from(function.__code__):
+                swapped.append((function, function.__code__))
                 function.__code__ = known.running
-        return self._put_back
+        return functools.partial(self._put_back, swapped)
 
-    def _put_back(self) -> None:
+    def _put_back(self, swapped: list[tuple[FunctionType, CodeType]]) -> None:
+        for function, code in swapped:
+            function.__code__ = code
         changed = [f for f in self.by_id.values() if f.running is not None and f.running is not f.original]
         codes = {id(f.running): f.original for f in changed}
         for holder in gc.get_referrers(*(f.running for f in changed)) if changed else ():
@@ -205,21 +226,10 @@ class Functions:
         for function in program.functions.values():
             self.by_id.setdefault(function.id, function)
             self._of.setdefault(function.id, program)
-            for code in (function.original, function.running):
+            for code in (function.original, function.whole, function.running):
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
-
-
-def _alike(one: CodeType, other: CodeType) -> bool:
-    """Whether both are of the same function of the same text."""
-
-    def facts(code: CodeType) -> tuple[object, ...]:
-        constants = [repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
-        variables = (code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
-        return (code.co_qualname, code.co_firstlineno, constants, set(code.co_names), variables)
-
-    return facts(one) == facts(other)
 
 
 def _parsed(filename: str) -> ast.Module | None:

@@ -20,6 +20,7 @@ from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells import genexprs
 from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -51,18 +52,22 @@ class Generators:
             return None, None
         frame = generator.gi_frame
         module = self._module_of(generator, frame)
+        if genexprs.is_expression(generator):
+            held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
+            return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
         function = self._functions.find(generator.gi_code)
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
         if status == inspect.GEN_RUNNING:
             entry = self._running(generator, frame)
         elif status == inspect.GEN_CREATED:
-            entry = FrameEntry(function.id, NOT_BEGUN, (), shape=function.info.shape)
+            entry = FrameEntry(function.id, NOT_BEGUN, ())
             before = frame.f_locals.get(RESUMER)  # made again, and not begun since
             entry.locals = own_variables(frame.f_locals, function.info, None) if before is None else dict(before.values)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
+        self._functions.note(function, "generator", module)
         return (function.id, entry.cells, module), entry
 
     def _module_of(self, generator: Any, frame: Any) -> str | None:
@@ -100,9 +105,11 @@ class Generators:
     def make(self, what: Any) -> Any:
         if what is None:
             return _exhausted()
+        namespace = self._namespace
+        if what[0] == genexprs.NAME:
+            return genexprs.make(namespace, *what[1:])
         name, cells, module = what
         assert self.runtime is not None
-        namespace = self._namespace
         if module is not None:
             namespace = importlib.import_module(module).__dict__
             self._functions.read(str(namespace["__file__"]))
@@ -124,8 +131,6 @@ class Generators:
         running = {id(entry): number for number, entry in enumerate(frames)}
         waiting = list(self._pending.values())
         for _, resumer, entry in waiting:
-            if self.runtime is not None:
-                self.runtime.check_shape(entry)
             further = frames[running[id(entry)] :] if id(entry) in running else [entry]
             resumer.fill(further, started=entry.point != NOT_BEGUN)
         below = {id(entry.delegate) for _, _, entry in waiting}
@@ -139,10 +144,12 @@ def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> Fr
     """The entry of a generator that runs as it was written."""
     around = [info.points[k] for k, arm in point.chain if info.points[k].kind in ("for", "with") and arm == "body"]
     variables, held = _laid_open(generator, frame)
-    delegates = 1 if generator.gi_yieldfrom is not None else 0
-    if point.temps or len(held) != len(around) + delegates:
+    count = len(around) + (generator.gi_yieldfrom is not None)
+    if len(held) == count + 1 and held[-1] is None:
+        held.pop()  # behind the stack: what stands in for the error, once one was handled
+    if point.temps or len(held) != count:
         raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
-    entry = FrameEntry(info.id, point.id, point.chain, shape=info.shape)
+    entry = FrameEntry(info.id, point.id, point.chain)
     entry.locals = own_variables(variables, info, point)
     entry.cells = {name: value for name, value in _raw_cells(generator, frame).items() if name in info.cells}
     values = dict(zip((part.id for part in around), held, strict=False))

@@ -6,6 +6,7 @@ the clock only when the count reaches a limit that `Pace` sets.
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -183,15 +184,20 @@ class Loop:
         kept = self._kept
         before = state.random_state()
         state.set_random_state(kept.random)
-        iterator = iter(kept.iterable)
-        last = None
-        for _ in range(kept.fetched):
-            last = next(iterator, None)
+        again = Counted(iter(kept.iterable))
+        for _ in itertools.islice(again, kept.fetched):
+            pass
         state.set_random_state(before)
-        if kept.last is not None and state.fingerprint(last) != kept.last:
+        if again.fetched < kept.fetched or (kept.last is not None and state.fingerprint(again.last) != kept.last):
             self._runtime.lost = True
             raise CannotResume(f"the loop at line {self.where.line} gave other items than before the loss; --fresh begins again")
-        return Counted(iterator, kept.fetched, last)
+        if kept.last is None and kept.fetched:
+            what = f"{type(again.last).__module__}.{type(again.last).__qualname__}".removeprefix("builtins.")
+            self._runtime.say(
+                f"the loop at line {self.where.line} was led past {kept.fetched} items again, and items of its kind ({what}) "
+                "cannot be compared with those of before"
+            )
+        return again
 
     # asked by the rewritten code
 

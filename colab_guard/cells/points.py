@@ -7,10 +7,8 @@ frame's top inwards: pairs of a compound statement's id and the arm of it that w
 
 from __future__ import annotations
 
-import functools
-import hashlib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
@@ -49,7 +47,7 @@ class Point:
         return self.kind in ("for", "while")
 
 
-@dataclass
+@dataclass(slots=True)
 class FrameInfo:
     """The points of one kind of frame: the cell's own, or (by id) a notebook function's."""
 
@@ -68,11 +66,10 @@ class FrameInfo:
     passive: bool = False
     """A generator that only gives items: it is looked at where it waits, and has no safe points."""
 
-    @functools.cached_property
-    def shape(self) -> str:
-        """A hash of the signature; final once the code is compiled."""
-        return hashlib.blake2b(repr(self.signature()).encode(), digest_size=8).hexdigest()
-
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""
         return [[p.id, p.kind, [list(step) for step in p.chain]] for p in self.points.values()]
+
+    def shape(self) -> dict[str, Any]:
+        """What must be equal in edited code for a frame of this kind to be entered in it."""
+        return {"id": self.id, "signature": self.signature(), "cells": list(self.cells)}

@@ -1,8 +1,9 @@
 """A text of the notebook (a cell, or a module's file) as code that can be resumed: its functions and their versions.
 
-Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments and the
-place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
-first line), so that free variables, `super()` and decorators come right.
+Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments,
+docstrings and the place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
+first line), so that free variables, `super()` and decorators come right. The shell compiles every statement by itself,
+which gives other instructions where the text imports a module and calls its functions: that code is known as well.
 
 A function's resume version has its parameters for the sake of tracebacks alone, and sets them itself like all its variables;
 its resumer is a free variable of it. Variables that it shares with inner functions are free variables there, bound to the
@@ -49,20 +50,29 @@ Place = tuple[str, int]
 
 @dataclass(slots=True)
 class Function:
-    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen."""
+    """One function of a program. `original` and `running` are its code as the user wrote it, and with its loops seen.
+
+    `whole` is what `original` is where the text was compiled as a whole (a module's file, a cell under a magic).
+    """
 
     id: str
     place: Place
     generator: bool
     info: FrameInfo
 
+    original: CodeType | None = None
+    whole: CodeType | None = None
+    running: CodeType | None = None
+    variant: CodeType | None = None
+
     @property
     def works(self) -> bool:
         """Whether it is a generator that does more between two items than give them: instrumented like a function."""
         return self.generator and not self.info.passive
-    original: CodeType | None = None
-    running: CodeType | None = None
-    variant: CodeType | None = None
+
+    def is_made_from(self, code: CodeType) -> bool:
+        """Whether `code` is this function as the user wrote it."""
+        return code in (self.original, self.whole)
 
 
 @dataclass(slots=True)
@@ -86,7 +96,11 @@ class Program:
         self.plain = plainer(self.tree, self.known)
         self._list_variables()
         self.original = self._compiled(copied(self.tree))
+        self._pick(self.original, "whole")
         self._pick(self.original, "original")
+        for statement in self.tree.body:
+            if any(isinstance(part, FUNCTIONS) for part in ast.walk(statement)):
+                self._pick(self._compiled(ast.Module([copied(statement)], [])), "original")
         for function in self.functions.values():
             if function.original is not None:
                 free = {*function.original.co_cellvars, *function.original.co_freevars}
@@ -110,6 +124,10 @@ class Program:
             function.variant = self._adopted(code).replace(**names)  # type: ignore[arg-type]
         return function.variant
 
+    def nodes(self) -> Iterator[tuple[Function, FunctionNode]]:
+        """Every function with its tree in plainer statements, in the order of the source."""
+        yield from zip(self.functions.values(), _functions_of(self.plain), strict=True)
+
     # learning
 
     def _list_functions(self, node: ast.AST, path: str) -> None:
@@ -124,7 +142,7 @@ class Program:
             self._list_functions(child, inside)
 
     def _add(self, node: FunctionNode, qualname: str) -> None:
-        digest = hashlib.sha256(ast.dump(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = hashlib.sha256(_said(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         base = name = f"{qualname}#{digest}"
         same = 1
         while name in self.functions:
@@ -193,7 +211,7 @@ class _Versions(ast.NodeTransformer):
         self._order = order
         self._resume = resume
 
-    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
+    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST | list[ast.stmt]:
         function = self._order[id(node)]
         live = Liveness(node.body, first_parameter(node))
         twin = copied(node) if function.generator else node
@@ -218,7 +236,7 @@ class _Versions(ast.NodeTransformer):
 
     visit_AsyncFunctionDef = visit_FunctionDef  # type: ignore[assignment]
 
-    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> ast.AST:
+    def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> list[ast.stmt]:
         info = FrameInfo(function.id)
         body = Rewriter(self._program.known, info, live, resume=True).body(node.body)
         first = first_parameter(node)
@@ -246,7 +264,9 @@ class _Versions(ast.NodeTransformer):
         if "type_params" in ast.FunctionDef._fields:
             for made in (inner, outer):
                 made.__dict__["type_params"] = []
-        return ast.fix_missing_locations(located(outer, node))
+        # the function may speak of itself (a recursive one, a wrapper that counts): its name stays a variable out there
+        itself = located(ast.Assign([ast.Name(node.name, ast.Store())], ast.Constant(None)), node)
+        return [ast.fix_missing_locations(located(outer, node)), ast.fix_missing_locations(itself)]
 
 
 class _ExplicitSuper(ast.NodeTransformer):
@@ -296,6 +316,23 @@ def _cells(info: FrameInfo) -> str:
 
 def _temporaries(info: FrameInfo) -> list[str]:
     return sorted({name for point in info.points.values() for name in point.temps})
+
+
+def _said(node: FunctionNode) -> str:
+    """What a function's code says, as text: docstrings, its own and those inside, say nothing."""
+    documented = [
+        part
+        for part in ast.walk(node)
+        if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and ast.get_docstring(part, clean=False) is not None
+    ]
+    bodies = [part.body for part in documented]
+    for part in documented:
+        part.body = part.body[1:] or [ast.Pass()]
+    try:
+        return ast.dump(node)
+    finally:
+        for part, body in zip(documented, bodies, strict=True):
+            part.body = body
 
 
 def _functions_of(node: ast.AST) -> Iterator[FunctionNode]:

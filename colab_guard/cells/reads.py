@@ -6,7 +6,7 @@ import ast
 import dis
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -159,6 +159,11 @@ def _read_in_scopes(source: str) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from globals_read(constant)
+
+
+def names_bound(body: Iterable[ast.stmt]) -> frozenset[str]:
+    """Names that the statements of a cell bind."""
+    return frozenset(name for statement in body for name in bound_names(statement))
 
 
 def bound_names(statement: ast.stmt) -> Iterator[str]:

@@ -30,7 +30,7 @@ def _bare(node: ast.AST) -> ast.AST:
     return node
 
 
-Tree = TypeVar("Tree", ast.Module, ast.expr, list[ast.stmt], FunctionNode)
+Tree = TypeVar("Tree", ast.Module, ast.expr, ast.stmt, list[ast.stmt], FunctionNode)
 
 
 def copied(tree: Tree) -> Tree:

@@ -15,9 +15,10 @@ from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, LongUnsaved, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
+from colab_guard.snapshots.refusals import Refusals
 from colab_guard.snapshots.schedule import Schedule
 from colab_guard.snapshots.units import UnitRecord
 from colab_guard.state import Captured
@@ -86,7 +87,7 @@ class Engine:
     ) -> None:
         self.name = name
         self.schedule = schedule
-        self.refusals: dict[str, int] = {}
+        self.refusals = Refusals()
         self.failure: BaseException | None = None
         self.saved: CommitRecord | None = None
         self.taken = 0
@@ -183,6 +184,7 @@ class Engine:
             return False
         stall_s = self._clock.monotonic() - began
         self._name_losses(captured)
+        self._unsaved_until_now()
         self.schedule.captured(stall_s)
         job = self._pending = _Job(drafts, stall_s, threading.Event())
         self._owed = []
@@ -196,17 +198,32 @@ class Engine:
             raise Leaving(self._left)
         return True
 
-    def refuse(self, position: Position, reason: str) -> None:
-        """A safe point that cannot be used: count it, show it, try at the next."""
+    def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
+        """A safe point that cannot be used: count it, show it, try at the next, which commits `unit` too."""
+        if unit is not None:
+            self._owed.append(unit)
         self._not_taken(position, reason, failed=False)
+
+    def say_refusals(self) -> None:
+        """The work is over: post for how long it went unsaved because snapshots were refused, where that was long."""
+        self._unsaved_until_now()
+        seconds, counts = self.refusals.longest
+        if counts:
+            reasons = tuple(self.refusals.words(counts))
+            self._bus.post(LongUnsaved(name=self.name, seconds=seconds, refused=sum(counts.values()), reasons=reasons))
 
     def close(self) -> None:
         """Wait until what was captured is written, and end the writer."""
         self._wait_for_writer()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
+        if self._files is not None:
+            self._files.forget()
 
     # inside
+
+    def _unsaved_until_now(self) -> None:
+        self.refusals.ended(self._clock.monotonic() - self.schedule.last_taken, self.schedule.interval_s)
 
     def _busy(self) -> bool:
         return self._pending is not None and not self._pending.done.is_set()
@@ -223,7 +240,7 @@ class Engine:
             position=position.to_json(),
             parts=captured.parts,
             buffers=captured.buffers,
-            files=self._files.changed() if self._files is not None else {},
+            files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(
@@ -273,7 +290,7 @@ class Engine:
             self._on_saved(record)
 
     def _not_taken(self, position: Position, reason: str, *, failed: bool) -> None:
-        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        self.refusals.add(reason, position.text)
         row = self._refused
         self._refused = _Refused(reason, 1, self._clock.monotonic()) if row is None else _Refused(reason, row.times + 1, row.since)
         self.schedule.refused()

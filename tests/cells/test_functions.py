@@ -10,8 +10,7 @@ import pytest
 import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
 
 from colab_guard.cells import Execution, Scope, compile_cell, loops
-from colab_guard.errors import CannotResume
-from tests.cells.harness import FakeEngine, Killed, fresh_shell, killed_at, loaded, results, run
+from tests.cells.harness import FakeEngine, fresh_shell, killed_at, results, run
 
 SETUP = '''
 import functools, random, contextlib
@@ -213,17 +212,3 @@ def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_t
     Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
     assert deepest(engine) == 2, engine.seen
     assert shell.user_ns["train"].__code__ is before
-
-
-def test_a_position_does_not_carry_over_where_what_a_running_function_calls_has_changed() -> None:
-    source = "result = outer(3)"
-    helped = "\nclass Tools:\n    def help(self, x):\n        return x\n"
-    before = SETUP + helped + "def outer(n):\n    t = 0\n    for k in range(n):\n        t += Tools().help(k)\n    return t\n"
-    after = before.replace("        return x\n", "        for i in range(x):\n            x += 1\n        return x\n")
-    first = FakeEngine(kill_at=1)
-    with pytest.raises(Killed):
-        run(before, source, first)
-    assert first.captured is not None
-    kept = loaded(first.captured)
-    with pytest.raises(CannotResume, match="outer\\(\\) was running"):
-        run(after, source, FakeEngine(), kept)
