@@ -21,7 +21,7 @@ from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
-from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
+from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, WayBack
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
@@ -59,6 +59,7 @@ class Execution:
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
     say: Callable[[str], None] = lambda why: None
+    way_back: WayBack | None = None
     _ahead: Ahead | None = field(default=None, init=False)
 
     def none_ahead(self, frame: FrameType | None) -> str | None:
@@ -70,11 +71,12 @@ class Execution:
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
+        self._begin_way_back()
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
-        state.set_random_state(needed["random"])
+        self._arrive(needed)
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:
@@ -149,6 +151,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
+        self._begin_way_back()
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
 
         def set_names() -> None:
@@ -158,9 +161,17 @@ class Execution:
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
         generators.start(entries)
-        return runtime.resume(
-            entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
-        )
+        return runtime.resume(entries, needed.get("library"), set_names, lambda: self._arrive(needed))
+
+    def _begin_way_back(self) -> None:
+        if self.way_back is not None:
+            self.way_back.begin()
+
+    def _arrive(self, needed: Mapping[str, Any]) -> None:
+        """The position is reached; random state is set last."""
+        state.set_random_state(needed["random"])
+        if self.way_back is not None:
+            self.way_back.end()
 
     def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True

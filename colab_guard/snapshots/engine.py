@@ -69,7 +69,7 @@ class _Refused:
 
 
 class Engine:
-    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` as they are then."""
+    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` and the parts of `output()` as they are then."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Engine:
         meta: Mapping[str, Any] | None = None,
         on_saved: Callable[[CommitRecord], None] | None = None,
         facts: Callable[[], Mapping[str, Any]] | None = None,
+        output: Callable[[], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
@@ -99,6 +100,7 @@ class Engine:
         self._files = files
         self._on_saved = on_saved
         self._facts: Callable[[], Mapping[str, Any]] = facts or dict
+        self._output: Callable[[], Mapping[str, bytes]] = output or dict
         self._commit_asked = False
         self._stop_asked: str | None = None
         self._left: str | None = None
@@ -238,7 +240,7 @@ class Engine:
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
-            parts=captured.parts,
+            parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
             files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
