@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from types import CodeType
@@ -48,10 +48,12 @@ class Execution:
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
+        self.scope.outside.set_early(loaded.parts)
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
+        self._set_outside(needed, kept)
         state.set_random_state(needed["random"])
         return self._take_value()
 
@@ -107,6 +109,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
+        self.scope.outside.set_early(loaded.parts)
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
 
         def set_names() -> None:
@@ -116,9 +119,17 @@ class Execution:
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
         generators.start()
-        return runtime.resume(
-            entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
-        )
+        self._set_outside(needed, kept)
+
+        def set_random() -> None:
+            self.scope.outside.set_switches()
+            state.set_random_state(needed["random"])
+
+        return runtime.resume(entries, needed.get("library"), set_names, set_random)
+
+    def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        for failure in self.scope.outside.set_things(needed, kept):
+            self.engine.name_loss(failure, "could not be put back here; the code goes on without it")
 
     def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True

@@ -40,6 +40,7 @@ class Scope:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
         self.live = state.Live(namespace, self.start)
+        self.outside = state.Outside()
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
         self.through_functions = frozenset(self._reached(mentioned))
@@ -89,16 +90,21 @@ class Scope:
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
         gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
-        return state.capture(
+        taken = self.outside.take(in_context=any(entry.contexts for entry in needed.get("frames", ())))
+        captured = state.capture(
             {
                 **needed,
                 "names": {name: present[name] for name in sorted(wanted)},
                 "gone": gone,
                 "random": state.random_state(),
+                "outside": taken.needed,
             },
-            {"names": rest},
+            {"names": rest, "outside things": taken.kept},
             self.live,
         )
+        captured.parts.update(taken.parts)
+        captured.placeholders.extend(taken.losses)
+        return captured
 
     def _sharing(self, captured: state.Captured) -> set[str]:
         """Other names whose values share objects or memory with what was captured."""

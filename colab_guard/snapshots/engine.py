@@ -234,6 +234,10 @@ class Engine:
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():
-            if what not in self._said:
-                self._said.add(what)
-                self._bus.post(NotKept(name=self.name, what=what, why=why))
+            self.name_loss(what, why)
+
+    def name_loss(self, what: str, why: str) -> None:
+        """Say once that `what` is not kept."""
+        if what not in self._said:
+            self._said.add(what)
+            self._bus.post(NotKept(name=self.name, what=what, why=why))

@@ -17,6 +17,7 @@ from colab_guard.state.graph import Captured, capture, restore
 from colab_guard.state.live import Live
 from colab_guard.state.loaders import track_dataloaders
 from colab_guard.state.mapping import mapped_to_cpu, missing_devices
+from colab_guard.state.outside import Outside, register_state, unregister_state
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
@@ -26,6 +27,7 @@ __all__ = [
     "CannotKeep",
     "Captured",
     "Live",
+    "Outside",
     "Placeholder",
     "Print",
     "SnapshotRefused",
@@ -39,8 +41,10 @@ __all__ = [
     "missing_devices",
     "random_state",
     "register_reducer",
+    "register_state",
     "restore",
     "set_random_state",
     "take_print",
     "track_dataloaders",
+    "unregister_state",
 ]
