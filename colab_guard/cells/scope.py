@@ -45,6 +45,7 @@ class Scope:
         mentioned = set(code_names(code)) | set(keep)
         self.through_functions = frozenset(self._reached(mentioned))
         self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
+        self.outside.watch(mentioned | self.through_functions, namespace)
         self._shared_looked_for = False
 
     def _reached(self, mentioned: Iterable[str]) -> set[str]:
@@ -90,7 +91,8 @@ class Scope:
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
         gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
-        taken = self.outside.take(in_context=any(entry.contexts for entry in needed.get("frames", ())))
+        in_context = any(entry.contexts for entry in needed.get("frames", ()))
+        taken = self.outside.take(in_context=in_context, at_end=live is None)
         captured = state.capture(
             {
                 **needed,

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import pickle
+import re
 import sys
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Iterator, Mapping
@@ -22,6 +23,7 @@ TABLES = frozenset({dict, OrderedDict, Counter})
 MOST_ITEMS = 10_000
 """Items of one value above which it is not looked through at every snapshot."""
 MOST_MODULES = 50
+INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]colab_guard[/\\]")
 
 
 class LocalModules:
@@ -73,7 +75,9 @@ class LocalModules:
 def is_beside(name: str, module: Any) -> bool:
     """Whether a module (not the notebook itself) is code of the user's."""
     file = getattr(module, "__file__", None)
-    return name != "__main__" and isinstance(module, ModuleType) and isinstance(file, str) and codes._is_beside(file)
+    if name == "__main__" or not isinstance(file, str) or INSTALLED.search(file) or file.startswith(sys.base_prefix):
+        return False  # told without taking the path apart: there are thousands of these
+    return isinstance(module, ModuleType) and codes._is_beside(file)
 
 
 def is_plain(value: Any) -> bool:

@@ -11,13 +11,14 @@ from colab_guard.errors import GuardError
 from colab_guard.state.outside import process, registered
 from colab_guard.state.outside.adapters import Adapter
 from colab_guard.state.outside.figures import Figures
-from colab_guard.state.outside.handlers import Handlers
+from colab_guard.state.outside.logs import Handlers, Loggers, LogLevels
 from colab_guard.state.outside.modules import LocalModules
 from colab_guard.state.outside.process import Process
 from colab_guard.state.outside.settings import LIBRARIES, NUMPY, PYTHON, Settings
 from colab_guard.state.outside.stores import Stores
-from colab_guard.state.outside.tables import Filters, LogLevels, PandasOptions, RcParams
+from colab_guard.state.outside.tables import Filters, PandasOptions, RcParams
 from colab_guard.state.outside.torch_settings import TORCH
+from colab_guard.state.outside.watch import Watch
 from colab_guard.state.pickler import Placeholder
 
 SWITCHES, THINGS, REGISTERED = "switches", "things", "registered"
@@ -40,24 +41,32 @@ class Outside:
     """Made at a cell's start. `switches` are owned by `with` blocks too; `things` are objects."""
 
     def __init__(self) -> None:
+        loggers = Loggers()
         self._process = Process()
         self._switches: list[Adapter] = [
             Settings((*PYTHON, *NUMPY, *TORCH, *LIBRARIES)),
             Filters(),
             RcParams(),
             PandasOptions(),
-            LogLevels(),
+            LogLevels(loggers),
         ]
         self.modules = LocalModules()
-        self._things: list[Adapter] = [Figures(), Handlers(), Stores(), self.modules]
+        self._things: list[Adapter] = [Figures(), Handlers(loggers), Stores(), self.modules]
         self._outer = _values(self._switches)
         self._restored: Mapping[str, Any] = {}
         self._began = False
+        self._watch: Watch | None = None
+        self.lost: tuple[str, ...] = ()
+        """Paths of what changed in libraries, and is in no snapshot."""
+
+    def watch(self, words: Iterable[str], namespace: Mapping[str, Any]) -> None:
+        """Compare libraries from now on, as far as code that mentions `words` may change them."""
+        self._watch = Watch(words, namespace, self.modules.covers)
 
     # capture
 
-    def take(self, *, in_context: bool) -> Taken:
-        """What is to be kept now; `in_context` says that code stands inside `with` blocks of libraries.
+    def take(self, *, in_context: bool = False, at_end: bool = False) -> Taken:
+        """What is to be kept now; `in_context` says that code stands inside `with` blocks, `at_end` that nothing follows.
 
         Raises SnapshotRefused where a registered state cannot be had. What it gives refers to live objects.
         """
@@ -72,7 +81,14 @@ class Outside:
             taken.parts[process.EARLY] = json.dumps(changed).encode()
         why = "its name or value looks like a secret, which no snapshot holds; set it again in a cell before this one"
         taken.losses = [Placeholder(f"os.environ[{name!r}]", "str", why) for name in self._process.secret]
+        taken.losses += self._compared(at_end)
         return taken
+
+    def _compared(self, at_end: bool) -> list[Placeholder]:
+        changes = self._watch.changes(now=at_end) if self._watch is not None else []
+        self.lost = tuple(change.path for change in changes)
+        why = "changed while the cell ran and is in no snapshot; colab_guard.register_state(name, get, set) keeps it"
+        return [Placeholder(change.path, change.kind, f"{change.kind}; it {why}") for change in changes]
 
     # restore
 

@@ -1,11 +1,9 @@
-"""Tables of settings that libraries and Python keep: warnings' filters, matplotlib's rcParams, pandas' options, log levels."""
+"""Tables of settings that libraries and Python keep: warnings' filters, matplotlib's rcParams, pandas' options."""
 
 from __future__ import annotations
 
 import copy
 import importlib
-import logging
-import operator
 import sys
 import warnings
 from collections.abc import Mapping
@@ -138,45 +136,3 @@ def _options(config: Any) -> list[tuple[str, Any, Any]]:
             holder = holder[group]
         found.append((name, holder[last], registered.defval))
     return found
-
-
-Level = tuple[int, bool, bool]
-LEVEL = operator.attrgetter("level", "disabled", "propagate")
-
-
-class LogLevels:
-    """Levels of loggers, and whether they are on, as far as the cell changed them."""
-
-    name = "log levels"
-
-    def __init__(self) -> None:
-        self._known: list[Any] = []
-        self._loggers: dict[str, logging.Logger] = {}
-        self._carried: set[str] = set()
-        self._start = self._levels()
-
-    def available(self) -> bool:
-        return True
-
-    def get(self) -> dict[str, Level] | None:
-        fresh: Level = (logging.NOTSET, False, True)
-        here = self._levels()
-        if here == self._start and not self._carried:
-            return None
-        return {name: now for name, now in here.items() if now != self._start.get(name, fresh) or name in self._carried} or None
-
-    def set(self, value: Mapping[str, Level] | None) -> None:
-        self._carried |= set(value or ())
-        for name, (level, disabled, propagate) in (self._start | dict(value or {})).items():
-            logger = logging.getLogger(name) if name else logging.root
-            if logger.level != level:
-                logger.setLevel(level)
-            logger.disabled, logger.propagate = disabled, propagate
-
-    def _levels(self) -> dict[str, Level]:
-        known = list(logging.root.manager.loggerDict.values())
-        if known != self._known:
-            self._known = known
-            named = logging.root.manager.loggerDict.items()
-            self._loggers = {name: logger for name, logger in named if isinstance(logger, logging.Logger)} | {"": logging.root}
-        return dict(zip(self._loggers, map(LEVEL, self._loggers.values()), strict=True))
