@@ -48,8 +48,7 @@ class Execution:
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
-        self.scope.outside.set_early(loaded.parts)
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
@@ -109,8 +108,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
-        self.scope.outside.set_early(loaded.parts)
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
 
         def set_names() -> None:
             self.scope.set_names(needed, kept)
@@ -126,6 +124,18 @@ class Execution:
             state.set_random_state(needed["random"])
 
         return runtime.resume(entries, needed.get("library"), set_names, set_random)
+
+    def _restore(self, loaded: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
+        self.scope.outside.set_early(loaded.parts)
+        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        orders = kept.get("orders", {})
+        state.put_in_order(orders.get("rest", ()))
+        if lost := state.put_in_order(orders.get("read", ())):
+            self.engine.name_inexact(
+                f"sets that may iterate in another order now: {', '.join(lost[:5])} (hashes of texts differ between kernels; "
+                "start them with PYTHONHASHSEED=0, or by colab-guard run)"
+            )
+        return needed, kept
 
     def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
         for failure in self.scope.outside.set_things(needed, kept):

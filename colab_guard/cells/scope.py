@@ -101,12 +101,19 @@ class Scope:
                 "random": state.random_state(),
                 "outside": taken.needed,
             },
-            {"names": rest, "outside things": taken.kept},
+            {"names": rest, "outside things": taken.kept, "orders": self._orders(needed, present, wanted)},
             self.live,
         )
         captured.parts.update(taken.parts)
         captured.placeholders.extend(taken.losses)
         return captured
+
+    def _orders(self, needed: Mapping[str, Any], present: Mapping[str, Any], wanted: set[str]) -> dict[str, Any]:
+        """Sets by the order in which they iterate: those that code to come may read, and the others."""
+        read = {name: present[name] for name in sorted(wanted)}
+        for entry in needed.get("frames", ()):
+            read |= entry.locals
+        return {"read": state.set_orders(read), "rest": state.set_orders({n: v for n, v in present.items() if n not in wanted})}
 
     def _sharing(self, captured: state.Captured) -> set[str]:
         """Other names whose values share objects or memory with what was captured."""

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.schedule import Schedule
@@ -235,6 +235,13 @@ class Engine:
             losses |= self._files.not_kept
         for what, why in losses.items():
             self.name_loss(what, why)
+
+    def name_inexact(self, reason: str) -> None:
+        """Say why what follows may differ in its bits; every commit from now on carries it."""
+        before = self.meta.setdefault("inexact", [])
+        if reason not in before:
+            self.meta["inexact"] = [*before, reason]
+            self._bus.post(NotBitExact(name=self.name, reasons=(reason,)))
 
     def name_loss(self, what: str, why: str) -> None:
         """Say once that `what` is not kept."""

@@ -21,6 +21,8 @@ from colab_guard.state.outside import Outside, register_state, unregister_state
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.set_order import orders as set_orders
+from colab_guard.state.set_order import put_in_order
 from colab_guard.state.things import CannotKeep
 
 __all__ = [
@@ -39,10 +41,12 @@ __all__ = [
     "local_module_hash",
     "mapped_to_cpu",
     "missing_devices",
+    "put_in_order",
     "random_state",
     "register_reducer",
     "register_state",
     "restore",
+    "set_orders",
     "set_random_state",
     "take_print",
     "track_dataloaders",
