@@ -21,7 +21,7 @@ from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime
-from colab_guard.cells.scope import Scope
+from colab_guard.cells.scope import Scope, local_variables
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
 from colab_guard.snapshots import Engine, Position, UnitRecord
@@ -128,12 +128,14 @@ class Execution:
     def _restore(self, loaded: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
         self.scope.outside.set_early(loaded.parts)
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
-        orders = kept.get("orders", {})
-        state.put_in_order(orders.get("rest", ()))
-        if lost := state.put_in_order(orders.get("read", ())):
+        if state.ORDERS not in loaded.parts:
+            return needed, kept
+        everything = {**kept["names"], **needed["names"], **local_variables(needed.get("frames", ()))}
+        lost = state.put_in_order(bytes(loaded.parts[state.ORDERS]), everything)
+        if read := [path for path in lost if path.partition("[")[0].partition(".")[0] not in kept["names"]]:
             self.engine.name_inexact(
-                f"sets that may iterate in another order now: {', '.join(lost[:5])} (hashes of texts differ between kernels; "
-                "start them with PYTHONHASHSEED=0, or by colab-guard run)"
+                f"sets that may iterate in another order: {', '.join(read[:5])} (their items' hashes differ between kernels; those "
+                "of texts do not where kernels start with PYTHONHASHSEED=0, as colab-guard run starts them)"
             )
         return needed, kept
 

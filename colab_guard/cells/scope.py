@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
@@ -91,8 +92,8 @@ class Scope:
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
         gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
-        in_context = any(entry.contexts for entry in needed.get("frames", ()))
-        taken = self.outside.take(in_context=in_context, at_end=live is None)
+        frames = needed.get("frames", ())
+        taken = self.outside.take(in_context=any(entry.contexts for entry in frames), at_end=live is None)
         captured = state.capture(
             {
                 **needed,
@@ -101,19 +102,14 @@ class Scope:
                 "random": state.random_state(),
                 "outside": taken.needed,
             },
-            {"names": rest, "outside things": taken.kept, "orders": self._orders(needed, present, wanted)},
+            {"names": rest, "outside things": taken.kept},
             self.live,
         )
+        if state.holds_sets(captured.parts):
+            captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
         captured.parts.update(taken.parts)
         captured.placeholders.extend(taken.losses)
         return captured
-
-    def _orders(self, needed: Mapping[str, Any], present: Mapping[str, Any], wanted: set[str]) -> dict[str, Any]:
-        """Sets by the order in which they iterate: those that code to come may read, and the others."""
-        read = {name: present[name] for name in sorted(wanted)}
-        for entry in needed.get("frames", ()):
-            read |= entry.locals
-        return {"read": state.set_orders(read), "rest": state.set_orders({n: v for n, v in present.items() if n not in wanted})}
 
     def _sharing(self, captured: state.Captured) -> set[str]:
         """Other names whose values share objects or memory with what was captured."""
@@ -140,6 +136,15 @@ class Scope:
                     self.namespace.pop(name, None)
         for name in needed["gone"]:
             self.namespace.pop(name, None)
+
+
+def local_variables(frames: Iterable[FrameEntry]) -> dict[str, Any]:
+    """Variables of functions that are running, by a name that none of the notebook has."""
+    return {
+        f"{name} (of {entry.frame.partition('#')[0]}(), {depth})": value
+        for depth, entry in enumerate(frames)
+        for name, value in (entry.cells | entry.locals).items()
+    }
 
 
 def _notebook_code(value: Any, namespace: Mapping[str, Any], depth: int = 0) -> Iterator[types.CodeType]:

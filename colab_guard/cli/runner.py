@@ -17,7 +17,7 @@ from colab_guard.cli.kernel import CellDone, Kernel, KernelDied
 from colab_guard.errors import UserMistake
 
 DONE, CELL_FAILED, KEPT_DYING, CHANGED, INTERRUPTED = 0, 1, 3, 4, 130
-CHANGES = ("CellChanged", "InputChanged", "DeviceMissing", "PythonChanged")
+CHANGES = ("CellChanged", "InputChanged", "DeviceMissing", "PythonChanged", "StateNotRegistered")
 """Errors after which a person decides (`--resume` or `--fresh`); nothing was run or restored."""
 
 

@@ -6,6 +6,7 @@ it, because what follows may differ in its last bits from what would have follow
 
 from __future__ import annotations
 
+import os
 import platform
 import sys
 from collections.abc import Mapping
@@ -41,6 +42,7 @@ def facts() -> dict[str, Any]:
         "implementation": platform.python_implementation(),
         "machine": platform.machine(),
         "used": [name for name, module in DECIDE_BITS.items() if module in sys.modules],
+        "hash seed": hash_seed(),
     }
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -49,8 +51,17 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def hash_seed() -> str:
+    """PYTHONHASHSEED of this kernel: a number; or "random", where none was set and texts have hashes of their own here."""
+    told = os.environ.get("PYTHONHASHSEED", "")
+    return told if told.isdigit() else "random"
+
+
 def differences(meta: Mapping[str, Any]) -> list[str]:
-    """How this machine and these versions differ from those of a commit, in words; imports torch if the commit used it."""
+    """How this machine and these versions differ from those of a commit, in words; imports torch if the commit used it.
+
+    Another hash seed is not among them: which sets it puts into another order is known when they are back.
+    """
     committed, here = meta.get("surroundings", {}), versions()
     if "threads" not in committed or "torch" not in here:
         return compare(meta.get("versions", {}), committed, here, facts())
@@ -77,7 +88,7 @@ def compare(
         is_ = new.get("devices", {}).get(device)
         if was != is_:
             found.append(f"{device} {was} → {is_ or 'CPU'}")
-    if "threads" in old and old["threads"] != new.get("threads"):
+    if "threads" in old and not old.get("threads kept") and old["threads"] != new.get("threads"):
         found.append(f"torch's threads {old['threads']} → {new.get('threads', 'n/a')}")
     return found
 

@@ -35,7 +35,8 @@ PERTURB_SHIFT = 5
 REMOVED = -1
 """The hash that stands in a slot whose item was removed; no item has it."""
 FILLER = 2**40
-TURNS = 8
+ATOMS = frozenset({bool, int, float, complex, str, bytes, type(None)})
+TURNS = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,9 @@ def can_lay_out() -> bool:
     """Whether this Python's sets are what this module takes them for."""
     if ctypes.sizeof(ctypes.c_ssize_t) != 8 or set.__basicsize__ < HEAD + 8 * WORDS + 16 * SMALLEST:
         return False
-    thing = {8, 0, 3}
+    thing: set[int] = set()
+    for number in (8, 0, 3):  # a written-out set is copied from one that Python lays out as it likes
+        thing.add(number)
     thing.discard(8)
     thing.pop()
     found = _read(thing)
@@ -102,6 +105,8 @@ def layout_of(thing: Any) -> Layout | None:
     if table is None:
         return None
     tied = tuple(thing) if len(set(table.hashes)) != len(table.hashes) else ()
+    if not ATOMS.issuperset(map(type, tied)):
+        return None  # items that only the graph could hold, and that their hashes do not tell apart
     return Layout(
         table.size,
         table.finger,
@@ -129,7 +134,7 @@ def lay_out(thing: set[Any], layout: Layout) -> bool:
     for turn in range(TURNS) if order is not None else ():
         _point(thing, layout.finger)
         if not _fill(thing, order or [], layout.size, turn):
-            continue
+            continue  # another item last, or a larger table on the way, finds its place
         for filler in fillers.values():
             thing.discard(filler)
         if _lies(thing, wanted, layout.tied):
@@ -235,7 +240,7 @@ def _fill(thing: set[Any], order: list[Any], size: int, turn: int) -> bool:
     if size > SMALLEST:
         first, rest = order[: size // 8], order[size // 8 :]
         last = first.pop(turn % len(first))
-        scratch = SMALLEST
+        scratch = SMALLEST * 4 ** (turn % 3)
         while _limit(scratch) <= len(first):
             scratch *= 4
         thing.update(first)

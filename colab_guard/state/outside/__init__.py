@@ -9,6 +9,6 @@ entered again own some of them). What no adapter covers is compared and named (`
 from __future__ import annotations
 
 from colab_guard.state.outside.outside import Outside, Taken
-from colab_guard.state.outside.registered import REGISTERED, register_state, unregister_state
+from colab_guard.state.outside.registered import register_state, registered_names, unregister_state
 
-__all__ = ["REGISTERED", "Outside", "Taken", "register_state", "unregister_state"]
+__all__ = ["Outside", "Taken", "register_state", "registered_names", "unregister_state"]

@@ -14,10 +14,11 @@ from colab_guard.state.outside.figures import Figures
 from colab_guard.state.outside.logs import Handlers, Loggers, LogLevels
 from colab_guard.state.outside.modules import LocalModules
 from colab_guard.state.outside.process import Process
+from colab_guard.state.outside.registered import REGISTERED as REGISTERED_STATE
 from colab_guard.state.outside.settings import LIBRARIES, NUMPY, PYTHON, Settings
 from colab_guard.state.outside.stores import Stores
 from colab_guard.state.outside.tables import Filters, PandasOptions, RcParams
-from colab_guard.state.outside.torch_settings import TORCH
+from colab_guard.state.outside.torch_settings import THREADS, TORCH
 from colab_guard.state.outside.watch import Watch
 from colab_guard.state.pickler import Placeholder
 
@@ -56,6 +57,7 @@ class Outside:
         self._restored: Mapping[str, Any] = {}
         self._began = False
         self._watch: Watch | None = None
+        self._keeps_threads = False
         self.lost: tuple[str, ...] = ()
         """Paths of what changed in libraries, and is in no snapshot."""
 
@@ -65,6 +67,11 @@ class Outside:
 
     # capture
 
+    def facts(self) -> dict[str, Any]:
+        """What a commit's record says of all this, for those who never unpickle."""
+        found: dict[str, Any] = {"lost": list(self.lost), "registered": sorted(REGISTERED_STATE), "threads": self._keeps_threads}
+        return {name: value for name, value in found.items() if value}
+
     def take(self, *, in_context: bool = False, at_end: bool = False) -> Taken:
         """What is to be kept now; `in_context` says that code stands inside `with` blocks, `at_end` that nothing follows.
 
@@ -72,6 +79,7 @@ class Outside:
         """
         self._began = True
         switches = _values(self._switches)
+        self._keeps_threads = THREADS in switches.get(Settings.name, {})
         if not in_context:
             self._outer = switches
         needed = {SWITCHES: (switches, self._outer if in_context else None), REGISTERED: registered.values()}

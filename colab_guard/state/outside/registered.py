@@ -45,6 +45,11 @@ def unregister_state(name: str) -> None:
         raise BadOption(f"no state is registered as {name!r}; registered: {known}")
 
 
+def registered_names() -> frozenset[str]:
+    """The names under which state is registered now."""
+    return frozenset(REGISTERED)
+
+
 def _pair(name: str, get: Any, set: Any) -> Pair:
     if set is None and hasattr(get, "state_dict") and hasattr(get, "load_state_dict"):
         return get.state_dict, get.load_state_dict

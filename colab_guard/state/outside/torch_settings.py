@@ -14,6 +14,7 @@ from colab_guard.state.outside.settings import Setting
 CUDNN = ("enabled", "benchmark", "deterministic", "allow_tf32", "benchmark_limit")
 MATMUL = ("allow_tf32", "allow_fp16_reduced_precision_reduction", "allow_bf16_reduced_precision_reduction")
 ATTENTION = ("flash_sdp", "mem_efficient_sdp", "math_sdp", "cudnn_sdp")
+THREADS = "torch's threads"
 AUTOCAST = ("cpu", "cuda")
 NEWER = ("", "cuda.matmul", "cudnn", "cudnn.conv", "cudnn.rnn", "mkldnn", "mkldnn.matmul", "mkldnn.conv", "mkldnn.rnn")
 """Where `fp32_precision` is found from torch 2.9 on. Once it is set, the older switches must not be read: torch refuses."""
@@ -129,7 +130,7 @@ TORCH = (
     ),
     Setting("torch.set_printoptions", "torch", _printing, _set_printing),
     Setting("torch.set_warn_always", "torch", lambda t: t.is_warn_always_enabled(), lambda t, v: t.set_warn_always(v)),
-    Setting("torch's threads", "torch", lambda t: t.get_num_threads(), lambda t, v: t.set_num_threads(v), True),
+    Setting(THREADS, "torch", lambda t: t.get_num_threads(), lambda t, v: t.set_num_threads(v), True),
     Setting(
         "torch's sharing strategy",
         "torch.multiprocessing",
