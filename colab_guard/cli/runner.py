@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from colab_guard.cli.deaths import why_it_died
 from colab_guard.cli.kernel import CellDone, Kernel, KernelDied
+from colab_guard.cli.seeds import hash_seed
 from colab_guard.errors import UserMistake
 
 DONE, CELL_FAILED, KEPT_DYING, CHANGED, INTERRUPTED = 0, 1, 3, 4, 130
@@ -52,8 +53,9 @@ def run_notebook(
 ) -> int:
     """Run the notebook at `path` to its end; the exit status. Writes `output` (default: the notebook itself)."""
     run = _Run(path, output or path, _read(path), cell_limit_s, out or sys.stdout)
+    seed = hash_seed(cell.source for cell in run.notebook.cells if cell.cell_type == "code")
     for attempt in range(retries + 1):
-        kernel = Kernel(path)
+        kernel = Kernel(path, seed)
         try:
             return _run_cells(run, kernel)
         except KernelDied as death:
