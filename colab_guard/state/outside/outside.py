@@ -19,7 +19,7 @@ from colab_guard.state.outside.settings import LIBRARIES, NUMPY, PYTHON, Setting
 from colab_guard.state.outside.stores import Stores
 from colab_guard.state.outside.tables import Filters, PandasOptions, RcParams
 from colab_guard.state.outside.torch_settings import THREADS, TORCH
-from colab_guard.state.outside.watch import Watch
+from colab_guard.state.outside.watch import Change, Watch
 from colab_guard.state.pickler import Placeholder
 
 SWITCHES, THINGS, REGISTERED = "switches", "things", "registered"
@@ -94,9 +94,9 @@ class Outside:
 
     def _compared(self, at_end: bool) -> list[Placeholder]:
         changes = self._watch.changes(now=at_end) if self._watch is not None else []
+        changes = [change for change in changes if not registered.covers(change.path)]
         self.lost = tuple(change.path for change in changes)
-        why = "changed while the cell ran and is in no snapshot; colab_guard.register_state(name, get, set) keeps it"
-        return [Placeholder(change.path, change.kind, f"{change.kind}; it {why}") for change in changes]
+        return [Placeholder(change.path, change.kind, _why(change)) for change in changes]
 
     # restore
 
@@ -122,6 +122,13 @@ class Outside:
     def set_switches(self) -> list[str]:
         """When the position is reached: the switches as they were there."""
         return _set(self._switches, self._restored, again=False)
+
+
+def _why(change: Change) -> str:
+    return (
+        f"{change.kind}; it changed while the cell ran and is in no snapshot; "
+        f"colab_guard.register_state({change.path!r}, get, set) keeps it"
+    )
 
 
 def _values(adapters: Iterable[Adapter]) -> dict[str, Any]:

@@ -6,6 +6,7 @@
 
 `get` is called at every snapshot and what it gives goes into it, with the user's names as one graph; `set` is called on a
 resume, after the names are back and before the code goes on. What `get` raises refuses the snapshot, which is shown.
+State that the comparison named is named no longer when it is registered by that name: "somelib.registry", or "somelib".
 """
 
 from __future__ import annotations
@@ -68,6 +69,11 @@ def _is_same(one: Any, other: Any) -> bool:
         return True
     names = [(getattr(f, "__module__", None), getattr(f, "__qualname__", None)) for f in (one, other)]
     return names[0] == names[1] and names[0][0] == "__main__"
+
+
+def covers(path: str) -> bool:
+    """Whether state is registered under `path` ("somelib.registry"), or under what holds it ("somelib")."""
+    return any(path == name or path.startswith(f"{name}.") for name in REGISTERED)
 
 
 def values() -> dict[str, Any]:
