@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from colab_guard.cells.beside import name_threads, refuse_tasks
 from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, ending_at, entry_of, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -84,8 +85,11 @@ class Runtime(Idle):
         *,
         policies: Sequence[PolicyFactory] = (),
         units: Sequence[UnitRecord] = (),
+        say: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.now = now
+        self.say = say
+        """Told why what follows may not be what it would have been."""
         self.lost = False
         self.over = False
         self.bare = functions.bare
@@ -97,12 +101,16 @@ class Runtime(Idle):
         self._engine = engine
         self._policies = policies
         self._units = list(units)
+        self.standing: dict[int, FrameEntry] = {}
+        """Entries of the snapshot under way, by the ids of their frames."""
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
         self.is_pending: Callable[[Any], bool] = lambda thing: False
         self._pid = os.getpid()
         self.thread = threading.get_ident()
+        self.own_loop = False
+        """Whether the cell awaits, on an event loop of its own."""
 
     # resuming
 
@@ -120,6 +128,7 @@ class Runtime(Idle):
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
+        __tracebackhide__ = True
         function = self.function(entries[0].frame)
         resumer = Resumer(self, entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
@@ -226,8 +235,13 @@ class Runtime(Idle):
         if unit is None:
             return
         self._units.append(unit)
-        frame, _ = self._below(sys._getframe(1))
-        self._snapshot("unit", stack(frame, loop.where, self._codes), unit=unit)
+        try:
+            frame, _ = self._below(sys._getframe(1))
+            standings = stack(frame, loop.where, self._codes)
+        except SnapshotRefused as refusal:
+            self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
+            return
+        self._snapshot("unit", standings, unit=unit)
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
@@ -263,6 +277,9 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
+        info = self._codes.get(frame.f_code)
+        if info is not None and info.passive:
+            return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
@@ -285,12 +302,30 @@ class Runtime(Idle):
         unit: UnitRecord | None = None,
     ) -> None:
         def capture() -> Any:
+            if self.own_loop:
+                refuse_tasks()
             entries = [entry_of(standing) for standing in standings]
+            self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
-            return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
+            captured = self._scope.capture(standings[0].point.live, frames=entries, library=kept)
+            name_threads(captured, self._scope.namespace)
+            return captured
 
         position = describe(standings, inside)
-        self._engine.take("unit" if kind == "unit" else "step", position, capture, unit)
+        noted = noting(self._functions, position, capture)
+        self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+
+
+def noting(functions: Functions, position: Position, capture: Callable[[], Any]) -> Callable[[], Any]:
+    """`capture`, which then also notes with `position` the functions whose code the captured state holds."""
+
+    def noted() -> Any:
+        functions.met.clear()
+        captured = capture()
+        position.functions[:] = functions.met.values()
+        return captured
+
+    return noted
 
 
 def _nothing() -> None:

@@ -13,6 +13,8 @@ from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.frames import FrameEntry
+from colab_guard.cells.functions import names_through_functions
+from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
@@ -44,26 +46,10 @@ class Scope:
         self.outside = state.Outside()
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
-        self.through_functions = frozenset(self._reached(mentioned))
+        self.through_functions = frozenset(names_through_functions(mentioned, namespace))
         self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
         self.outside.watch(mentioned | self.through_functions, namespace)
         self._shared_looked_for = False
-
-    def _reached(self, mentioned: Iterable[str]) -> set[str]:
-        """Names that functions and classes of the notebook, reached from `mentioned`, mention."""
-        found: set[str] = set()
-        todo = list(mentioned)
-        seen: set[str] = set()
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            for code in _notebook_code(self.namespace.get(name), self.namespace):
-                more = set(code_names(code))
-                found |= more
-                todo += more
-        return found
 
     def _is_users(self, name: str) -> bool:
         return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip
@@ -123,6 +109,12 @@ class Scope:
                 found.add(name)
         return found
 
+    # told before the run
+
+    def needed_inside(self, info: FrameInfo) -> frozenset[str]:
+        """Names that code after some point inside the cell (`info`) may read: what refuses a snapshot where it cannot be kept."""
+        return self.through_functions.union(*(point.live for point in info.points.values()))
+
     # restore
 
     def set_names(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
@@ -145,23 +137,3 @@ def local_variables(frames: Iterable[FrameEntry]) -> dict[str, Any]:
         for depth, entry in enumerate(frames)
         for name, value in (entry.cells | entry.locals).items()
     }
-
-
-def _notebook_code(value: Any, namespace: Mapping[str, Any], depth: int = 0) -> Iterator[types.CodeType]:
-    """Code of functions that the notebook defined, reached through `value`: methods, wrappers, classes."""
-    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
-        value = value.__func__
-    if isinstance(value, property):
-        for part in (value.fget, value.fset, value.fdel):
-            yield from _notebook_code(part, namespace, depth)
-    elif isinstance(value, types.FunctionType):
-        if value.__globals__ is namespace:
-            yield value.__code__
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None:
-            yield from _notebook_code(wrapped, namespace, depth)
-    elif isinstance(value, type) and value.__module__ == "__main__" and depth < 3:
-        for part in vars(value).values():
-            yield from _notebook_code(part, namespace, depth + 1)
-    elif type(value).__module__ == "__main__" and not isinstance(value, type) and depth < 3:
-        yield from _notebook_code(type(value), namespace, depth + 1)

@@ -23,7 +23,9 @@ from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
+from colab_guard.state.sizes import Size, sizes
 from colab_guard.state.things import CannotKeep
+from colab_guard.state.trial import Trial, trial
 
 __all__ = [
     "CannotKeep",
@@ -33,7 +35,9 @@ __all__ = [
     "Outside",
     "Placeholder",
     "Print",
+    "Size",
     "SnapshotRefused",
+    "Trial",
     "canonical",
     "capture",
     "fingerprint",
@@ -51,7 +55,9 @@ __all__ = [
     "restore",
     "set_orders",
     "set_random_state",
+    "sizes",
     "take_print",
     "track_dataloaders",
+    "trial",
     "unregister_state",
 ]

@@ -49,7 +49,7 @@ class FakeEngine:
     def name_loss(self, what: str, why: str) -> None:
         self.inexact.append(f"{what}: {why}")
 
-    def refuse(self, position: Position, reason: str) -> None:
+    def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
         self.refused.append(reason)
 
     def take(
