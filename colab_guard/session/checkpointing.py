@@ -72,6 +72,7 @@ class GuardedCell:
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
         self._output = CellOutput(session.shell, session.clock, self._not_recorded)
+        self._outside: state.Outside | None = None
 
     # what the session asks of running work
 
@@ -173,6 +174,7 @@ class GuardedCell:
         shell = self._session.shell
         scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
         scope.grown = self._found.grown
+        self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -270,12 +272,17 @@ class GuardedCell:
                 "cwd": os.getcwd(),
                 **self._found.meta,
             },
-            facts=lambda: {"surroundings": surroundings.facts()},
+            facts=self._facts,
             output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)
         return self.engine
+
+    def _facts(self) -> dict[str, Any]:
+        """What holds at a commit: the machine, and what of its state lies outside the names."""
+        outside = self._outside.facts() if self._outside is not None else {}
+        return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])

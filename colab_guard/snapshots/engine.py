@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, LongUnsaved, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
@@ -303,6 +303,17 @@ class Engine:
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():
-            if what not in self._said:
-                self._said.add(what)
-                self._bus.post(NotKept(name=self.name, what=what, why=why))
+            self.name_loss(what, why)
+
+    def name_inexact(self, reason: str) -> None:
+        """Say why what follows may differ in its bits; every commit from now on carries it."""
+        before = self.meta.setdefault("inexact", [])
+        if reason not in before:
+            self.meta["inexact"] = [*before, reason]
+            self._bus.post(NotBitExact(name=self.name, reasons=(reason,)))
+
+    def name_loss(self, what: str, why: str) -> None:
+        """Say once that `what` is not kept."""
+        if what not in self._said:
+            self._said.add(what)
+            self._bus.post(NotKept(name=self.name, what=what, why=why))

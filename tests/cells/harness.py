@@ -33,6 +33,7 @@ class FakeEngine:
     kind: str = ""
     seen: list[Position] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
+    inexact: list[str] = field(default_factory=list)
     schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0))
     units: list[UnitRecord] = field(default_factory=list)
 
@@ -41,6 +42,12 @@ class FakeEngine:
 
     def overdue(self) -> bool:
         return True
+
+    def name_inexact(self, reason: str) -> None:
+        self.inexact.append(reason)
+
+    def name_loss(self, what: str, why: str) -> None:
+        self.inexact.append(f"{what}: {why}")
 
     def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
         self.refused.append(reason)
