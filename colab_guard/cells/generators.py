@@ -126,6 +126,8 @@ def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> Fr
     around = [info.points[k] for k, arm in point.chain if info.points[k].kind in ("for", "with") and arm == "body"]
     variables, held = _laid_open(generator, frame)
     delegates = 1 if generator.gi_yieldfrom is not None else 0
+    if len(held) == len(around) + delegates + 1 and held[-1] is None:
+        held.pop()  # the exception being handled: None, once anything that was called from there has handled one
     if point.temps or len(held) != len(around) + delegates:
         raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
     entry = FrameEntry(info.id, point.id, point.chain)

@@ -7,6 +7,7 @@ function that a library calls), the safe point is passed over: the loops further
 
 from __future__ import annotations
 
+import inspect
 import itertools
 import os
 import sys
@@ -263,6 +264,8 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
+        if frame.f_code.co_flags & inspect.CO_GENERATOR:
+            return  # a generator is kept where it waits, at the safe points of those who ask it for items
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
