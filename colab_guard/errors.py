@@ -11,6 +11,7 @@
     │   ├── NeedsDecision        what is here is not what was committed: --resume or --fresh decides
     │   │   ├── CellChanged      the cell is not the one that was committed
     │   │   ├── InputChanged     a value that the cell reads is not the committed one
+    │   │   ├── FunctionChanged  a function that was running at the commit is not the same here, or not here
     │   │   ├── DeviceMissing    the commit holds tensors of a device that is not here
     │   │   └── PythonChanged    the commit holds code that this version of Python cannot run
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
@@ -70,6 +71,10 @@ class InputChanged(NeedsDecision):
     """A value that the cell reads differs from the value that was committed."""
 
 
+class FunctionChanged(NeedsDecision):
+    """A function that was running (or a generator that was waiting) at the commit is not the same here, or not here."""
+
+
 class DeviceMissing(NeedsDecision):
     """The commit holds tensors of a device that this machine does not have."""
 
@@ -84,6 +89,9 @@ class MissingExtra(UserMistake, ImportError):
 
 class CannotResume(GuardError):
     """The commit is whole, but it cannot be taken up here; the text names the reason."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 class StoreDamaged(GuardError):

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from colab_guard.cells.edits import Edit, RangeChange, compare
 from colab_guard.cells.execute import Execution
+from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.protocols import Decision, LibraryLoop, LoopNeeds, LoopPolicy, PolicyFactory
 from colab_guard.cells.reads import input_names, iterated_names
 from colab_guard.cells.recipes import Recipes
@@ -23,10 +24,12 @@ from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell, compile_cell
 
 __all__ = [
+    "CELL",
     "CompiledCell",
     "Decision",
     "Edit",
     "Execution",
+    "FrameInfo",
     "LibraryLoop",
     "LoopNeeds",
     "LoopPolicy",

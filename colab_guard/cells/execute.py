@@ -17,10 +17,11 @@ from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.generators import Generators
+from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
-from colab_guard.cells.runtime import Idle, RollBack, Runtime
+from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
@@ -97,7 +98,10 @@ class Execution:
 
         def code_id(code: CodeType) -> str | None:
             found = functions.by_code.get(code)
-            return found.id if found is not None else None
+            if found is None:
+                return None
+            functions.note(found, "code")
+            return found.id
 
         generators = Generators(functions, scope.namespace)
         generators.runtime, runtime.is_pending = runtime, generators.is_pending
@@ -115,7 +119,7 @@ class Execution:
         set_names()
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
-        generators.start()
+        generators.start(entries)
         return runtime.resume(
             entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
         )
@@ -144,7 +148,7 @@ class Execution:
     def _finish(self) -> None:
         """The commit at the end of the cell: results only, no position."""
         position = Position("the end of the cell", 0, None, self.cell.info.signature())
-        self.engine.take("cell", position, lambda: self.scope.capture(None))
+        self.engine.take("cell", position, noting(self.cell.functions, position, lambda: self.scope.capture(None)))
 
     def _take_value(self) -> Any:
         value = self.scope.namespace.pop(VALUE, NO_VALUE)
@@ -153,7 +157,7 @@ class Execution:
     def _forget_hidden_names(self, runtime: Runtime) -> None:
         runtime.over = True
         namespace = self.scope.namespace
-        for name in [n for n in namespace if n.startswith(PREFIX) and n != VALUE]:
+        for name in [n for n in namespace if n.startswith((PREFIX, HIDDEN)) and n != VALUE]:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [False] * len(runtime.bare)

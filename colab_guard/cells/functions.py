@@ -98,6 +98,10 @@ class Functions:
         self.by_id: dict[str, Function] = {}
         self.codes: dict[CodeType, FrameInfo] = {}
         self.bare: list[bool] = []
+        self.met: dict[str, dict[str, Any]] = {}
+        """Functions whose code the capture under way has met, by their ids: what a later kernel must have of them."""
+        self.aliases: dict[str, str] = {}
+        """Ids of committed functions whose edited code here is to be used in their place."""
         self._programs: dict[str, Program | None] = {}
         self._of: dict[str, Program] = {}
         self._namespace = namespace
@@ -138,11 +142,29 @@ class Functions:
 
     def by_name(self, name: str) -> Function | None:
         """The function with the id `name`, in the cell or in whatever text defines what the notebook has by that name."""
+        name = self.aliases.get(name, name)
         if name not in self.by_id:
-            first = name.partition("#")[0].partition(".")[0]
-            for function in notebook_functions([first], self._namespace):
-                self.find(function.__code__)
+            self._look_around(name)
         return self.by_id.get(name)
+
+    def namesake(self, name: str) -> Function | None:
+        """The function that is now called what the one with the id `name` was: of the cell, else the notebook's."""
+        self._look_around(name)
+        called = name.partition("#")[0]
+        found = [f for f in self.by_id.values() if f.place[0] == called]
+        return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
+
+    def note(self, function: Function, kind: str, module: str | None = None) -> None:
+        """The state being captured holds `function`'s code ("code"), or a waiting generator of it ("generator")."""
+        known = self.met.get(function.id)
+        if known is None or kind == "generator":
+            free = sorted(function.original.co_freevars) if function.original is not None else []
+            self.met[function.id] = {**function.info.shape(), "kind": kind, "free": free, "module": module}
+
+    def _look_around(self, name: str) -> None:
+        first = name.partition("#")[0].partition(".")[0]
+        for function in notebook_functions([first], self._namespace):
+            self.find(function.__code__)
 
     def variant(self, function: Function) -> CodeType:
         """The resume version, known by its code from now on."""

@@ -1,9 +1,10 @@
 """Waiting generators, the notebook's and those of libraries written in Python, taken apart and made again.
 
-A generator runs as its author wrote it. While it waits at a `yield`, its variables can be read, its place is that of
+Most generators run as their authors wrote them. While one waits at a `yield`, its variables can be read, its place is that of
 the instruction, and the iterators of the loops around it lie on its stack, which the garbage collector shows
 (`gc.get_referents`, in order, behind its variables). Only what is recognised in full is taken: each variable must be
-where it is expected, and each loop and each `with` around the `yield` must account for one value on the stack.
+where it is expected, and each loop and each `with` around the `yield` must account for one value on the stack. One
+that works between its items (a whole epoch, say) is instrumented like a function, and may be left in the middle.
 
 It is made again by its function's resume version, which is led to the same `yield` and waits there.
 """
@@ -14,6 +15,7 @@ import gc
 import importlib
 import inspect
 import sys
+from collections.abc import Sequence
 from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
@@ -47,19 +49,20 @@ class Generators:
         status = inspect.getgeneratorstate(generator)
         if status == inspect.GEN_CLOSED:
             return None, None
-        if status == inspect.GEN_RUNNING:
-            raise state.CannotKeep(f"the generator {generator.__name__}() is running")
         frame = generator.gi_frame
         module = self._module_of(generator, frame)
         function = self._functions.find(generator.gi_code)
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
-        if status == inspect.GEN_CREATED:
+        if status == inspect.GEN_RUNNING:
+            entry = self._running(generator, frame)
+        elif status == inspect.GEN_CREATED:
             entry = FrameEntry(function.id, NOT_BEGUN, ())
             entry.locals = own_variables(frame.f_locals, function.info, None)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
+        self._functions.note(function, "generator", module)
         return (function.id, entry.cells, module), entry
 
     def _module_of(self, generator: Any, frame: Any) -> str | None:
@@ -72,12 +75,19 @@ class Generators:
             raise state.CannotKeep(f"the generator {generator.__name__}() is of {name}, which is no module with a file")
         return name
 
+    def _running(self, generator: Any, frame: Any) -> FrameEntry:
+        """The entry that the snapshot under way has of it, where the position is inside."""
+        entry = self.runtime.standing.get(id(frame)) if self.runtime is not None else None
+        if entry is None:
+            raise state.CannotKeep(f"the generator {generator.__name__}() is running")
+        return entry
+
     def _waiting(self, generator: Any, frame: Any, function: Function) -> FrameEntry:
         number = function.info.yields.get(ending_at(frame))
         if number is None:
             raise state.CannotKeep(f"the generator {generator.__name__}() waits where it cannot be entered again (line {frame.f_lineno})")
         point = function.info.points[number]
-        if RESUMER in frame.f_locals:
+        if function.works or RESUMER in frame.f_locals:
             entry = entry_of(Standing(frame, function.info, point))
         else:
             entry = _read_stack(generator, frame, function.info, point)
@@ -109,14 +119,16 @@ class Generators:
     def is_pending(self, thing: Any) -> bool:
         return id(thing) in self._pending
 
-    def start(self) -> None:
-        """Lead every generator that was made to where it waited."""
+    def start(self, frames: Sequence[FrameEntry] = ()) -> None:
+        """Lead every generator that was made to where it waited; one that ran, in `frames`, is led when it is asked."""
+        running = {id(entry): number for number, entry in enumerate(frames)}
         waiting = list(self._pending.values())
         for _, resumer, entry in waiting:
-            resumer.fill(entry, started=entry.point != NOT_BEGUN)
+            further = frames[running[id(entry)] :] if id(entry) in running else [entry]
+            resumer.fill(further, started=entry.point != NOT_BEGUN)
         below = {id(entry.delegate) for _, _, entry in waiting}
         for generator, _, entry in waiting:
-            if entry.point != NOT_BEGUN and id(generator) not in below:
+            if entry.point != NOT_BEGUN and id(generator) not in below and id(entry) not in running:
                 next(generator)
         self._pending.clear()
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import types
 from collections.abc import Generator, Iterator
 from dataclasses import replace
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from colab_guard.cells.resuming import Resumer
     from colab_guard.cells.runtime import Runtime
 
-ReEnter = Literal["before", "inside", "orelse"]
-"""How a resume comes back into a loop: at its own safe point, in its body, or in its else arm."""
+ReEnter = Literal["before", "fetching", "inside", "orelse"]
+"""How a resume comes back into a loop: at its own safe point, asking a generator, in its body, or in its else arm."""
 
 FAST_S = 0.0002
 SLOW_S = 0.001
@@ -117,8 +117,8 @@ class Loop:
             yield None
             k = 1
             limit = k + safe(self)
-        elif self._re_enter == "before":
-            self._arrived()
+        else:
+            self._come_back()
         for item in self._ready():
             yield item
             k += 1
@@ -130,8 +130,7 @@ class Loop:
         limit = 1
         if self._re_enter == "orelse":
             yield False
-        if self._re_enter == "before":
-            self._arrived()
+        self._come_back()
         safe = self._runtime.safe
         while True:
             yield True
@@ -149,8 +148,8 @@ class Loop:
             yield None
             k += 1
             self._unit_end(policy)
-        elif self._re_enter == "before":
-            self._arrived()
+        else:
+            self._come_back()
         for item in self._ready():
             self._item = item
             policy.item_started(item)
@@ -158,9 +157,14 @@ class Loop:
             k += 1
             self._unit_end(policy)
 
-    def _arrived(self) -> None:
-        assert self._resumer is not None
-        self._resumer.arrived()
+    def _come_back(self) -> None:
+        """On a resume, at this loop's head: the position is here, or in the generator that is asked next."""
+        if self._re_enter is None or self._resumer is None:
+            return
+        if self._re_enter == "before":
+            self._resumer.arrived()
+        elif self._re_enter == "fetching":
+            self._resumer.R = False
 
     def _unit_end(self, policy: LoopPolicy) -> None:
         item, self._item = self._item, None
@@ -212,6 +216,13 @@ class Loop:
             self._unit_end(self.policy)
 
     # asked by a snapshot
+
+    def asks(self, frame: FrameType) -> bool:
+        """Whether this loop has asked the generator of `frame` for its next item, directly or through `enumerate`."""
+        iterator = self._kept.iterator
+        if type(iterator) is enumerate:
+            iterator = iterator.__reduce__()[1][0]  # type: ignore[index]
+        return isinstance(iterator, types.GeneratorType) and iterator.gi_frame is frame
 
     @property
     def item(self) -> Any:

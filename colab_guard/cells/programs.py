@@ -1,7 +1,7 @@
 """A text of the notebook (a cell, or a module's file) as code that can be resumed: its functions and their versions.
 
-Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments and the
-place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
+Every function has an id that holds across kernels: its qualified name and a hash of its tree, so that comments,
+docstrings and the place in the notebook do not count. The whole text is compiled at once and code objects are picked by (qualified name,
 first line), so that free variables, `super()` and decorators come right.
 
 A function's resume version takes nothing but its resumer; what were its parameters are variables that it sets itself.
@@ -23,9 +23,10 @@ from types import CodeType
 
 from colab_guard.cells.calls import Callees
 from colab_guard.cells.liveness import Liveness
+from colab_guard.cells.plainer import plainer
 from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_last_expression
-from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, is_generator, local_names, located, placed, statements
+from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, is_generator, local_names, located, own_nodes, placed, statements
 
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
@@ -41,9 +42,13 @@ class Function:
 
     id: str
     place: Place
-    number: int
     generator: bool
     info: FrameInfo
+
+    @property
+    def works(self) -> bool:
+        """Whether it is a generator that does more between two items than give them: instrumented like a function."""
+        return self.generator and not self.info.passive
     original: CodeType | None = None
     running: CodeType | None = None
     variant: CodeType | None = None
@@ -62,10 +67,13 @@ class Program:
     functions: dict[str, Function] = field(default_factory=dict)
     original: CodeType | None = None
     running: CodeType | None = None
-    _nodes: dict[int, Function] = field(default_factory=dict)
+    plain: ast.Module = field(init=False)
+    """`tree` in plainer statements, from which both versions are made."""
 
     def __post_init__(self) -> None:
         self._list_functions(self.tree, "")
+        self.plain = plainer(self.tree, self.known)
+        self._list_variables()
         self.original = self._compiled(copy.deepcopy(self.tree))
         self._pick(self.original, "original")
         for function in self.functions.values():
@@ -105,18 +113,21 @@ class Program:
             self._list_functions(child, inside)
 
     def _add(self, node: FunctionNode, qualname: str) -> None:
-        digest = hashlib.sha256(ast.dump(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+        digest = hashlib.sha256(_said(node).encode("utf-8", "surrogatepass")).hexdigest()[:16]
         base = name = f"{qualname}#{digest}"
         same = 1
         while name in self.functions:
             same += 1
             name = f"{base}#{same}"
         line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        private = qualname.split(".")[-2].lstrip("_") if "." in qualname else ""
-        own = {_mangled(own, private) for own in local_names(node)}
-        info = FrameInfo(name, node.name, locals=tuple(sorted(own)))
-        function = Function(name, (qualname, line), len(self.functions) + 1, is_generator(node), info)
-        self.functions[name] = function
+        self.functions[name] = Function(name, (qualname, line), is_generator(node), FrameInfo(name, node.name))
+
+    def _list_variables(self) -> None:
+        for node, function in zip(_functions_of(self.plain), self.functions.values(), strict=True):
+            qualname = function.place[0]
+            private = qualname.split(".")[-2].lstrip("_") if "." in qualname else ""
+            function.info.locals = tuple(sorted({_mangled(own, private) for own in local_names(node)}))
+            function.info.passive = function.generator and not (isinstance(node, ast.FunctionDef) and _works(node, self.known))
 
     def _pick(self, code: CodeType, version: str) -> None:
         by_place = {function.place: function for function in self.functions.values()}
@@ -129,7 +140,7 @@ class Program:
 
     def _compile(self, resume: str | None) -> CodeType:
         """The program with `resume` (a function's id, or the cell) in its resume version, all else running."""
-        tree = copy.deepcopy(self.tree)
+        tree = copy.deepcopy(self.plain)
         found = iter(list(self.functions.values()))
         # functions are met in the order in which they were listed
         order = {id(node): next(found) for node in _functions_of(tree)}
@@ -179,12 +190,13 @@ class _Versions(ast.NodeTransformer):
         if isinstance(node, ast.AsyncFunctionDef) and function.generator:
             return node
         info = function.info if self._resume is None else FrameInfo(function.id)
-        if function.generator:
-            # a generator runs as it is: where it waits, its loops' iterators lie open
+        if function.generator and not function.works:
+            # it runs as it is: where it waits, its loops' iterators lie open
             Rewriter(self._program.known, info, Liveness(twin.body), resume=False).body(twin.body)
             return node
-        slot = self._program.new_slot if self._resume is None else None
-        body = Rewriter(self._program.known, info, live, resume=False, slot=slot or (lambda: 0)).body(node.body[doc:])
+        # what waits in a generator may go on in a later cell, which has slots of its own
+        slot = None if function.generator else self._program.new_slot if self._resume is None else _some_slot
+        body = Rewriter(self._program.known, info, live, resume=False, slot=slot).body(node.body[doc:])
         if info.points and function.info.cells:
             body = [*placed(statements(_cells(function.info)), node), *body]
         node.body = [*node.body[:doc], *body] or node.body
@@ -237,6 +249,22 @@ class _ExplicitSuper(ast.NodeTransformer):
     visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # type: ignore[assignment]
 
 
+def _some_slot() -> int:
+    return 0
+
+
+def _works(node: FunctionNode, known: Callees) -> bool:
+    """Whether the generator has a loop that gives no item, or calls what leads to a loop."""
+    for part in own_nodes(node.body):
+        if isinstance(part, (ast.For, ast.While)):
+            inside = list(own_nodes([*part.body, *part.orelse]))
+            if not any(isinstance(below, (ast.Yield, ast.YieldFrom)) for below in inside):
+                return True
+        if isinstance(part, ast.Call) and known.leads(part):
+            return True
+    return False
+
+
 def _mangled(name: str, inside: str) -> str:
     """A name as Python has it inside the class `inside`."""
     private = inside and inside != "<locals>" and name.startswith("__") and not name.endswith("__")
@@ -249,6 +277,23 @@ def _cells(info: FrameInfo) -> str:
 
 def _temporaries(info: FrameInfo) -> list[str]:
     return sorted({name for point in info.points.values() for name in point.temps})
+
+
+def _said(node: FunctionNode) -> str:
+    """What a function's code says, as text: docstrings, its own and those inside, say nothing."""
+    documented = [
+        part
+        for part in ast.walk(node)
+        if isinstance(part, (*FUNCTIONS, ast.ClassDef)) and ast.get_docstring(part, clean=False) is not None
+    ]
+    bodies = [part.body for part in documented]
+    for part in documented:
+        part.body = part.body[1:] or [ast.Pass()]
+    try:
+        return ast.dump(node)
+    finally:
+        for part, body in zip(documented, bodies, strict=True):
+            part.body = body
 
 
 def _functions_of(node: ast.AST) -> Iterator[FunctionNode]:

@@ -12,7 +12,7 @@ from types import FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.cells.frames import FrameEntry
-from colab_guard.cells.loops import Loop
+from colab_guard.cells.loops import Loop, ReEnter
 from colab_guard.errors import CannotResume
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ class Resumer:
         self._info = info
         self._on_path = entries[0].on_path if entries else frozenset()
 
-    def fill(self, entry: FrameEntry, *, started: bool) -> None:
-        """A generator's entry, known only when everything is restored."""
-        self.R, self._entries, self.values, self._on_path = started, [entry], entry.locals, entry.on_path
+    def fill(self, entries: Sequence[FrameEntry], *, started: bool) -> None:
+        """A generator's entry, and those further in, known only when everything is restored."""
+        self.R, self._entries, self.values, self._on_path = started, entries, entries[0].locals, entries[0].on_path
 
     @property
     def lost(self) -> bool:
@@ -53,6 +53,10 @@ class Resumer:
     def br(self, point: int) -> bool:
         return self._entries[0].arm(point) == "body"
 
+    def arm(self, point: int) -> str | None:
+        """The arm of the `match` that was taken."""
+        return self._entries[0].arm(point)
+
     def arrived(self) -> None:
         """The position is reached: the code runs on from here."""
         self.R = False
@@ -65,7 +69,8 @@ class Resumer:
             return self._runtime.start(self._info, point, None if iterable is self.TICKS else iterable, iterable is self.TICKS)
         entry = self._entries[0]
         if entry.point == point:
-            return self._runtime.again(self._info, point, entry.loops[point], "before", self)
+            how: ReEnter = "fetching" if entry.fetching else "before"
+            return self._runtime.again(self._info, point, entry.loops[point], how, self)
         inside = entry.arm(point) == "body"
         return self._runtime.again(self._info, point, entry.loops[point], "inside" if inside else "orelse", self)
 

@@ -28,6 +28,7 @@ from collections.abc import Callable
 from colab_guard.cells.calls import Callees
 from colab_guard.cells.expressions import StatementRewriter, candidates, value_of
 from colab_guard.cells.liveness import Liveness
+from colab_guard.cells.plainer import told
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
 from colab_guard.cells.syntax import expression, located, placed, statements
 
@@ -77,6 +78,8 @@ class Rewriter:
             return hoisted or any(map(self.has_point, node.body + node.orelse))
         if isinstance(node, ast.With):
             return any(map(self.has_point, node.body))
+        if isinstance(node, ast.Match):
+            return any(self.has_point(part) for case in node.cases for part in case.body)
         return bool(candidates(value_of(node), self._known))
 
     def _point(self, kind: PointKind, chain: Chain, node: ast.stmt, *, behind: bool = False, text: str = "") -> int:
@@ -159,6 +162,8 @@ class Rewriter:
             return self._with(node, chain)
         if isinstance(node, ast.Try):
             return self._try(node, chain)
+        if isinstance(node, ast.Match):
+            return self._match(node, chain)
         return self._simple(node, chain, node)
 
     def _loop(self, point: int, iterable: str = "None") -> ast.expr:
@@ -166,7 +171,7 @@ class Rewriter:
         return expression(f"{self._asked}.loop({point}, {iterable}{where})")
 
     def _for(self, node: ast.For, chain: Chain) -> Made:
-        point = self._point("for", chain, node, text=f"for {ast.unparse(node.target)}")
+        point = self._point("for", chain, node, text=f"for {told(node.target)}")
         name = loop_name(point)
         outermost = not any(self.info.points[k].is_loop for k, _ in chain)
         re_entered = self._resume and any(map(self.has_point, node.body))
@@ -201,7 +206,7 @@ class Rewriter:
         return placed([enter, loop, *forget, *end], node), [point]
 
     def _while(self, node: ast.While, chain: Chain) -> Made:
-        point = self._point("while", chain, node, text=f"while {ast.unparse(node.test)}")
+        point = self._point("while", chain, node, text=f"while {told(node.test)}")
         name = loop_name(point)
         re_entered = self._resume and any(map(self.has_point, node.body))
         body, orelse = self._arms(node.body, node.orelse, point, chain)
@@ -261,6 +266,19 @@ class Rewriter:
             if final:
                 final = [located(ast.If(expression(f"not {RESUMER}.lost"), final, []), final[0])]
         return placed([ast.Try(body, handlers, orelse, final)], node), [point]
+
+    def _match(self, node: ast.Match, chain: Chain) -> Made:
+        point = self._point("match", chain, node)
+        for number, case in enumerate(node.cases):
+            case.body = self._block(case.body, (*chain, (point, f"case {number}")))
+        if not self._resume:
+            return [node], [point]
+        # the arm taken before is taken again, with no pattern looked at
+        again: list[ast.stmt] = []
+        for number in range(len(node.cases) - 1, -1, -1):
+            test = expression(f"{RESUMER}.arm({point}) == 'case {number}'")
+            again = [ast.If(test, copy.deepcopy(node.cases[number].body), again)]
+        return placed([ast.If(expression(f"{RESUMER}.on({point})"), again, [node])], node), [point]
 
     def _simple(self, node: ast.stmt, chain: Chain, source: ast.stmt) -> Made:
         def new_point(kind: PointKind, candidate: ast.expr, text: str) -> int:

@@ -7,7 +7,6 @@ function that a library calls), the safe point is passed over: the loops further
 
 from __future__ import annotations
 
-import inspect
 import itertools
 import os
 import sys
@@ -98,6 +97,8 @@ class Runtime(Idle):
         self._engine = engine
         self._policies = policies
         self._units = list(units)
+        self.standing: dict[int, FrameEntry] = {}
+        """Entries of the snapshot under way, by the ids of their frames."""
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
@@ -227,8 +228,13 @@ class Runtime(Idle):
         if unit is None:
             return
         self._units.append(unit)
-        frame, _ = self._below(sys._getframe(1))
-        self._snapshot("unit", stack(frame, loop.where, self._codes), unit=unit)
+        try:
+            frame, _ = self._below(sys._getframe(1))
+            standings = stack(frame, loop.where, self._codes)
+        except SnapshotRefused as refusal:
+            self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
+            return
+        self._snapshot("unit", standings, unit=unit)
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
@@ -264,8 +270,9 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
-        if frame.f_code.co_flags & inspect.CO_GENERATOR:
-            return  # a generator is kept where it waits, at the safe points of those who ask it for items
+        info = self._codes.get(frame.f_code)
+        if info is not None and info.passive:
+            return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
@@ -289,11 +296,25 @@ class Runtime(Idle):
     ) -> None:
         def capture() -> Any:
             entries = [entry_of(standing) for standing in standings]
+            self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
             return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
 
         position = describe(standings, inside)
-        self._engine.take("unit" if kind == "unit" else "step", position, capture, unit)
+        noted = noting(self._functions, position, capture)
+        self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+
+
+def noting(functions: Functions, position: Position, capture: Callable[[], Any]) -> Callable[[], Any]:
+    """`capture`, which then also notes with `position` the functions whose code the captured state holds."""
+
+    def noted() -> Any:
+        functions.met.clear()
+        captured = capture()
+        position.functions[:] = functions.met.values()
+        return captured
+
+    return noted
 
 
 def _nothing() -> None:

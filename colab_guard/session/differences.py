@@ -8,7 +8,7 @@ from typing import Any
 
 from colab_guard import cells, state, store
 from colab_guard.events import CommittedUsed, EventBus, NotBitExact
-from colab_guard.session import changes, inputs, surroundings
+from colab_guard.session import changes, inputs, running, surroundings
 from colab_guard.session.options import CheckpointOptions
 
 
@@ -55,6 +55,7 @@ def look(
     """Compare; raises the error that names what changed where a person must decide. `cell`'s loops learn what has grown."""
     record = loaded.record
     edit = changes.check_cell(shell, name, cell, record, resume=options.resume)
+    running.check(name, cell, record, resume=options.resume)
     committed = inputs.from_json(record.meta.get("inputs", {}))
     compared = inputs.compare(
         committed, here, shell.user_ns, left, options.skip, _may_grow(changes.transformed(shell, cell.text), opened, options)

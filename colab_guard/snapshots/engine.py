@@ -148,8 +148,10 @@ class Engine:
             raise Stopped(f"{self.name} is saved at {position.text}; run the cell again to go on.")
         return True
 
-    def refuse(self, position: Position, reason: str) -> None:
-        """A safe point that cannot be used: count it, show it, try at the next."""
+    def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
+        """A safe point that cannot be used: count it, show it, try at the next, which commits `unit` too."""
+        if unit is not None:
+            self._owed.append(unit)
         self._not_taken(position, reason, failed=False)
 
     def close(self) -> None:

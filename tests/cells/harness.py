@@ -42,7 +42,7 @@ class FakeEngine:
     def overdue(self) -> bool:
         return True
 
-    def refuse(self, position: Position, reason: str) -> None:
+    def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
         self.refused.append(reason)
 
     def take(

@@ -105,6 +105,11 @@ CELLS = {
     "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
     "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
     "a generator by hand": "g = numbers(6)\nout = []\nfor i in range(4):\n    out.append(next(g))\nrest = list(g)",
+    "a generator that trains between its items": "def epochs(n):\n    w = 0\n    for e in range(n):\n        for i in range(3):\n            w += random.random()\n        yield e, round(w, 6)\nout = []\nfor e, w in epochs(3):\n    out.append((e, w))",
+    "a generator that trains in a function, counted": "def train(k):\n    s = 0\n    for i in range(2):\n        s += random.random() + k\n    return s\ndef steps():\n    k = 0\n    while k < 3:\n        k += 1\n        yield train(k)\ndef main():\n    out = []\n    for n, s in enumerate(steps()):\n        out.append((n, round(s, 6)))\n    return out\nresult = main()",
+    "a generator that trains, asked by another": "def epochs(n):\n    for e in range(n):\n        t = 0\n        for i in range(2):\n            t += i + random.random()\n        yield t\ndef smoothed(source):\n    a = 0\n    for t in source:\n        a = a / 2 + t\n        for _ in range(2):\n            a += 1\n        yield a\nout = []\nfor a in smoothed(epochs(2)):\n    out.append(a)",
+    "a match": "out = []\nfor mode in ('train', ('test', 3), 'x'):\n    match mode:\n        case 'train':\n            for i in range(2):\n                out.append(random.random())\n        case (name, n) if n > 2:\n            def last():\n                for i in range(n):\n                    out.append((name, i))\n            last()\n        case _:\n            out.append('else')\ndel last, mode",
+    "a match in a function": "def main(mode):\n    out = []\n    match mode:\n        case {'n': n}:\n            for i in range(n):\n                out.append(i)\n    return out, n\nresult = main({'n': 3})",
     "send": "e = echo()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
     "generator pipeline": "def double(source):\n    for x in source:\n        yield 2 * x\nout = []\nfor i, x in enumerate(double(numbers(5))):\n    out.append((i, x))",
     "yield from": "def chained(n):\n    yield from range(n)\n    yield from numbers(n)\n    yield 'end'\nout = []\nfor x in chained(3):\n    out.append(x)",
@@ -138,15 +143,20 @@ def look_at_every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_killed_inside_its_functions_ends_as_if_nothing_had_happened(name: str) -> None:
-    source = CELLS[name]
+    check(SETUP, CELLS[name])
+
+
+def check(setup: str, source: str) -> None:
+    """Kill `source` at each of its safe points in turn; every resume ends like the uninterrupted run."""
     whole = FakeEngine()
-    expected_names, _ = run(SETUP, source, whole)
+    expected_names, expected_value = run(setup, source, whole)
     expected_random = random.getstate()
     want = plain(expected_names)
     assert deepest(whole) > 0, whole.refused
     for number in range(len(whole.seen)):
-        first, names, _, second = killed_at(SETUP, source, number)
+        first, names, value, second = killed_at(setup, source, number)
         assert plain(names) == want, f"killed at {first.position}"
+        assert value == expected_value, f"killed at {first.position}"
         assert random.getstate() == expected_random, f"killed at {first.position}"
         again = len(whole.seen) - number - 1
         assert len(second.seen) == again, f"work was done twice or left out after {first.position}"

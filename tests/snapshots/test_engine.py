@@ -108,3 +108,11 @@ def test_a_unit_whose_end_was_refused_is_committed_with_the_next_state() -> None
     engine.take("unit", HERE, captured, UnitRecord("sweep", "b", {"n": 2}))
     engine.close()
     assert [draft.unit and draft.unit["key"] for draft in sink.drafts] == ["a", "b"]
+
+
+def test_a_unit_whose_end_could_not_be_looked_at_is_committed_at_the_next_safe_point() -> None:
+    engine, _ = make(sink := Sink())
+    engine.refuse(HERE, "called by a library", UnitRecord("sweep", "run-1", {"loss": 0.5}))
+    assert engine.take("step", HERE, captured)
+    engine.close()
+    assert [draft.unit and draft.unit["key"] for draft in sink.drafts] == ["run-1", None]
