@@ -16,9 +16,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
-from colab_guard.cells.calls import Callees, callees
+from colab_guard.cells.calls import NOTHING, Callees, callees
 from colab_guard.cells.points import FrameInfo
-from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.programs import Function, Program, alone
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -131,6 +131,23 @@ class Functions:
             self.read(code.co_filename, code.co_flags)
         return self.by_code.get(code)
 
+    def find_in_library(self, code: CodeType) -> Function | None:
+        """The function of a library's module whose code `code` is."""
+        if code not in self.by_code:
+            self.read_library(code.co_filename, code.co_qualname, code.co_flags)
+        return self.by_code.get(code)
+
+    def read_library(self, filename: str, name: str, future: int = 0) -> None:
+        """Know one function (by its id or qualified name) of a library's module: the others can be thousands."""
+        qualname = name.partition("#")[0]
+        key = f"{filename}:{qualname}"
+        if key in self._programs:
+            return
+        self._programs[key] = None
+        tree = _parsed(filename)
+        if tree is not None:
+            self._add(Program(alone(tree, qualname), filename, NOTHING, self.new_slot, future=future), key)
+
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
         if filename in self._programs:
@@ -188,8 +205,8 @@ class Functions:
             if isinstance(holder, FunctionType) and (original := codes.get(id(holder.__code__))) is not None:
                 holder.__code__ = original
 
-    def _add(self, program: Program) -> None:
-        self._programs[program.filename] = program
+    def _add(self, program: Program, key: str = "") -> None:
+        self._programs[key or program.filename] = program
         for function in program.functions.values():
             self.by_id.setdefault(function.id, function)
             self._of.setdefault(function.id, program)
