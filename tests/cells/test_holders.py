@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pandas  # noqa: F401  (first imports draw random numbers)
@@ -18,10 +17,10 @@ from tests.cells.proof import in_a_function, prove
 
 
 @pytest.fixture(autouse=True)
-def look_at_every_iteration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def look_at_every_iteration(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(loops, "MOST_BETWEEN_LOOKS", 1)
     monkeypatch.chdir(tmp_path)
-    yield
+
 
 
 @pytest.mark.parametrize("name", PLAIN)
