@@ -143,7 +143,7 @@ class _Walk:
     def _attributes(self, a: Any, b: Any, path: str) -> list[tuple[Any, Any, str]]:
         found = []
         if hasattr(a, "__dict__") or hasattr(b, "__dict__"):
-            mine, theirs = vars(a), vars(b)
+            mine, theirs = ({k: v for k, v in vars(x).items() if not k.startswith("__")} for x in (a, b))
             if set(mine) != set(theirs):
                 return self._differ(f"{path}'s attributes", sorted(set(mine) - set(theirs)), sorted(set(theirs) - set(mine)))
             found += [(mine[name], theirs[name], f"{path}.{name}") for name in mine]
