@@ -6,17 +6,20 @@ user sees the cell's lines. A rolled-back cell is restored from the newest snaps
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from types import CodeType
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.ahead import NOT_RUNNING, Ahead
+from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
+from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
@@ -25,10 +28,22 @@ from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
-from colab_guard.snapshots import Engine, Position, UnitRecord
+from colab_guard.snapshots import Engine, Leaving, Position, Stopped, UnitRecord
 from colab_guard.store import Loaded
 
 NO_VALUE = object()
+
+
+def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
+    """What a capture of `names` as they are now says: how much, and what could not be kept. Nothing is kept of it."""
+    functions = cell.functions
+
+    def code_id(code: CodeType) -> str | None:
+        found = functions.by_code.get(code)
+        return found.id if found is not None else None
+
+    live = replace(scope.live, code_id=code_id, generators=Generators(functions, scope.namespace))
+    return state.trial(names, live)
 
 
 @dataclass(slots=True)
@@ -43,6 +58,11 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    _ahead: Ahead | None = field(default=None, init=False)
+
+    def none_ahead(self, frame: FrameType | None) -> str | None:
+        """Why no safe point lies ahead of what runs now (`frame`, in the main thread); None where one does."""
+        return NOT_RUNNING if self._ahead is None else self._ahead.none(frame)
 
     def restore_finished(self, loaded: Loaded) -> Any:
         """The cell was done: put its results back and give the value of its last expression."""
@@ -57,7 +77,10 @@ class Execution:
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:
-        """Run the cell, from `loaded`'s position if given; the value of its last expression, or None."""
+        """Run the cell, from `loaded`'s position if given; the value of its last expression, or None.
+
+        Raises `Stopped` when that was asked for and the cell is saved.
+        """
         __tracebackhide__ = True
         while True:
             try:
@@ -66,6 +89,8 @@ class Execution:
                 loaded = self.newest()
                 if loaded is None:
                     raise CannotResume("there is no snapshot to go back to") from wish.__cause__
+            except Leaving as leaving:
+                raise Stopped(str(leaving)) from None
 
     def _run(self, loaded: Loaded | None) -> Any:
         __tracebackhide__ = True
@@ -78,8 +103,11 @@ class Execution:
         with ExitStack() as undo:
             undo.callback(self._forget_hidden_names, runtime)
             for loop in self.loops:
+                hook = partial(_hook_into, loop, runtime, undo)
                 if loop.available():
-                    undo.callback(loop.install(runtime))
+                    hook()
+                else:
+                    undo.enter_context(when_imported(loop.module, hook))
             undo.callback(state.track_dataloaders())
             undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
@@ -88,6 +116,8 @@ class Execution:
                 code = self.cell.program.resume_code()
                 functions.codes[code] = self.cell.info
                 namespace[RESUMER] = self._take_up(loaded, runtime, generators)
+            self._ahead = Ahead(functions.codes, lambda: runtime.thread)
+            undo.callback(setattr, self, "_ahead", None)
             self._execute(code, namespace, runtime)
             self._finish()
             return self._take_value()
@@ -130,20 +160,14 @@ class Execution:
             exec(code, namespace)
             return
         # the kernel's own event loop is running this cell: a top-level `await` gets one of its own
-        failure: list[BaseException] = []
+        coroutine = eval(code, namespace)
+        assert self._ahead is not None
+        self._ahead.coroutine = coroutine
 
-        def run() -> None:
-            runtime.thread = threading.get_ident()
-            try:
-                asyncio.run(eval(code, namespace))
-            except BaseException as error:
-                failure.append(error)
+        def here() -> None:
+            runtime.thread, runtime.own_loop = threading.get_ident(), True
 
-        thread = threading.Thread(target=run, name="colab_guard-cell")
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
+        in_thread_of_its_own(coroutine, here)
 
     def _finish(self) -> None:
         """The commit at the end of the cell: results only, no position."""
@@ -161,3 +185,7 @@ class Execution:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [False] * len(runtime.bare)
+
+
+def _hook_into(loop: LibraryLoop, runtime: Runtime, undo: ExitStack) -> None:
+    undo.callback(loop.install(runtime))

@@ -99,6 +99,8 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
         if outer is None:
             raise SnapshotRefused("not called from the guarded cell")
         info = codes.get(outer.f_code)
+        if info is None and str(outer.f_globals.get("__name__")).startswith("asyncio."):
+            raise SnapshotRefused(f"{_said(inner)} runs as a task of its own (gathered, or created), which cannot be entered again")
         if info is None:
             raise SnapshotRefused(f"{_said(inner)} was called from {_said(outer)}, which cannot be entered again")
         number = info.calls.get(ending_at(outer))

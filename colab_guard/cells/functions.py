@@ -19,6 +19,7 @@ from typing import Any
 from colab_guard.cells.calls import NOTHING, Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program, alone
+from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -129,12 +130,16 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
+            if code not in self.by_code:
+                self._recognise(code, code.co_filename)
         return self.by_code.get(code)
 
     def find_in_library(self, code: CodeType) -> Function | None:
         """The function of a library's module whose code `code` is."""
         if code not in self.by_code:
             self.read_library(code.co_filename, code.co_qualname, code.co_flags)
+            if code not in self.by_code:
+                self._recognise(code, f"{code.co_filename}:{code.co_qualname}")
         return self.by_code.get(code)
 
     def read_library(self, filename: str, name: str, future: int = 0) -> None:
@@ -147,6 +152,16 @@ class Functions:
         tree = _parsed(filename)
         if tree is not None:
             self._add(Program(alone(tree, qualname), filename, NOTHING, self.new_slot, future=future), key)
+
+    def _recognise(self, code: CodeType, text: str) -> None:
+        """Know `code` by its place in its text: the shell compiles a cell statement by statement, and what is compiled
+        together decides about some instructions (of a call on an imported module, say)."""
+        program = self._programs.get(text)
+        for function in program.functions.values() if program is not None else ():
+            if function.original is not None and _alike(function.original, code):
+                function.original = code
+                self.by_code[code] = function
+                self.codes.setdefault(code, function.info)
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -171,6 +186,15 @@ class Functions:
         found = [f for f in self.by_id.values() if f.place[0] == called]
         return next((f for f in found if self._of[f.id].cell is not None), found[-1] if found else None)
 
+    def trees(self, cell: Program) -> Iterator[tuple[Function, FunctionNode]]:
+        """The functions of the cell, and those of the notebook that it leads to, with their trees."""
+        found = {known.id for f in self._found if (known := self.by_code.get(f.__code__)) is not None}
+        programs = {id(self._of[name]): self._of[name] for name in found}
+        for program in (cell, *(p for p in programs.values() if p is not cell)):
+            for function, node in program.nodes():
+                if program is cell or function.id in found:
+                    yield function, node
+
     def note(self, function: Function, kind: str, module: str | None = None) -> None:
         """The state being captured holds `function`'s code ("code"), or a waiting generator of it ("generator")."""
         known = self.met.get(function.id)
@@ -193,7 +217,7 @@ class Functions:
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
         for function in self._found:
-            known = self.by_code.get(function.__code__)
+            known = self.find(function.__code__)
             if known is not None and known.running is not None and known.original == function.__code__:
                 function.__code__ = known.running
         return self._put_back
@@ -214,6 +238,17 @@ class Functions:
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
+
+
+def _alike(one: CodeType, other: CodeType) -> bool:
+    """Whether both are of the same function of the same text."""
+
+    def facts(code: CodeType) -> tuple[object, ...]:
+        constants = [repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
+        variables = (code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
+        return (code.co_qualname, code.co_firstlineno, constants, set(code.co_names), variables)
+
+    return facts(one) == facts(other)
 
 
 def _parsed(filename: str) -> ast.Module | None:

@@ -141,3 +141,16 @@ def _reducible(iterator: object) -> bool:
     except (TypeError, AttributeError, NotImplementedError):
         return False
     return True
+
+
+def cannot_keep_place(iterable: object) -> str:
+    """Why the place in a live `iterable` cannot be kept while a loop goes over it; "" where it can, as far as is known.
+
+    Only what is an iterator already is told: to ask another object for its iterator would run its code.
+    """
+    if iterable is None or not hasattr(type(iterable), "__next__") or isinstance(iterable, types.GeneratorType) or is_bar(iterable):
+        return ""
+    kind = type(iterable)
+    if kind in BUILTIN_ITERATORS or _known(iterable) or kind in ITERTOOLS or _reducible(iterable):
+        return ""
+    return f"the place of a {kind.__module__}.{kind.__qualname__} cannot be kept".replace("builtins.", "")

@@ -234,6 +234,11 @@ class Loop:
         return self._kept.mode
 
     @property
+    def under_way(self) -> bool:
+        """Whether it hands out items: not over, and not left by an error that ended its frame."""
+        return self._generator is not None and self._generator.gi_frame is not None
+
+    @property
     def item_is_out(self) -> bool:
         """Whether the body runs now, as seen from a safe point inside it."""
         return self._generator is not None and not self._generator.gi_running and self._generator.gi_frame is not None

@@ -39,6 +39,8 @@ class Point:
     """A loop's range of constants as it was committed and as it is now."""
     callee: tuple[str, ...] = ()
     temps: tuple[str, ...] = ()
+    end: int = 0
+    """The last line of its statement."""
 
     @property
     def is_loop(self) -> bool:

@@ -99,6 +99,10 @@ class Program:
             function.variant = self._adopted(code).replace(**names)  # type: ignore[arg-type]
         return function.variant
 
+    def nodes(self) -> Iterator[tuple[Function, FunctionNode]]:
+        """Every function with its tree in plainer statements, in the order of the source."""
+        yield from zip(self.functions.values(), _functions_of(self.plain), strict=True)
+
     # learning
 
     def _list_functions(self, node: ast.AST, path: str) -> None:

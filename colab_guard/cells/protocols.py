@@ -59,7 +59,14 @@ class LibraryLoop(Protocol):
     """A training loop inside a library, with a safe point of its own (transformers' `Trainer` first)."""
 
     name: str
+    module: str
+    """What it hooks into; where that is imported while the cell runs, it is installed then."""
     call_names: frozenset[str]
+    owner: str
+    """The dotted name of the class whose methods `call_names` are."""
+
+    def why_not(self, thing: object) -> str:
+        """Why `thing` (a live instance of that class) cannot be resumed inside; "" where it can. Changes nothing."""
 
     def available(self) -> bool:
         """Whether the library is imported already; reads `sys.modules` only."""

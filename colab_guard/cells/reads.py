@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import dis
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
@@ -156,6 +156,11 @@ def _read_in_scopes(source: str) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from globals_read(constant)
+
+
+def names_bound(body: Iterable[ast.stmt]) -> frozenset[str]:
+    """Names that the statements of a cell bind."""
+    return frozenset(name for statement in body for name in bound_names(statement))
 
 
 def bound_names(statement: ast.stmt) -> Iterator[str]:

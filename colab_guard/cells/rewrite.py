@@ -85,7 +85,7 @@ class Rewriter:
     def _point(self, kind: PointKind, chain: Chain, node: ast.stmt, *, behind: bool = False, text: str = "") -> int:
         number = len(self.info.points) + 1
         live = self._live.behind(node) if behind else self._live.of(node)
-        self.info.points[number] = Point(number, kind, chain, node.lineno, live, text)
+        self.info.points[number] = Point(number, kind, chain, node.lineno, live, text, end=node.end_lineno or node.lineno)
         return number
 
     # blocks and statements

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from colab_guard.cells.beside import name_threads, refuse_tasks
 from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, ending_at, entry_of, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -105,6 +106,8 @@ class Runtime(Idle):
         self.is_pending: Callable[[Any], bool] = lambda thing: False
         self._pid = os.getpid()
         self.thread = threading.get_ident()
+        self.own_loop = False
+        """Whether the cell awaits, on an event loop of its own."""
 
     # resuming
 
@@ -296,10 +299,14 @@ class Runtime(Idle):
         unit: UnitRecord | None = None,
     ) -> None:
         def capture() -> Any:
+            if self.own_loop:
+                refuse_tasks()
             entries = [entry_of(standing) for standing in standings]
             self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
-            return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
+            captured = self._scope.capture(standings[0].point.live, frames=entries, library=kept)
+            name_threads(captured, self._scope.namespace)
+            return captured
 
         position = describe(standings, inside)
         noted = noting(self._functions, position, capture)

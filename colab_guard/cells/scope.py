@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
@@ -111,6 +112,12 @@ class Scope:
             if captured.shares(value):
                 found.add(name)
         return found
+
+    # told before the run
+
+    def needed_inside(self, info: FrameInfo) -> frozenset[str]:
+        """Names that code after some point inside the cell (`info`) may read: what refuses a snapshot where it cannot be kept."""
+        return self.through_functions.union(*(point.live for point in info.points.values()))
 
     # restore
 

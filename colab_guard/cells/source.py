@@ -60,7 +60,8 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
 
 def _remember(shell: Any, source: str, text: str) -> str:
     """Give the source to the shell's cache, so that tracebacks show the cell's lines; the name to compile it under."""
-    name: str = shell.compile.cache(source, shell.execution_count, raw_code=text)
+    # IPython 9 counts a cell before it runs, IPython 7 after that: its display hook knows the number that people see
+    name: str = shell.compile.cache(source, shell.displayhook.prompt_count, raw_code=text)
     return name
 
 

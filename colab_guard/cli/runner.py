@@ -52,9 +52,12 @@ def run_notebook(
 ) -> int:
     """Run the notebook at `path` to its end; the exit status. Writes `output` (default: the notebook itself)."""
     run = _Run(path, output or path, _read(path), cell_limit_s, out or sys.stdout)
+    if not os.access(run.target.parent, os.W_OK) or run.target.is_dir():
+        raise UserMistake(f"--output {run.target} cannot be written; give a file in a folder that is there")
     for attempt in range(retries + 1):
-        kernel = Kernel(path)
+        kernel: Kernel | None = None
         try:
+            kernel = Kernel(path)
             return _run_cells(run, kernel)
         except KernelDied as death:
             run.write()
@@ -63,11 +66,13 @@ def run_notebook(
                 run.say(f"starting another one ({attempt + 1} of {retries}); guarded cells go on where they were saved")
         except KeyboardInterrupt:
             run.say("interrupted: the running cell is asked to save and stop")
-            kernel.interrupt_and_wait()
+            if kernel is not None:
+                kernel.interrupt_and_wait()
             run.write()
             return INTERRUPTED
         finally:
-            kernel.close()
+            if kernel is not None:
+                kernel.close()
     run.say(f"given up after {retries + 1} kernels; run the same command again to go on, or raise --retries")
     return KEPT_DYING
 

@@ -90,7 +90,7 @@ def grow_loops(cell: cells.CompiledCell, edit: cells.Edit) -> None:
                 cell.info.points[number] = replace(point, grown=change)
 
 
-def snapshot_inside(opened: store.Store, edit: cells.Edit, name: str) -> store.Loaded:
+def snapshot_inside(opened: store.StoreView, edit: cells.Edit, name: str) -> store.Loaded:
     """Where a cell that had ended goes on when its ranges have grown: its newest snapshot inside those loops."""
     for record in opened.commits():
         position = Position.from_json(record.position)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,13 +19,16 @@ from colab_guard.errors import BadCell, BadOption, MirrorUnusable
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
+    NoSafePoint,
+    NotBitExact,
     NotKept,
     Resumed,
     WorkEnded,
     WorkStarted,
 )
-from colab_guard.session import changes, differences, inputs, surroundings
+from colab_guard.session import changes, differences, explain, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
@@ -47,7 +49,7 @@ class WorkStatus:
     saved: str | None
     position: str
     snapshots: int
-    refusals: Mapping[str, int]
+    refused: tuple[str, ...]
     stall_share: float
     interval_s: float
     mirror: str
@@ -87,7 +89,7 @@ class GuardedCell:
             saved=saved.id if saved else None,
             position=str(saved.position["text"]) if saved else "NOT SAVED yet",
             snapshots=engine.taken if engine is not None else 0,
-            refusals=dict(engine.refusals) if engine is not None else {},
+            refused=tuple(engine.refusals.words()) if engine is not None else (),
             stall_share=engine.schedule.stall_share if engine is not None else 0.0,
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
             mirror=self.mirror.status.state if self.mirror is not None else "off",
@@ -115,21 +117,47 @@ class GuardedCell:
             if loaded is not None:
                 loaded = self._check_changes(opened, loaded, undo)
             else:
-                self._found = differences.Differences(inputs=self._look_at_inputs())
+                self._found = self._begun()
             self._open_mirror(opened, folder, undo)
             files = self._watch_files()
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
+            if loaded is None:
+                self._say_what_has_no_points()
             try:
                 value, outcome = self._run_cell(opened, loaded, engine, files)
             except BaseException as error:
                 ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                self._over(engine, ended)
                 bus.post(WorkEnded(name=self.name, outcome=ended, reason=f"{type(error).__name__}: {error}"))
                 raise
             finally:
                 self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
+            self._over(engine, outcome)
             bus.post(WorkEnded(name=self.name, outcome=outcome))
             return value
+
+    def _begun(self) -> differences.Differences:
+        """A first run: its inputs, and which of them a run before in this kernel has changed, of which nothing was saved."""
+        session, here = self._session, self._look_at_inputs()
+        changed = inputs.changed_before(session.begun.get(self.name, {}), here, session.left.get(self.name, {}), session.shell.user_ns)
+        session.begun[self.name] = here
+        if not changed or self._options.fresh:
+            return differences.Differences(inputs=here)
+        why = f"the run before has changed {', '.join(changed)}, and nothing of it was saved; run the cells that make them again"
+        return differences.Differences(inputs=here, inexact_now=(why,))
+
+    def _say_what_has_no_points(self) -> None:
+        told = explain.before_first_run(self.cell, self._session)
+        if told:
+            self._bus.post(NoSafePoint(name=self.name, places=told))
+        if self._found.inexact_now:
+            self._bus.post(NotBitExact(name=self.name, reasons=self._found.inexact_now, since="begun"))
+
+    def _over(self, engine: Engine, outcome: str) -> None:
+        engine.say_refusals()
+        status = self.status()
+        self._session.ended = "; ".join([f"{self.name} ({outcome})", f"{status.snapshots} snapshots", *not_saved(status)])
 
     def _run_cell(
         self, opened: store.Store, loaded: store.Loaded | None, engine: Engine, files: FolderWatch
@@ -146,7 +174,7 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(),
+            policies=self._session.policy_factories(anew=self._options.fresh),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
@@ -166,7 +194,11 @@ class GuardedCell:
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
         __tracebackhide__ = True
-        with self._session.guarded(self), Interrupts(engine, self._session.clock), RequestFolder(self, self._session):
+        session = self._session
+        interrupts = Interrupts(
+            engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
+        )
+        with session.guarded(self), interrupts, RequestFolder(self, session):
             return execution.run(loaded)
 
     # parts
@@ -269,6 +301,11 @@ class GuardedCell:
             if record.kind == "unit":
                 return opened.load(record)
         return None
+
+
+def not_saved(status: WorkStatus) -> list[str]:
+    """What was refused, in words; nothing where nothing was."""
+    return [f"not saved {'; '.join(status.refused)}"] if status.refused else []
 
 
 def unit_record(record: store.CommitRecord) -> UnitRecord:

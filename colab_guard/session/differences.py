@@ -46,7 +46,7 @@ def look(
     shell: Any,
     name: str,
     cell: cells.CompiledCell,
-    opened: store.Store,
+    opened: store.StoreView,
     loaded: store.Loaded,
     here: Mapping[str, inputs.Input],
     left: Mapping[str, inputs.Left],
@@ -81,7 +81,7 @@ def look(
     )
 
 
-def _may_grow(source: str, opened: store.Store, options: CheckpointOptions) -> Callable[[str], bool]:
+def _may_grow(source: str, opened: store.StoreView, options: CheckpointOptions) -> Callable[[str], bool]:
     """Tables may have new entries where a sweep governs the cell's loop, and no loop goes over them."""
     if options.resume or not opened.units():
         return lambda name: False

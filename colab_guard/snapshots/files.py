@@ -1,7 +1,8 @@
 """Files that the cell writes: what changed in the working folder since the cell began goes into its commits.
 
 On resume they are brought back as they were at the commit. Nothing is deleted: files that came after the commit stay,
-and are named. Large files, and more files than can be looked at, are named as not kept.
+and are named. Large files, and more files than can be looked at, are named as not kept. Notebooks are left alone: Jupyter
+saves them while a cell runs, and a resume must never put an old one over what people have edited since.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
+SKIPPED_NAMES = (".colab_guard-tmp", ".ipynb")
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "lost+found", "sample_data"}
 
 Stamp = tuple[int, int, int]
@@ -50,7 +52,7 @@ class FolderWatch:
 
     def restore(self, names: Iterable[str], read: Callable[[str], bytes], modes: Mapping[str, int]) -> list[str]:
         """Bring `names` back as they were; give the files changed since the start that the commit does not know."""
-        known = set(names)
+        known = {name for name in names if not name.endswith(SKIPPED_NAMES)}
         for name in known:
             path = self._inside(name)
             content = read(name)
@@ -94,7 +96,7 @@ class FolderWatch:
                 if entry.is_dir(follow_symlinks=False):
                     if self._watched(entry, device):
                         stack.append(Path(entry.path))
-                elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(".colab_guard-tmp"):
+                elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(SKIPPED_NAMES):
                     status = entry.stat(follow_symlinks=False)
                     yield os.path.relpath(entry.path, self.root), (status.st_size, status.st_mtime_ns, status.st_ino)
 

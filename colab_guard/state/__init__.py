@@ -20,7 +20,9 @@ from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.sizes import Size, sizes
 from colab_guard.state.things import CannotKeep
+from colab_guard.state.trial import Trial, trial
 
 __all__ = [
     "CannotKeep",
@@ -28,7 +30,9 @@ __all__ = [
     "Live",
     "Placeholder",
     "Print",
+    "Size",
     "SnapshotRefused",
+    "Trial",
     "canonical",
     "capture",
     "fingerprint",
@@ -41,6 +45,8 @@ __all__ = [
     "register_reducer",
     "restore",
     "set_random_state",
+    "sizes",
     "take_print",
     "track_dataloaders",
+    "trial",
 ]

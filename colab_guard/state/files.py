@@ -38,7 +38,7 @@ def reduce_file(pickler: GraphPickler, file: Any) -> Any:
     if not isinstance(name, (str, os.PathLike)) or str(name).startswith("<"):
         return NotImplemented
     mode = _mode(file)
-    if file.closed:
+    if file.closed or pickler.trial:
         return rebuild_closed_file, (name, mode)
     path = _path(file, name)
     settings = {"encoding": file.encoding, "errors": file.errors} if hasattr(file, "encoding") else {}

@@ -141,6 +141,8 @@ class Reducing:
         self.classes: dict[str, type] = {}
         self.placeholders: list[Placeholder] = []
         self.last: Any = None
+        self.trial = False
+        """Whether nothing is kept of this pickling: what is open for writing stays as it is."""
         self._roots = roots
         self._careful = careful
         self._lost = lost
@@ -247,7 +249,7 @@ def _flip(pickler: GraphPickler, mark: KeptFromHere) -> Any:
     return KeptFromHere, ()
 
 
-def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False) -> tuple[bytes, Reducing]:
+def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False) -> tuple[bytes, Reducing]:
     """Pickle `graph`; careful attempts follow where the fast one fails."""
     lost: dict[int, str] = {}
     careful = False
@@ -257,6 +259,7 @@ def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False) -> tuple[b
         file = io.BytesIO()
         pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)
         pickler.begin(live, roots, careful=careful, lost=lost)
+        pickler.trial = trial
         try:
             _dump(pickler, graph)
             return file.getvalue(), pickler

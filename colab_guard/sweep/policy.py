@@ -21,13 +21,16 @@ Reclaim = Callable[[], object]
 class SweepPolicy:
     """Governs the loop over one sweep."""
 
-    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None) -> None:
+    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> None:
+        self._anew = anew
         self._sweep = sweep
         self._bus = bus
         self._reclaim = reclaim
 
     def begin(self, units: Sequence[UnitRecord]) -> None:
         sweep = self._sweep
+        if self._anew:
+            sweep.begin_anew(units)
         sweep.adopt(units)
         states = [run.status for run in sweep.runs]
         self._bus.post(
@@ -93,8 +96,11 @@ class SweepPolicy:
         return Decision.NEXT_ITEM
 
 
-def policy_factory(bus: EventBus, reclaim: Reclaim | None = None) -> PolicyFactory:
-    """Policies for loops over a sweep, its iterator, or a progress bar around either."""
+def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> PolicyFactory:
+    """Policies for loops over a sweep, its iterator, or a progress bar around either.
+
+    `anew` (`--fresh`): runs that ended before, and that the store no longer knows, run again.
+    """
 
     def make(iterable: object) -> SweepPolicy | None:
         inner = getattr(iterable, "iterable", None) or getattr(getattr(iterable, "_bar", None), "iterable", None)
@@ -102,7 +108,7 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None) -> PolicyFacto
             if isinstance(candidate, SweepIterator):
                 candidate = candidate.sweep
             if isinstance(candidate, Sweep):
-                return SweepPolicy(candidate, bus, reclaim)
+                return SweepPolicy(candidate, bus, reclaim, anew)
         return None
 
     return make

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
 import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
 
-from colab_guard.cells import loops
-from tests.cells.harness import FakeEngine, killed_at, results, run
+from colab_guard.cells import Execution, Scope, compile_cell, loops
+from tests.cells.harness import FakeEngine, fresh_shell, killed_at, results, run
 
 SETUP = '''
 import functools, random, contextlib
@@ -170,3 +171,14 @@ def deepest(engine: FakeEngine) -> int:
 def plain(names: dict[str, Any]) -> dict[str, Any]:
     kinds = (int, float, str, list, tuple, dict, set, type(None))
     return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks",)}
+
+
+def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_the_shell_compiles_them() -> None:
+    shell = fresh_shell()
+    shell.run_cell("import random\ndef train(n):\n    out = []\n    for i in range(n):\n        out.append(random.random())\n    return out").raise_error()
+    cell = compile_cell(shell, "result = train(3)")
+    engine = FakeEngine()
+    before = shell.user_ns["train"].__code__
+    Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
+    assert deepest(engine) == 2, engine.seen
+    assert shell.user_ns["train"].__code__ is before

@@ -66,14 +66,8 @@ class Machine:
     def lines(self) -> list[str]:
         return self.side.read_text().splitlines()
 
-    @contextmanager
-    def kernel(self) -> Iterator[RunningKernel]:
-        self.started += 1
-        manager = KernelManager()
-        manager._kernel_spec = KernelSpec(
-            argv=[self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
-        )
-        environment = {
+    def environment(self) -> dict[str, str]:
+        return {
             **os.environ,
             "COLAB_GUARD_HOME": str(self.home),
             "COLAB_GUARD_NOTEBOOK": "/notebook.ipynb",
@@ -81,7 +75,15 @@ class Machine:
             "SIDE": str(self.side),
             "HF_HUB_OFFLINE": "1",
         }
-        manager.start_kernel(env=environment, cwd=str(self.work))
+
+    @contextmanager
+    def kernel(self) -> Iterator[RunningKernel]:
+        self.started += 1
+        manager = KernelManager()
+        manager._kernel_spec = KernelSpec(
+            argv=[self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
+        )
+        manager.start_kernel(env=self.environment(), cwd=str(self.work))
         client = manager.client()
         client.start_channels()
         try:

@@ -67,3 +67,11 @@ def test_a_folder_with_too_many_files_is_said_to_be_watched_in_part(tmp_path: Pa
     for number in range(5):
         (tmp_path / str(number)).write_text("x")
     assert not FolderWatch(tmp_path).whole
+
+
+def test_a_notebook_that_was_saved_meanwhile_is_neither_kept_nor_put_back(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path)
+    (tmp_path / "mine.ipynb").write_text("edited by its user")
+    assert watch.changed() == {}
+    watch.restore(["mine.ipynb"], lambda name: b"an old one", {})
+    assert (tmp_path / "mine.ipynb").read_text() == "edited by its user"
