@@ -7,6 +7,7 @@ may read are `needed`: what cannot be kept of them refuses the snapshot. The oth
 
 from __future__ import annotations
 
+import dis
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,7 +17,17 @@ from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
+GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
+GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
+GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
+LOOK_UPS = frozenset(f"{what}_{where}" for what in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME"))
+LOOK_UPS |= {"LOAD_FROM_DICT_OR_GLOBALS"}
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def asks_for_gradients(name: str) -> bool:
+    """Whether code that mentions `name` may run a backward pass; where none does, a graph is never asked for again."""
+    return name in GRADIENTS_AT_ONCE or (name not in GRADIENTS_NOT and any(word in name for word in GRADIENTS))
 
 
 def code_names(code: types.CodeType) -> Iterator[str]:
@@ -25,6 +36,16 @@ def code_names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from code_names(constant)
+
+
+def global_names(code: types.CodeType) -> Iterator[str]:
+    """Those of them that are looked up as names, not as attributes."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in LOOK_UPS:
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from global_names(constant)
 
 
 class Scope:
@@ -40,16 +61,18 @@ class Scope:
     ) -> None:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
-        self.live = state.Live(namespace, self.start)
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
-        self.through_functions = frozenset(self._reached(mentioned))
-        self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
+        reached, looked_up = self._reached(mentioned)
+        self.through_functions = frozenset(looked_up)
+        self.tracked = {name for name in mentioned | reached if self._is_users(name)}
+        self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
         self._shared_looked_for = False
 
-    def _reached(self, mentioned: Iterable[str]) -> set[str]:
-        """Names that functions and classes of the notebook, reached from `mentioned`, mention."""
+    def _reached(self, mentioned: Iterable[str]) -> tuple[set[str], set[str]]:
+        """Names that functions and classes of the notebook, reached from `mentioned`, mention; and those they look up."""
         found: set[str] = set()
+        looked_up: set[str] = set()
         todo = list(mentioned)
         seen: set[str] = set()
         while todo:
@@ -60,8 +83,9 @@ class Scope:
             for code in _notebook_code(self.namespace.get(name), self.namespace):
                 more = set(code_names(code))
                 found |= more
+                looked_up.update(global_names(code))
                 todo += more
-        return found
+        return found, looked_up
 
     def _is_users(self, name: str) -> bool:
         return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip

@@ -94,6 +94,25 @@ def reduce_scaler(pickler: GraphPickler, scaler: Any) -> Any:
     return rebuild_plain, (type(scaler),), attributes, None, None, set_attributes
 
 
+def reduce_scripted(pickler: GraphPickler, function: Any) -> Any:
+    """A TorchScript function: by the name that an earlier cell gave it, or compiled again from its source."""
+    from colab_guard.state import functions
+    from colab_guard.state.things import CannotKeep
+
+    if pickler.live.is_by_name(function):
+        return functions.by_name, (function.__qualname__,)
+    plain = getattr(function, "_torchdynamo_inline", None)
+    if plain is None:
+        raise CannotKeep("a TorchScript function without its source cannot be kept; make it in an earlier cell")
+    return rebuild_scripted, (plain,)
+
+
+def rebuild_scripted(plain: Any) -> Any:
+    import torch
+
+    return torch.jit.script(plain)
+
+
 def rebuild_plain(cls: Any) -> Any:
     return cls.__new__(cls)
 

@@ -14,6 +14,7 @@ import sys
 import types
 import weakref
 from collections import OrderedDict, deque
+from pathlib import PurePath
 from typing import Any
 
 ATOMS = (str, bytes, int, bool, type(None), complex, range, slice, types.CodeType)
@@ -94,6 +95,8 @@ class _Walk:
             return [(a.get_state(), b.get_state(), f"{path}.state")]
         if pandas is not None and isinstance(a, (pandas.DataFrame, pandas.Series, pandas.Index)):
             return [] if a.equals(b) and repr(a) == repr(b) else self._differ(path, a, b)
+        if isinstance(a, PurePath):
+            return [(str(a), str(b), path)]
         if any(part in base.__name__ for base in type(a).__mro__ for part in PASSED_BY):
             return []
         return self._plain(a, b, path)

@@ -18,6 +18,7 @@ from tests.cells.harness import FakeEngine, Killed, loaded, results, run
 
 FEW = 6
 """Safe points at which a cell with many is killed."""
+TICKS = [0]
 
 
 @dataclass
@@ -92,6 +93,73 @@ def prove(setup: str, source: str, folder: Path, *, late: bool = True, depth: in
     return whole
 
 
+@dataclass
+class TickEngine(LateEngine):
+    """Takes one snapshot, at the first safe point after `at` ticks that can be saved; ends everything three ticks later."""
+
+    at: int | None = None
+    ticks: int = 0
+
+    def due(self) -> bool:
+        if self.captured is not None and TICKS[0] > self.ticks + 2:
+            raise Killed
+        return self.captured is None and self.at is not None and TICKS[0] >= self.at
+
+    def take(self, kind: str, position: Position, capture: Any, unit: Any = None) -> bool:
+        if self.captured is not None:
+            raise Killed  # the cell came to its end before
+        if kind == "cell" or self.at is None:
+            return True
+        try:
+            self.captured = capture()
+        except state.SnapshotRefused as refusal:
+            self.reasons.append((position.text, str(refusal)))
+            return False
+        self.position, self.kind, self.ticks = position, kind, TICKS[0]
+        if self.folder is not None:
+            self.files = {p: p.read_bytes() for p in self.folder.rglob("*") if p.is_file()}
+        return True
+
+
+def prove_by_ticks(setup: str, source: str, folder: Path, *, kills: int) -> list[TickEngine]:
+    """Run `source` whole, then killed after some of its calls of `tick()` and resumed: none is made twice, none left out."""
+    folder.joinpath("whole").mkdir()
+    os.chdir(folder / "whole")
+    reset()
+    names, want_value = run(setup, source, TickEngine())
+    want, want_random, want_files = results(names), state.random_state(), files(folder / "whole")
+    ticks = TICKS[0]
+    done = []
+    for at in sorted(random.Random(ticks).sample(range(1, ticks - 5), kills)):
+        place = folder / str(at)
+        place.mkdir()
+        os.chdir(place)
+        reset()
+        first = TickEngine(at=at, folder=place)
+        try:
+            run(setup, source, first)
+        except Killed:
+            pass
+        assert first.captured is not None and first.position is not None, f"no snapshot after tick {at}: {first.reasons[:3]}"
+        for path, content in first.files.items():
+            path.write_bytes(content)
+        disturb()
+        got, value = run(setup, source, TickEngine(), loaded(first.captured, first.kind))
+        where = f"killed after tick {first.ticks} of {ticks}, at {first.position.text}"
+        assert first.position.depth > 0, where
+        found = differences(want | {"the value": want_value}, results(got) | {"the value": value})
+        found += differences({"random": want_random}, {"random": state.random_state()})
+        found += differences({"files": want_files}, {"files": files(place)})
+        assert not found, "\n".join([where, *found])
+        assert ticks - first.ticks == TICKS[0], f"{where}: {TICKS[0]} ticks were left"
+        done.append(first)
+    return done
+
+
+def tick(*things: object) -> None:
+    TICKS[0] += 1
+
+
 def chosen(whole: FakeEngine, few: int) -> list[int]:
     """The first, the last and some safe points in between, those inside loops and functions first."""
     count = len(whole.seen)
@@ -103,6 +171,7 @@ def chosen(whole: FakeEngine, few: int) -> list[int]:
 
 
 def reset() -> None:
+    TICKS[0] = 0
     random.seed(1)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(1)
@@ -116,6 +185,7 @@ def reset() -> None:
 
 
 def disturb() -> None:
+    TICKS[0] = 0
     random.seed(999)
     if "numpy" in sys.modules:
         sys.modules["numpy"].random.seed(999)
