@@ -240,7 +240,7 @@ class Engine:
             position=position.to_json(),
             parts=captured.parts,
             buffers=captured.buffers,
-            files=self._files.changed() if self._files is not None else {},
+            files=self._files.pinned() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(

@@ -13,8 +13,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from colab_guard.store import FileDraft
+from colab_guard.store.types import stamp_of
+
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
+SMALL = 4 * 2**20
+"""Files up to this size are read at every safe point (1 ms)."""
 SKIPPED_NAMES = (".colab_guard-tmp", ".ipynb")
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "lost+found", "sample_data"}
 
@@ -33,6 +38,7 @@ class FolderWatch:
     whole: bool = True
     _start: dict[str, Stamp] = field(default_factory=dict)
     _carried: set[str] = field(default_factory=set)
+    _seen: dict[str, Stamp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.excluded = tuple(path.resolve() for path in self.excluded)
@@ -48,6 +54,21 @@ class FolderWatch:
                 self.not_kept[name] = f"{stamp[0] / 2**20:.0f} MiB; --files '{name}' keeps it"
                 continue
             found[name] = self.root / name
+        return found
+
+    def pinned(self) -> dict[str, FileDraft]:
+        """The same with the content that the files have now, as far as it might change before it is written."""
+        found: dict[str, FileDraft] = {}
+        seen: dict[str, Stamp] = {}
+        for name, path in self.changed().items():
+            try:
+                status = path.stat()
+                stamp = seen[name] = stamp_of(status)
+                still = self._seen.get(name) == stamp and stamp[0] > SMALL
+                found[name] = FileDraft(path, status.st_mode & 0o777, stamp, None if still else path.read_bytes())
+            except FileNotFoundError:
+                continue  # it went away since it was listed
+        self._seen = seen
         return found
 
     def restore(self, names: Iterable[str], read: Callable[[str], bytes], modes: Mapping[str, int]) -> list[str]:
@@ -98,7 +119,7 @@ class FolderWatch:
                         stack.append(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(SKIPPED_NAMES):
                     status = entry.stat(follow_symlinks=False)
-                    yield os.path.relpath(entry.path, self.root), (status.st_size, status.st_mtime_ns, status.st_ino)
+                    yield os.path.relpath(entry.path, self.root), stamp_of(status)
 
     def _watched(self, entry: os.DirEntry[str], device: int) -> bool:
         if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_guard.store.packs import chunks_of, digest, write_pack
-from colab_guard.store.types import Bytes
+from colab_guard.store.types import Bytes, FileDraft
 
 MOST_PACKS = 32
 """A commit whose state lies in more packs than this writes the small ones' chunks anew."""
@@ -37,7 +37,9 @@ class Writing:
                 self._fresh[unit].setdefault(name, chunk)
         return {"size": size, "chunks": names, "unit": unit}
 
-    def file(self, path: Path, *, unit: bool = False) -> dict[str, Any]:
+    def file(self, path: Path | FileDraft, *, unit: bool = False) -> dict[str, Any]:
+        if isinstance(path, FileDraft):
+            return {**self.entry(path.read(), unit=unit), "mode": path.mode}
         return {**self.entry(path.read_bytes(), unit=unit), "mode": path.stat().st_mode & 0o777}
 
     def flush(self, *, unit: bool) -> None:

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from colab_guard.snapshots import FolderWatch
+from colab_guard.snapshots.files import SMALL
 
 
 def test_only_what_changed_since_the_start_is_kept(tmp_path: Path) -> None:
@@ -75,3 +78,25 @@ def test_a_notebook_that_was_saved_meanwhile_is_neither_kept_nor_put_back(tmp_pa
     assert watch.changed() == {}
     watch.restore(["mine.ipynb"], lambda name: b"an old one", {})
     assert (tmp_path / "mine.ipynb").read_text() == "edited by its user"
+
+
+def test_content_is_that_of_the_safe_point_though_training_writes_on(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path)
+    log = tmp_path / "log.txt"
+    log.write_text("one\n")
+    pinned = watch.pinned()
+    log.write_text("one\ntwo\n")
+    assert pinned["log.txt"].read() == b"one\n"
+
+
+def test_a_large_file_is_read_later_where_it_has_not_changed_and_never_torn(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path)
+    best = tmp_path / "best.pt"
+    best.write_bytes(bytes(SMALL + 1))
+    assert watch.pinned()["best.pt"].data is not None, "it is new"
+    later = watch.pinned()["best.pt"]
+    assert later.data is None and later.read() == bytes(SMALL + 1)
+    best.write_bytes(b"other" + bytes(SMALL))
+    with pytest.raises(OSError, match="was written while it was saved"):
+        later.read()
+    assert watch.pinned()["best.pt"].read()[:5] == b"other"
