@@ -48,7 +48,7 @@ def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> s
 
 @dataclass(slots=True)
 class Execution:
-    """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact."""
 
     cell: CompiledCell
     scope: Scope
@@ -58,6 +58,7 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    say: Callable[[str], None] = lambda why: None
     _ahead: Ahead | None = field(default=None, init=False)
 
     def none_ahead(self, frame: FrameType | None) -> str | None:
@@ -96,7 +97,14 @@ class Execution:
         __tracebackhide__ = True
         namespace, functions = self.scope.namespace, self.cell.functions
         runtime = Runtime(
-            functions, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+            functions,
+            self.cell.info,
+            self.scope,
+            self.engine,
+            self.now,
+            policies=self.policies,
+            units=self.units,
+            say=self.say,
         )
         generators = self._let_code_travel(runtime)
         code = self.cell.code

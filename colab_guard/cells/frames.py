@@ -206,7 +206,7 @@ def entry_of(standing: Standing) -> FrameEntry:
         entry.locals |= own_variables(names, info, point)
         entry.cells = cells_of(names.get(CELLS))
         if standing.constructs:
-            entry.made = (names[standing.frame.f_code.co_varnames[0]],)
+            entry.made = (names[info.first],)
     return entry
 
 

@@ -8,6 +8,7 @@ Their source is what the shell keeps of every cell (or the lines of the file, fo
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 import gc
 import linecache
@@ -23,27 +24,48 @@ from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
+LOOK_UPS = frozenset(f"{what}_{where}" for what in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME"))
+LOOK_UPS |= {"LOAD_FROM_DICT_OR_GLOBALS"}
 ATOMS = (str, bytes, int, float, complex, bool, type(None), types.ModuleType, types.BuiltinFunctionType)
 
 
 def notebook_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> list[FunctionType]:
     """Functions of the notebook to which `names` lead, and the names that those mention."""
+    return _reached(names, namespace)[0]
+
+
+def names_through_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """Names that the notebook's functions and waiting generators mention to which `names` lead; those they look up."""
+    _, mentioned, codes = _reached(names, namespace)
+    return mentioned, {name for code in codes for name in _looked_up_in(code)}
+
+
+def _reached(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[list[FunctionType], set[str], list[CodeType]]:
     found: dict[int, FunctionType] = {}
+    mentioned: set[str] = set()
+    codes: list[CodeType] = []
     seen: set[int] = set()
-    todo = [namespace[name] for name in names if name in namespace]
     looked_up = set(names)
+    todo = [namespace[name] for name in looked_up if name in namespace]
     while todo and len(seen) < MOST_OBJECTS:
         thing = todo.pop()
         if id(thing) in seen or isinstance(thing, ATOMS):
             continue
         seen.add(id(thing))
+        code = None
         if isinstance(thing, FunctionType) and thing.__globals__ is namespace:
             found[id(thing)] = thing
-            more = set(_names_in(thing.__code__)) - looked_up
+            code = thing.__code__
+        elif isinstance(thing, types.GeneratorType) and thing.gi_frame is not None and thing.gi_frame.f_globals is namespace:
+            code = thing.gi_code
+        if code is not None:
+            codes.append(code)
+            more = set(_names_in(code))
+            mentioned |= more
+            todo += [namespace[name] for name in more - looked_up if name in namespace]
             looked_up |= more
-            todo += [namespace[name] for name in more if name in namespace]
         todo += _below(thing)
-    return list(found.values())
+    return list(found.values()), mentioned, codes
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
@@ -51,6 +73,16 @@ def _names_in(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names_in(constant)
+
+
+def _looked_up_in(code: CodeType) -> Iterator[str]:
+    """Those of them that are looked up as names, not as attributes: `outputs.loss` says nothing about `loss`."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in LOOK_UPS:
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _looked_up_in(constant)
 
 
 def _below(thing: Any) -> Iterator[Any]:
@@ -62,6 +94,9 @@ def _below(thing: Any) -> Iterator[Any]:
     elif isinstance(thing, (staticmethod, classmethod, types.MethodType)):
         yield thing.__func__
         yield getattr(thing, "__self__", None)
+    elif isinstance(thing, types.GeneratorType):
+        if thing.gi_frame is not None:
+            yield from thing.gi_frame.f_locals.values()
     elif isinstance(thing, property):
         yield from (thing.fget, thing.fset, thing.fdel)
     elif isinstance(thing, functools.partial):
@@ -130,8 +165,6 @@ class Functions:
         """The function whose code, in whatever version, `code` is; its program is read where it is not yet known."""
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
-            if code not in self.by_code:
-                self._recognise(code, code.co_filename)
         return self.by_code.get(code)
 
     def find_in_library(self, code: CodeType) -> Function | None:
@@ -154,12 +187,10 @@ class Functions:
             self._add(Program(alone(tree, qualname), filename, NOTHING, self.new_slot, future=future), key)
 
     def _recognise(self, code: CodeType, text: str) -> None:
-        """Know `code` by its place in its text: the shell compiles a cell statement by statement, and what is compiled
-        together decides about some instructions (of a call on an imported module, say)."""
+        """Know `code` by its place in its file: what is compiled together decides about some instructions."""
         program = self._programs.get(text)
         for function in program.functions.values() if program is not None else ():
-            if function.original is not None and _alike(function.original, code):
-                function.original = code
+            if function.place == (code.co_qualname, code.co_firstlineno):
                 self.by_code[code] = function
                 self.codes.setdefault(code, function.info)
 
@@ -216,13 +247,17 @@ class Functions:
 
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
+        swapped: list[tuple[FunctionType, CodeType]] = []
         for function in self._found:
             known = self.find(function.__code__)
-            if known is not None and known.running is not None and known.original == function.__code__:
+            if known is not None and known.running is not None and known.is_made_from(function.__code__):
+                swapped.append((function, function.__code__))
                 function.__code__ = known.running
-        return self._put_back
+        return functools.partial(self._put_back, swapped)
 
-    def _put_back(self) -> None:
+    def _put_back(self, swapped: list[tuple[FunctionType, CodeType]]) -> None:
+        for function, code in swapped:
+            function.__code__ = code
         changed = [f for f in self.by_id.values() if f.running is not None and f.running is not f.original]
         codes = {id(f.running): f.original for f in changed}
         for holder in gc.get_referrers(*(f.running for f in changed)) if changed else ():
@@ -234,21 +269,10 @@ class Functions:
         for function in program.functions.values():
             self.by_id.setdefault(function.id, function)
             self._of.setdefault(function.id, program)
-            for code in (function.original, function.running):
+            for code in (function.original, function.whole, function.running):
                 if code is not None:
                     self.by_code.setdefault(code, function)
                     self.codes.setdefault(code, function.info)
-
-
-def _alike(one: CodeType, other: CodeType) -> bool:
-    """Whether both are of the same function of the same text."""
-
-    def facts(code: CodeType) -> tuple[object, ...]:
-        constants = [repr(constant) for constant in code.co_consts if not isinstance(constant, CodeType)]
-        variables = (code.co_varnames, code.co_freevars, code.co_cellvars, code.co_argcount, code.co_flags)
-        return (code.co_qualname, code.co_firstlineno, constants, set(code.co_names), variables)
-
-    return facts(one) == facts(other)
 
 
 def _parsed(filename: str) -> ast.Module | None:

@@ -20,6 +20,7 @@ from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells import genexprs
 from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -51,6 +52,9 @@ class Generators:
             return None, None
         frame = generator.gi_frame
         module = self._module_of(generator, frame)
+        if genexprs.is_expression(generator):
+            held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
+            return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
         code = generator.gi_code
         function = self._functions.find(code) if module is None else self._functions.find_in_library(code)
         if function is None:
@@ -59,7 +63,8 @@ class Generators:
             entry = self._running(generator, frame)
         elif status == inspect.GEN_CREATED:
             entry = FrameEntry(function.id, NOT_BEGUN, ())
-            entry.locals = own_variables(frame.f_locals, function.info, None)
+            before = frame.f_locals.get(RESUMER)  # made again, and not begun since
+            entry.locals = own_variables(frame.f_locals, function.info, None) if before is None else dict(before.values)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
@@ -101,9 +106,11 @@ class Generators:
     def make(self, what: Any) -> Any:
         if what is None:
             return _exhausted()
+        namespace = self._namespace
+        if what[0] == genexprs.NAME:
+            return genexprs.make(namespace, *what[1:])
         name, cells, module = what
         assert self.runtime is not None
-        namespace = self._namespace
         if module is not None:
             namespace = importlib.import_module(module).__dict__
             self._functions.read_library(str(namespace["__file__"]), name)
@@ -138,10 +145,10 @@ def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> Fr
     """The entry of a generator that runs as it was written."""
     around = [info.points[k] for k, arm in point.chain if info.points[k].kind in ("for", "with") and arm == "body"]
     variables, held = _laid_open(generator, frame)
-    delegates = 1 if generator.gi_yieldfrom is not None else 0
-    if len(held) == len(around) + delegates + 1 and held[-1] is None:
-        held.pop()  # the exception being handled: None, once anything that was called from there has handled one
-    if point.temps or len(held) != len(around) + delegates:
+    count = len(around) + (generator.gi_yieldfrom is not None)
+    if len(held) == count + 1 and held[-1] is None:
+        held.pop()  # behind the stack: what stands in for the error, once one was handled
+    if point.temps or len(held) != count:
         raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
     entry = FrameEntry(info.id, point.id, point.chain)
     entry.locals = own_variables(variables, info, point)
@@ -192,7 +199,8 @@ def _raw_cells(generator: Any, frame: Any) -> dict[str, Any]:
 def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str, Any]:
     if not info.cells:
         return {}
-    return _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    found = _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    return {name: cell for name, cell in found.items() if name in info.cells}
 
 
 def _exhausted() -> GeneratorType[Any, None, None]:

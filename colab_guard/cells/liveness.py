@@ -72,10 +72,13 @@ def _seen_by_introspection(body: list[ast.stmt]) -> Names:
 class Liveness:
     """`at[id(statement)]`: for a loop, what is live before its next item; for others, what is live after or during it."""
 
-    def __init__(self, body: list[ast.stmt]) -> None:
+    def __init__(self, body: list[ast.stmt], first: str | None = None) -> None:
+        """`first` is a function's first parameter, which `super()` reads."""
         self.at: dict[int, Names] = {}
         self.after: dict[int, Names] = {}
         self._always = nested_reads(body) | _seen_by_introspection(body)
+        if first is not None and any(isinstance(n, ast.Name) and n.id == "super" for part in body for n in ast.walk(part)):
+            self._always |= {first}
         self._block(body, NONE, NONE, NONE)
 
     def of(self, statement: ast.stmt) -> Names:

@@ -85,8 +85,11 @@ class Runtime(Idle):
         *,
         policies: Sequence[PolicyFactory] = (),
         units: Sequence[UnitRecord] = (),
+        say: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.now = now
+        self.say = say
+        """Told why what follows may not be what it would have been."""
         self.lost = False
         self.over = False
         self.bare = functions.bare
@@ -125,6 +128,7 @@ class Runtime(Idle):
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
+        __tracebackhide__ = True
         function = self.function(entries[0].frame)
         resumer = Resumer(self, entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)

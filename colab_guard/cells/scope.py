@@ -7,12 +7,12 @@ may read are `needed`: what cannot be kept of them refuses the snapshot. The oth
 
 from __future__ import annotations
 
-import dis
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
@@ -20,8 +20,6 @@ SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_"
 GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
 GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
 GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
-LOOK_UPS = frozenset(f"{what}_{where}" for what in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME"))
-LOOK_UPS |= {"LOAD_FROM_DICT_OR_GLOBALS"}
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
 
 
@@ -36,16 +34,6 @@ def code_names(code: types.CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, types.CodeType):
             yield from code_names(constant)
-
-
-def global_names(code: types.CodeType) -> Iterator[str]:
-    """Those of them that are looked up as names, not as attributes."""
-    for instruction in dis.get_instructions(code):
-        if instruction.opname in LOOK_UPS:
-            yield instruction.argval
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from global_names(constant)
 
 
 class Scope:
@@ -63,29 +51,11 @@ class Scope:
         self.start: Mapping[str, Any] = dict(namespace)
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
-        reached, looked_up = self._reached(mentioned)
+        reached, looked_up = names_through_functions(mentioned, namespace)
         self.through_functions = frozenset(looked_up)
         self.tracked = {name for name in mentioned | reached if self._is_users(name)}
         self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
         self._shared_looked_for = False
-
-    def _reached(self, mentioned: Iterable[str]) -> tuple[set[str], set[str]]:
-        """Names that functions and classes of the notebook, reached from `mentioned`, mention; and those they look up."""
-        found: set[str] = set()
-        looked_up: set[str] = set()
-        todo = list(mentioned)
-        seen: set[str] = set()
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            for code in _notebook_code(self.namespace.get(name), self.namespace):
-                more = set(code_names(code))
-                found |= more
-                looked_up.update(global_names(code))
-                todo += more
-        return found, looked_up
 
     def _is_users(self, name: str) -> bool:
         return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip
@@ -156,23 +126,3 @@ class Scope:
                     self.namespace.pop(name, None)
         for name in needed["gone"]:
             self.namespace.pop(name, None)
-
-
-def _notebook_code(value: Any, namespace: Mapping[str, Any], depth: int = 0) -> Iterator[types.CodeType]:
-    """Code of functions that the notebook defined, reached through `value`: methods, wrappers, classes."""
-    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
-        value = value.__func__
-    if isinstance(value, property):
-        for part in (value.fget, value.fset, value.fdel):
-            yield from _notebook_code(part, namespace, depth)
-    elif isinstance(value, types.FunctionType):
-        if value.__globals__ is namespace:
-            yield value.__code__
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None:
-            yield from _notebook_code(wrapped, namespace, depth)
-    elif isinstance(value, type) and value.__module__ == "__main__" and depth < 3:
-        for part in vars(value).values():
-            yield from _notebook_code(part, namespace, depth + 1)
-    elif type(value).__module__ == "__main__" and not isinstance(value, type) and depth < 3:
-        yield from _notebook_code(type(value), namespace, depth + 1)

@@ -119,7 +119,7 @@ class GuardedCell:
             else:
                 self._found = self._begun()
             self._open_mirror(opened, folder, undo)
-            files = self._watch_files()
+            files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
             if loaded is None:
@@ -154,6 +154,11 @@ class GuardedCell:
         if self._found.inexact_now:
             self._bus.post(NotBitExact(name=self.name, reasons=self._found.inexact_now, since="begun"))
 
+    def _say_inexact(self, engine: Engine, why: str) -> None:
+        """Tell it now, and with every commit that follows."""
+        engine.meta["inexact"] = [*engine.meta.get("inexact", ()), why]
+        self._bus.post(NotBitExact(name=self.name, reasons=(why,)))
+
     def _over(self, engine: Engine, outcome: str) -> None:
         engine.say_refusals()
         status = self.status()
@@ -174,10 +179,11 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(anew=self._options.fresh),
+            policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
+            say=lambda why: self._say_inexact(engine, why),
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
@@ -261,9 +267,9 @@ class GuardedCell:
         undo.callback(self.engine.close)
         return self.engine
 
-    def _watch_files(self) -> FolderWatch:
+    def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files)
+        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

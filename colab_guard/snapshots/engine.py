@@ -180,7 +180,9 @@ class Engine:
         except SnapshotRefused as refusal:
             self._not_taken(position, str(refusal), failed=False)
             return False
-        except (GuardError, OSError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError) as error:
+        except Exception as error:
+            if isinstance(error, MemoryError) and not isinstance(error, GuardError):
+                raise  # for those who make room
             # a reducer of some library failed: training goes on, the snapshot is shown as failed
             self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             return False
@@ -219,6 +221,8 @@ class Engine:
         self._wait_for_writer()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
+        if self._files is not None:
+            self._files.forget()
 
     # inside
 
@@ -240,7 +244,7 @@ class Engine:
             position=position.to_json(),
             parts=captured.parts,
             buffers=captured.buffers,
-            files=self._files.pinned() if self._files is not None else {},
+            files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(

@@ -7,8 +7,10 @@ way that empties it.
 
 from __future__ import annotations
 
+import bisect
 import csv
 import gc
+import io
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +20,8 @@ from colab_guard.state.things import CannotKeep
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
+LOOKED_AT = 65_536
+"""Characters at a file's start in which its line ends are looked for."""
 DIALECT = (
     "delimiter",
     "doublequote",
@@ -34,6 +38,9 @@ BAR_SETTINGS = ("unit", "unit_scale", "unit_divisor", "smoothing", "mininterval"
 
 def reduce_file(pickler: GraphPickler, file: Any) -> Any:
     """An open file by path, mode and position."""
+    below = getattr(file, "buffer", None)
+    if below is not None and not isinstance(below, (io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
+        raise CannotKeep(f"a text file over a {type(below).__name__} cannot be kept")
     name = getattr(file, "name", None)
     if not isinstance(name, (str, os.PathLike)) or str(name).startswith("<"):
         return NotImplemented
@@ -43,7 +50,10 @@ def reduce_file(pickler: GraphPickler, file: Any) -> Any:
     path = _path(file, name)
     settings = {"encoding": file.encoding, "errors": file.errors} if hasattr(file, "encoding") else {}
     if not file.writable():
-        return rebuild_file, (path, mode, _position(file), None, settings, name)
+        position = _position(file)
+        if hasattr(file, "encoding"):
+            settings |= _newline(file, position)
+        return rebuild_file, (path, mode, position, None, settings, name)
     file.flush()
     os.fsync(file.fileno())
     return rebuild_file, (path, mode, file.tell(), os.fstat(file.fileno()).st_size, settings, name)
@@ -63,15 +73,30 @@ def _position(file: Any) -> int:
     try:
         return int(file.tell())
     except OSError:
-        rest = file.read().encode(file.encoding, file.errors)
-    position = os.fstat(file.fileno()).st_size - len(rest)
-    with open(file.name, "rb") as again:
-        again.seek(position)
-        same = again.read() == rest
+        rest = file.read()
+    with open(file.name, encoding=file.encoding, errors=file.errors, newline="") as again:
+        text = again.read()
+    start = len(text) - len(rest)
+    if not text.endswith(rest):  # line ends were translated, and are shorter here than there
+        start = bisect.bisect_left(range(len(text)), -len(rest), key=lambda at: -len(_translated(text[at:])))
+    position = len(text[:start].encode(file.encoding, file.errors))
     file.seek(position)
-    if not same:
+    if _translated(file.read()) != _translated(rest):
         raise CannotKeep("the position of a text file that is iterated over cannot be told; use readline()")
-    return int(position)
+    file.seek(position)
+    return position
+
+
+def _translated(text: str) -> str:
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _newline(file: Any, position: int) -> dict[str, str]:
+    """The setting that leaves line ends as they are, where the file shows that it was opened so."""
+    file.seek(0)
+    untouched = "\r" in file.read(LOOKED_AT)
+    file.seek(position)
+    return {"newline": ""} if untouched else {}
 
 
 def _mode(file: Any) -> str:
@@ -123,6 +148,41 @@ def reduce_csv_writer(pickler: GraphPickler, writer: Any) -> Any:
 
 def rebuild_csv_writer(file: Any, dialect: dict[str, Any]) -> Any:
     return csv.writer(file, **dialect)
+
+
+def reduce_csv_reader(pickler: GraphPickler, reader: Any) -> Any:
+    """A reader between two rows: what it reads from, its dialect, and its count of lines."""
+    dialect = reader.dialect
+    source = next((part for part in gc.get_referents(reader) if hasattr(part, "__next__")), None)
+    if isinstance(source, _CountedLines):
+        source = source.source
+    if source is None:
+        return NotImplemented
+    return rebuild_csv_reader, (source, {name: getattr(dialect, name) for name in DIALECT}, reader.line_num)
+
+
+def rebuild_csv_reader(source: Any, dialect: dict[str, Any], line_num: int) -> Any:
+    reader = csv.reader(_CountedLines(source, line_num) if line_num else source, **dialect)
+    for _ in range(line_num):
+        next(reader)
+    return reader
+
+
+class _CountedLines:
+    """Gives `count` empty lines first: a reader's count of lines can't be set."""
+
+    def __init__(self, source: Any, count: int) -> None:
+        self.source = source
+        self.count = count
+
+    def __iter__(self) -> _CountedLines:
+        return self
+
+    def __next__(self) -> str:
+        if self.count:
+            self.count -= 1
+            return ""
+        return next(self.source)  # type: ignore[no-any-return]
 
 
 def reduce_bar(pickler: GraphPickler, bar: Any) -> Any:

@@ -13,7 +13,7 @@ from typing import Any
 from colab_guard.errors import SnapshotRefused
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots
-from colab_guard.state.pickler import ClassData, KeptFromHere, Placeholder, dump
+from colab_guard.state.pickler import Definitions, KeptFromHere, Placeholder, dump
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ def trial(names: Mapping[str, Any], live: Live) -> Trial:
     """Try to capture `names` as they are now."""
     roots = Roots(dict(names), [])
     try:
-        data, pickler = dump(({}, KeptFromHere(), {"names": dict(names)}, ClassData()), live, roots, trial=True)
+        data, pickler = dump(({}, KeptFromHere(), {"names": dict(names)}, Definitions()), live, roots, trial=True)
     except (SnapshotRefused, RecursionError) as error:
         return Trial(0, 0, (), str(error) if isinstance(error, SnapshotRefused) else "")
     blocks = {(b.device, b.address if b.nbytes else id(b.owner)): b.nbytes for b in pickler.blocks.by_place.values()}

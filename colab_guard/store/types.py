@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,36 +37,10 @@ class BufferDraft:
 
 
 @dataclass(frozen=True, slots=True)
-class FileDraft:
-    """A file as it was at a safe point: its content, or the `stamp` (size, time, inode) that it must still have.
-
-    Training goes on while a commit is written, and so does what writes the file.
-    """
-
-    path: Path
-    mode: int
-    stamp: tuple[int, int, int]
-    data: bytes | None = None
-
-    def read(self) -> bytes:
-        """The content at the safe point; OSError where it is gone."""
-        if self.data is not None:
-            return self.data
-        data = self.path.read_bytes()
-        if stamp_of(self.path.stat()) != self.stamp:
-            raise OSError(f"{self.path.name} was written while it was saved")
-        return data
-
-
-def stamp_of(status: os.stat_result) -> tuple[int, int, int]:
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-@dataclass(frozen=True, slots=True)
 class CommitDraft:
     """What a snapshot hands over. `position`, `meta` and `unit` are JSON-able; `parts` are pickles by name.
 
-    `files` and `unit_files` map relative names to files. `unit` (with `unit_files`) outlives the
+    `files` and `unit_files` map relative names to files to read in now. `unit` (with `unit_files`) outlives the
     state: it is kept by retention for as long as the store is.
     """
 
@@ -75,7 +48,7 @@ class CommitDraft:
     position: Mapping[str, Any]
     parts: Mapping[str, Bytes]
     buffers: Sequence[BufferDraft] = ()
-    files: Mapping[str, Path | FileDraft] = field(default_factory=dict)
+    files: Mapping[str, Path] = field(default_factory=dict)
     unit: Mapping[str, Any] | None = None
     unit_files: Mapping[str, Path] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)

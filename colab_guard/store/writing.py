@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_guard.store.packs import chunks_of, digest, write_pack
-from colab_guard.store.types import Bytes, FileDraft
+from colab_guard.store.types import Bytes
 
 MOST_PACKS = 32
 """A commit whose state lies in more packs than this writes the small ones' chunks anew."""
@@ -37,9 +37,7 @@ class Writing:
                 self._fresh[unit].setdefault(name, chunk)
         return {"size": size, "chunks": names, "unit": unit}
 
-    def file(self, path: Path | FileDraft, *, unit: bool = False) -> dict[str, Any]:
-        if isinstance(path, FileDraft):
-            return {**self.entry(path.read(), unit=unit), "mode": path.mode}
+    def file(self, path: Path, *, unit: bool = False) -> dict[str, Any]:
         return {**self.entry(path.read_bytes(), unit=unit), "mode": path.stat().st_mode & 0o777}
 
     def flush(self, *, unit: bool) -> None:

@@ -101,8 +101,10 @@ class RunningKernel:
     manager: KernelManager
     client: Any
 
-    def run(self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S) -> Output:
-        """Execute `code`; SIGKILL as soon as `kill_when` says so."""
+    def run(
+        self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S, look_s: float = 0.5
+    ) -> Output:
+        """Execute `code`; SIGKILL as soon as `kill_when` says so. `look_s`: how often to see whether the kernel died."""
         request = self.client.execute(code)
         found = Output()
         until = time.monotonic() + limit_s
@@ -112,7 +114,7 @@ class RunningKernel:
                 found.died = True
                 return found
             try:
-                message = self.client.get_iopub_msg(timeout=0.002 if kill_when is not None else 0.5)
+                message = self.client.get_iopub_msg(timeout=0.002 if kill_when is not None else look_s)
             except queue.Empty:
                 if not self.manager.is_alive():
                     found.died = True

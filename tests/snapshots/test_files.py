@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pytest
-
 from colab_guard.snapshots import FolderWatch
-from colab_guard.snapshots.files import SMALL
 
 
 def test_only_what_changed_since_the_start_is_kept(tmp_path: Path) -> None:
@@ -80,23 +77,17 @@ def test_a_notebook_that_was_saved_meanwhile_is_neither_kept_nor_put_back(tmp_pa
     assert (tmp_path / "mine.ipynb").read_text() == "edited by its user"
 
 
-def test_content_is_that_of_the_safe_point_though_training_writes_on(tmp_path: Path) -> None:
-    watch = FolderWatch(tmp_path)
-    log = tmp_path / "log.txt"
-    log.write_text("one\n")
-    pinned = watch.pinned()
-    log.write_text("one\ntwo\n")
-    assert pinned["log.txt"].read() == b"one\n"
-
-
-def test_a_large_file_is_read_later_where_it_has_not_changed_and_never_torn(tmp_path: Path) -> None:
-    watch = FolderWatch(tmp_path)
-    best = tmp_path / "best.pt"
-    best.write_bytes(bytes(SMALL + 1))
-    assert watch.pinned()["best.pt"].data is not None, "it is new"
-    later = watch.pinned()["best.pt"]
-    assert later.data is None and later.read() == bytes(SMALL + 1)
-    best.write_bytes(b"other" + bytes(SMALL))
-    with pytest.raises(OSError, match="was written while it was saved"):
-        later.read()
-    assert watch.pinned()["best.pt"].read()[:5] == b"other"
+def test_what_is_stored_is_what_was_there_at_the_safe_point(tmp_path: Path) -> None:
+    root, staging = tmp_path / "work", tmp_path / "store"
+    root.mkdir()
+    staging.mkdir()
+    watch = FolderWatch(root, staging=staging)
+    for content in ("one\n", "two\n", "one\ntwo\n"):
+        (root / "log.txt").write_text(content)
+        (copy,) = watch.captured().values()
+        (root / "log.txt").write_text("later")
+        assert copy.read_text() == content
+    (root / "log.txt").unlink()
+    assert watch.captured() == {}
+    watch.forget()
+    assert list(staging.iterdir()) == []
