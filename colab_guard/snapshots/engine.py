@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -150,6 +150,10 @@ class Engine:
 
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
+
+    def may(self, place: Hashable) -> bool:
+        """Whether a safe point at `place` in the code is worth trying; those where state was not whole wait a while."""
+        return self._stop_asked is not None or self._commit_asked or self.schedule.may(place)
 
     # taking
 
