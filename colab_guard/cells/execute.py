@@ -25,7 +25,7 @@ from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, WayBack
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
-from colab_guard.cells.scope import Scope
+from colab_guard.cells.scope import Scope, local_variables
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
 from colab_guard.snapshots import Engine, Leaving, Position, Stopped, UnitRecord
@@ -48,7 +48,7 @@ def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> s
 
 @dataclass(slots=True)
 class Execution:
-    """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact."""
 
     cell: CompiledCell
     scope: Scope
@@ -58,6 +58,7 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    say: Callable[[str], None] = lambda why: None
     way_back: WayBack | None = None
     _ahead: Ahead | None = field(default=None, init=False)
 
@@ -70,11 +71,11 @@ class Execution:
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
-        self._begin_way_back()
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
+        self._set_outside(needed, kept)
         self._arrive(needed)
         return self._take_value()
 
@@ -98,7 +99,14 @@ class Execution:
         __tracebackhide__ = True
         namespace, functions = self.scope.namespace, self.cell.functions
         runtime = Runtime(
-            functions, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+            functions,
+            self.cell.info,
+            self.scope,
+            self.engine,
+            self.now,
+            policies=self.policies,
+            units=self.units,
+            say=self.say,
         )
         generators = self._let_code_travel(runtime)
         code = self.cell.code
@@ -143,8 +151,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
-        self._begin_way_back()
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
 
         def set_names() -> None:
             self.scope.set_names(needed, kept)
@@ -153,11 +160,33 @@ class Execution:
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
         generators.start(entries)
-        return runtime.resume(entries, needed.get("library"), set_names, lambda: self._arrive(needed))
+        self._set_outside(needed, kept)
 
-    def _begin_way_back(self) -> None:
+        def arrive() -> None:
+            self.scope.outside.set_switches()
+            self._arrive(needed)
+
+        return runtime.resume(entries, needed.get("library"), set_names, arrive)
+
+    def _restore(self, loaded: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
         if self.way_back is not None:
             self.way_back.begin()
+        self.scope.outside.set_early(loaded.parts)
+        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        if state.ORDERS not in loaded.parts:
+            return needed, kept
+        everything = {**kept["names"], **needed["names"], **local_variables(needed.get("frames", ()))}
+        lost = state.put_in_order(bytes(loaded.parts[state.ORDERS]), everything)
+        if read := [path for path in lost if path.partition("[")[0].partition(".")[0] not in kept["names"]]:
+            self.engine.name_inexact(
+                f"sets that may iterate in another order: {', '.join(read[:5])} (their items' hashes differ between kernels; those "
+                "of texts do not where kernels start with PYTHONHASHSEED=0, as colab-guard run starts them)"
+            )
+        return needed, kept
+
+    def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        for failure in self.scope.outside.set_things(needed, kept):
+            self.engine.name_loss(failure, "could not be put back here; the code goes on without it")
 
     def _arrive(self, needed: Mapping[str, Any]) -> None:
         """The position is reached; random state is set last."""

@@ -20,6 +20,7 @@ from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells import genexprs
 from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -53,14 +54,19 @@ class Generators:
             return None, None
         frame = generator.gi_frame
         module = self._module_of(generator, frame)
-        function = self._functions.find(generator.gi_code)
+        if genexprs.is_expression(generator):
+            held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
+            return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
+        code = generator.gi_code
+        function = self._functions.find(code) if module is None else self._functions.find_in_library(code)
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
         if status == inspect.GEN_RUNNING:
             entry = self._running(generator, frame)
         elif status == inspect.GEN_CREATED:
             entry = FrameEntry(function.id, NOT_BEGUN, ())
-            entry.locals = own_variables(frame.f_locals, function.info, None)
+            before = frame.f_locals.get(RESUMER)  # made again, and not begun since
+            entry.locals = own_variables(frame.f_locals, function.info, None) if before is None else dict(before.values)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
@@ -89,7 +95,7 @@ class Generators:
         if number is None:
             raise state.CannotKeep(f"the generator {generator.__name__}() waits where it cannot be entered again (line {frame.f_lineno})")
         point = function.info.points[number]
-        if function.works or RESUMER in frame.f_locals:
+        if RESUMER in frame.f_locals or (function.works and frame.f_code is function.running):
             entry = entry_of(Standing(frame, function.info, point))
         else:
             entry = _read_stack(generator, frame, function.info, point)
@@ -102,12 +108,14 @@ class Generators:
     def make(self, what: Any) -> Any:
         if what is None:
             return _exhausted()
+        namespace = self._namespace
+        if what[0] == genexprs.NAME:
+            return genexprs.make(namespace, *what[1:])
         name, cells, module = what
         assert self.runtime is not None
-        namespace = self._namespace
         if module is not None:
             namespace = importlib.import_module(module).__dict__
-            self._functions.read(str(namespace["__file__"]))
+            self._functions.read_library(str(namespace["__file__"]), name)
         function = self.runtime.function(name)
         resumer = Resumer(self.runtime, [], function.info, started=False)
         generator = made_again(self._functions.variant(function), namespace, cells, resumer)
@@ -195,7 +203,8 @@ def _raw_cells(generator: Any, frame: Any) -> dict[str, Any]:
 def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str, Any]:
     if not info.cells:
         return {}
-    return _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    found = _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    return {name: cell for name, cell in found.items() if name in info.cells}
 
 
 def _exhausted() -> GeneratorType[Any, None, None]:

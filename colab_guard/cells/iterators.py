@@ -50,6 +50,7 @@ class Counted:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         item = next(self._iterator)
         self.fetched += 1
         self.last = item
@@ -84,6 +85,7 @@ class BarIterator:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         if self._below is None:
             raise StopIteration
         if self._begun and not self._bar.disable:
@@ -144,7 +146,7 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
         return "live", Lines(iterable) if isinstance(iterable, io.TextIOWrapper) else iter(iterable)
     iterator = iter(iterable)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
-        return ("live" if _reducible(iterator) else _again(iterable, iterator)), iterator
+        return ("live" if _known(iterator) or _reducible(iterator) else _again(iterable, iterator)), iterator
     if isinstance(iterator, types.GeneratorType):
         notebooks = iterator.gi_frame is not None and iterator.gi_frame.f_globals.get("__name__") == "__main__"
         return ("live" if notebooks or iterator is iterable else "replay"), iterator
@@ -159,7 +161,9 @@ def _again(iterable: object, iterator: object) -> Mode:
 
 def _known(iterator: object) -> bool:
     """Iterators that `state` knows how to reduce though their own reduce fails."""
-    return any(base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__) or type(iterator) is READER
+    return type(iterator) in (READER, itertools.pairwise) or any(
+        base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__
+    )
 
 
 def _reducible(iterator: object) -> bool:
@@ -178,6 +182,6 @@ def cannot_keep_place(iterable: object) -> str:
     if iterable is None or not hasattr(type(iterable), "__next__") or isinstance(iterable, types.GeneratorType) or is_bar(iterable):
         return ""
     kind = type(iterable)
-    if kind in BUILTIN_ITERATORS or _known(iterable) or kind in ITERTOOLS or _reducible(iterable):
+    if kind in BUILTIN_ITERATORS or _known(iterable) or kind in ITERTOOLS or is_file(iterable) or _reducible(iterable):
         return ""
     return f"the place of a {kind.__module__}.{kind.__qualname__} cannot be kept".replace("builtins.", "")

@@ -72,6 +72,7 @@ class GuardedCell:
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
         self._output = CellOutput(session.shell, session.clock, self._not_recorded)
+        self._outside: state.Outside | None = None
 
     # what the session asks of running work
 
@@ -121,7 +122,7 @@ class GuardedCell:
             else:
                 self._found = self._begun()
             self._open_mirror(opened, folder, undo)
-            files = self._watch_files()
+            files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
             if loaded is None:
@@ -156,6 +157,11 @@ class GuardedCell:
         if self._found.inexact_now:
             self._bus.post(NotBitExact(name=self.name, reasons=self._found.inexact_now, since="begun"))
 
+    def _say_inexact(self, engine: Engine, why: str) -> None:
+        """Tell it now, and with every commit that follows."""
+        engine.meta["inexact"] = [*engine.meta.get("inexact", ()), why]
+        self._bus.post(NotBitExact(name=self.name, reasons=(why,)))
+
     def _over(self, engine: Engine, outcome: str) -> None:
         engine.say_refusals()
         status = self.status()
@@ -168,6 +174,7 @@ class GuardedCell:
         shell = self._session.shell
         scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
         scope.grown = self._found.grown
+        self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -176,10 +183,11 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(anew=self._options.fresh),
+            policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
+            say=lambda why: self._say_inexact(engine, why),
             way_back=self._output,
         )
         if loaded is None:
@@ -264,16 +272,21 @@ class GuardedCell:
                 "cwd": os.getcwd(),
                 **self._found.meta,
             },
-            facts=lambda: {"surroundings": surroundings.facts()},
+            facts=self._facts,
             output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)
         return self.engine
 
-    def _watch_files(self) -> FolderWatch:
+    def _facts(self) -> dict[str, Any]:
+        """What holds at a commit: the machine, and what of its state lies outside the names."""
+        outside = self._outside.facts() if self._outside is not None else {}
+        return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
+
+    def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files)
+        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

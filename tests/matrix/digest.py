@@ -149,8 +149,9 @@ class Writer:
         elif isinstance(thing, (io.IOBase, io.TextIOBase)):
             yield _Text(f"{name} {getattr(thing, 'mode', '')} {'closed' if thing.closed else thing.tell()}")
         elif isinstance(thing, Iterator) and not hasattr(thing, "__dict__"):
+            # one that is used up may come back as another type of iterator that is
             self._iterators.append(thing)
-            yield _Text(f"{name} (iterator {len(self._iterators) - 1})")
+            yield _Text(f"(iterator {len(self._iterators) - 1})")
         else:
             yield _Text(f"{name} ")
             yield from self._instance(thing)

@@ -1,5 +1,4 @@
 """`for/else` and `while/else`, with `break` and `continue` on different ways."""
-# depth: 2
 # %% setup
 import random
 

@@ -1,5 +1,4 @@
 """An iterator class of the notebook (`__iter__`, `__next__`), shared by two loops."""
-# depth: 2
 # %% setup
 import random
 

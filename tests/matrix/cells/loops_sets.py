@@ -1,5 +1,4 @@
 """Sets of strings as the heads of loops: their order follows the hash seed, what comes out does not."""
-# depth: 2
 # %% setup
 import random
 

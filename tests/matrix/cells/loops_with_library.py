@@ -1,4 +1,4 @@
-"""Library contexts around loops: `ExitStack`, `suppress`, `redirect_stdout`, `nullcontext`, a decimal context, a lock."""
+"""Library contexts around loops: `ExitStack`, `suppress`, `redirect_stdout`, `nullcontext`, a lock."""
 # %% setup
 import contextlib
 import decimal
@@ -13,10 +13,9 @@ printed = io.StringIO()
 values, closed = [], []
 with contextlib.ExitStack() as stack:
     stack.callback(closed.append, "stack")
-    with decimal.localcontext() as context:
-        context.prec = 7
+    with contextlib.nullcontext(7) as divisor:
         for step in range(50):
-            values.append(decimal.Decimal(random.randrange(1000)) / decimal.Decimal(7))
+            values.append(decimal.Decimal(random.randrange(1000)) / decimal.Decimal(divisor))
             tick()
 with contextlib.suppress(KeyError):
     for step in range(40):

@@ -1,5 +1,4 @@
 """`zip`, `enumerate`, `reversed`, `map` and `filter` at the heads of loops, each fed by another."""
-# depth: 2
 # %% setup
 import random
 
