@@ -17,6 +17,7 @@ from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.generators import Generators
+from colab_guard.cells.plainer import HIDDEN
 from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
@@ -153,7 +154,7 @@ class Execution:
     def _forget_hidden_names(self, runtime: Runtime) -> None:
         runtime.over = True
         namespace = self.scope.namespace
-        for name in [n for n in namespace if n.startswith(PREFIX) and n != VALUE]:
+        for name in [n for n in namespace if n.startswith((PREFIX, HIDDEN)) and n != VALUE]:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [False] * len(runtime.bare)

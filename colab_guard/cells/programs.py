@@ -23,6 +23,7 @@ from types import CodeType
 
 from colab_guard.cells.calls import Callees
 from colab_guard.cells.liveness import Liveness
+from colab_guard.cells.plainer import plainer
 from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_last_expression
 from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, is_generator, local_names, located, placed, statements
@@ -41,7 +42,6 @@ class Function:
 
     id: str
     place: Place
-    number: int
     generator: bool
     info: FrameInfo
     original: CodeType | None = None
@@ -62,10 +62,13 @@ class Program:
     functions: dict[str, Function] = field(default_factory=dict)
     original: CodeType | None = None
     running: CodeType | None = None
-    _nodes: dict[int, Function] = field(default_factory=dict)
+    plain: ast.Module = field(init=False)
+    """`tree` in plainer statements, from which both versions are made."""
 
     def __post_init__(self) -> None:
         self._list_functions(self.tree, "")
+        self.plain = plainer(self.tree, self.known)
+        self._list_variables()
         self.original = self._compiled(copy.deepcopy(self.tree))
         self._pick(self.original, "original")
         for function in self.functions.values():
@@ -112,11 +115,13 @@ class Program:
             same += 1
             name = f"{base}#{same}"
         line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        private = qualname.split(".")[-2].lstrip("_") if "." in qualname else ""
-        own = {_mangled(own, private) for own in local_names(node)}
-        info = FrameInfo(name, node.name, locals=tuple(sorted(own)))
-        function = Function(name, (qualname, line), len(self.functions) + 1, is_generator(node), info)
-        self.functions[name] = function
+        self.functions[name] = Function(name, (qualname, line), is_generator(node), FrameInfo(name, node.name))
+
+    def _list_variables(self) -> None:
+        for node, function in zip(_functions_of(self.plain), self.functions.values(), strict=True):
+            qualname = function.place[0]
+            private = qualname.split(".")[-2].lstrip("_") if "." in qualname else ""
+            function.info.locals = tuple(sorted({_mangled(own, private) for own in local_names(node)}))
 
     def _pick(self, code: CodeType, version: str) -> None:
         by_place = {function.place: function for function in self.functions.values()}
@@ -129,7 +134,7 @@ class Program:
 
     def _compile(self, resume: str | None) -> CodeType:
         """The program with `resume` (a function's id, or the cell) in its resume version, all else running."""
-        tree = copy.deepcopy(self.tree)
+        tree = copy.deepcopy(self.plain)
         found = iter(list(self.functions.values()))
         # functions are met in the order in which they were listed
         order = {id(node): next(found) for node in _functions_of(tree)}

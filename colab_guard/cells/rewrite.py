@@ -28,6 +28,7 @@ from collections.abc import Callable
 from colab_guard.cells.calls import Callees
 from colab_guard.cells.expressions import StatementRewriter, candidates, value_of
 from colab_guard.cells.liveness import Liveness
+from colab_guard.cells.plainer import told
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
 from colab_guard.cells.syntax import expression, located, placed, statements
 
@@ -166,7 +167,7 @@ class Rewriter:
         return expression(f"{self._asked}.loop({point}, {iterable}{where})")
 
     def _for(self, node: ast.For, chain: Chain) -> Made:
-        point = self._point("for", chain, node, text=f"for {ast.unparse(node.target)}")
+        point = self._point("for", chain, node, text=f"for {told(node.target)}")
         name = loop_name(point)
         outermost = not any(self.info.points[k].is_loop for k, _ in chain)
         re_entered = self._resume and any(map(self.has_point, node.body))
@@ -201,7 +202,7 @@ class Rewriter:
         return placed([enter, loop, *forget, *end], node), [point]
 
     def _while(self, node: ast.While, chain: Chain) -> Made:
-        point = self._point("while", chain, node, text=f"while {ast.unparse(node.test)}")
+        point = self._point("while", chain, node, text=f"while {told(node.test)}")
         name = loop_name(point)
         re_entered = self._resume and any(map(self.has_point, node.body))
         body, orelse = self._arms(node.body, node.orelse, point, chain)

@@ -22,7 +22,7 @@ from colab_guard.errors import BadCell
 
 @dataclass(frozen=True, slots=True)
 class CompiledCell:
-    """A cell ready to run. `code` is the rewritten code, `original` what it was made from (for its names)."""
+    """A cell ready to run. `code` is the rewritten code, `original` has the same names and no instruments."""
 
     text: str
     filename: str
@@ -45,15 +45,16 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
         raise BadCell("%%checkpointed found no code in the cell; put it above the code that is to be resumable")
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
     flags = FLAGS | (shell.compile.flags & FUTURE)
-    original = compile(copy.deepcopy(tree), filename, "exec", flags=flags, dont_inherit=True)
+    written = compile(copy.deepcopy(tree), filename, "exec", flags=flags, dont_inherit=True)
     shows_value = take_last_expression(copy.deepcopy(tree)) and not _ends_with_semicolon(source)
     functions = Functions(shell.user_ns, call_names)
-    known = functions.known(tree, code_names(original))
+    known = functions.known(tree, code_names(written))
     info = FrameInfo(CELL)
     program = Program(tree, filename, known, functions.new_slot, info, future=shell.compile.flags)
     functions.load(program)
     assert program.running is not None  # made with the program
     functions.codes[program.running] = info
+    original = compile(copy.deepcopy(program.plain), filename, "exec", flags=flags, dont_inherit=True)
     return CompiledCell(text, filename, digest, program.running, original, info, shows_value, program, functions)
 
 

@@ -138,15 +138,20 @@ def look_at_every_iteration(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("name", CELLS)
 def test_a_cell_killed_inside_its_functions_ends_as_if_nothing_had_happened(name: str) -> None:
-    source = CELLS[name]
+    check(SETUP, CELLS[name])
+
+
+def check(setup: str, source: str) -> None:
+    """Kill `source` at each of its safe points in turn; every resume ends like the uninterrupted run."""
     whole = FakeEngine()
-    expected_names, _ = run(SETUP, source, whole)
+    expected_names, expected_value = run(setup, source, whole)
     expected_random = random.getstate()
     want = plain(expected_names)
     assert deepest(whole) > 0, whole.refused
     for number in range(len(whole.seen)):
-        first, names, _, second = killed_at(SETUP, source, number)
+        first, names, value, second = killed_at(setup, source, number)
         assert plain(names) == want, f"killed at {first.position}"
+        assert value == expected_value, f"killed at {first.position}"
         assert random.getstate() == expected_random, f"killed at {first.position}"
         again = len(whole.seen) - number - 1
         assert len(second.seen) == again, f"work was done twice or left out after {first.position}"
