@@ -23,12 +23,15 @@ from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime
 from colab_guard.cells.scope import Scope
+from colab_guard.cells.short import OFF
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
 from colab_guard.snapshots import Engine, Position, UnitRecord
 from colab_guard.store import Loaded
 
 NO_VALUE = object()
+WATCHES = 20
+"""How often in an interval a loop that has become slow may be noticed."""
 
 
 @dataclass(slots=True)
@@ -81,6 +84,7 @@ class Execution:
                 if loop.available():
                     undo.callback(loop.install(runtime))
             undo.callback(state.track_dataloaders())
+            undo.callback(self.engine.periodically("watch", self.engine.schedule.every_s / WATCHES, runtime.watch))
             undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
             namespace[BARE] = functions.bare
@@ -157,4 +161,4 @@ class Execution:
         for name in [n for n in namespace if n.startswith((PREFIX, HIDDEN)) and n != VALUE]:
             del namespace[name]
         namespace[RUNTIME] = Idle()
-        namespace[BARE] = [False] * len(runtime.bare)
+        namespace[BARE] = [OFF] * len(runtime.short_loops.bare)

@@ -15,6 +15,7 @@ from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop
 from colab_guard.cells.points import CELL, Chain, FrameInfo, Point
 from colab_guard.cells.rewrite import CELLS, context_name, loop_name
+from colab_guard.cells.short import LATE
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
@@ -66,7 +67,10 @@ class Standing:
         """The loops that are under way in this frame, outermost first."""
         numbers = [k for k, arm in self.point.chain if arm == "body"] + [self.point.id]
         points = [self.info.points[k] for k in numbers]
-        return [(point, self.names[loop_name(point.id)]) for point in points if point.is_loop]
+        return [(point, self.loop(point.id)) for point in points if point.is_loop]
+
+    def loop(self, point: int) -> Loop:
+        return self.names.get(loop_name(point)) or LATE[id(self.frame), point]
 
 
 def ending_at(frame: FrameType) -> tuple[int, int]:
@@ -114,7 +118,9 @@ def _said(frame: FrameType) -> str:
 def _refuse_bare(standing: Standing) -> None:
     names = standing.names
     for number, arm in standing.point.chain:
-        if standing.info.points[number].is_loop and arm == "body" and names.get(loop_name(number)) is None:
+        if not standing.info.points[number].is_loop or arm != "body":
+            continue
+        if names.get(loop_name(number)) is None and (id(standing.frame), number) not in LATE:
             raise SnapshotRefused(f"inside a short loop (line {standing.info.points[number].line})")
 
 
@@ -172,7 +178,7 @@ def entry_of(standing: Standing) -> FrameEntry:
     for number, arm in steps:
         part = info.points[number]
         if part.is_loop and arm == "body":
-            loop = names[loop_name(number)]
+            loop = standing.loop(number)
             _refuse_barred(loop, part)
             entry.loops[number] = loop.state()
         elif part.is_loop:

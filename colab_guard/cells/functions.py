@@ -19,6 +19,7 @@ from typing import Any
 from colab_guard.cells.calls import Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.short import OFF, Bare, Off
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
@@ -97,7 +98,7 @@ class Functions:
         self.by_code: dict[CodeType, Function] = {}
         self.by_id: dict[str, Function] = {}
         self.codes: dict[CodeType, FrameInfo] = {}
-        self.bare: list[bool] = []
+        self.bare: list[Bare | Off] = []
         self._programs: dict[str, Program | None] = {}
         self._of: dict[str, Program] = {}
         self._namespace = namespace
@@ -118,7 +119,7 @@ class Functions:
             self.find(function.__code__)
 
     def new_slot(self) -> int:
-        self.bare.append(False)
+        self.bare.append(OFF)
         return len(self.bare) - 1
 
     def find(self, code: CodeType) -> Function | None:

@@ -51,6 +51,7 @@ class WorkStatus:
     stall_share: float
     interval_s: float
     mirror: str
+    guard_share: float = 0.0
 
 
 class GuardedCell:
@@ -89,6 +90,7 @@ class GuardedCell:
             snapshots=engine.taken if engine is not None else 0,
             refusals=dict(engine.refusals) if engine is not None else {},
             stall_share=engine.schedule.stall_share if engine is not None else 0.0,
+            guard_share=engine.schedule.guard_share if engine is not None else 0.0,
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
             mirror=self.mirror.status.state if self.mirror is not None else "off",
         )
@@ -128,7 +130,7 @@ class GuardedCell:
                 raise
             finally:
                 self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
-            bus.post(WorkEnded(name=self.name, outcome=outcome))
+            bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
 
     def _run_cell(

@@ -24,6 +24,8 @@ from colab_guard.state import Captured
 from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
+SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
+
 
 class Sink(Protocol):
     """What the engine needs of a store."""
@@ -108,6 +110,11 @@ class Engine:
 
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
+
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Call `action` in a thread every `every_s` seconds, within reason; give what ends that."""
+        worker = self._workers.periodic(name, min(max(every_s, SHORTEST_TURN_S), LONGEST_TURN_S), action)
+        return lambda: worker.stopping.set()
 
     # taking
 

@@ -33,7 +33,7 @@ class FakeEngine:
     kind: str = ""
     seen: list[Position] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0))
+    schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0, safe_s=0.0))
     units: list[UnitRecord] = field(default_factory=list)
 
     def due(self) -> bool:
@@ -41,6 +41,9 @@ class FakeEngine:
 
     def overdue(self) -> bool:
         return True
+
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
 
     def refuse(self, position: Position, reason: str) -> None:
         self.refused.append(reason)
