@@ -70,10 +70,16 @@ class Blocks:
         """Copy the memory: buffers that stand alone, small ones in a row, and the table for a restore."""
         drafts: list[BufferDraft] = []
         small = bytearray()
-        places: dict[str, tuple[int, int, int]] = {}
-        groups: list[dict[str, Any]] = []
+        places: dict[str, tuple[int, int, int] | int] = {}
+        groups: list[dict[str, Any] | tuple[int, int, int]] = []
         for members in self._groups():
             first = members[0]
+            if len(members) == 1 and first.nbytes < SMALL_BYTES and first.device == "cpu":
+                # there may be a hundred thousand of these
+                places[first.key] = len(groups)
+                groups.append((first.nbytes, len(small), first.torch + 2 * (first.users == 1)))
+                small += ctypes.string_at(first.address, first.nbytes) if first.nbytes else b""
+                continue
             nbytes = max(b.address + b.nbytes for b in members) - first.address if first.nbytes else 0
             group: dict[str, Any] = {"nbytes": nbytes, "device": first.device}
             group["torch"] = any(b.torch for b in members)
@@ -150,7 +156,12 @@ RESTORING = Restoring()
 class RestoredGroup:
     """A buffer brought back, as memory of torch or of numpy, or of both."""
 
-    def __init__(self, group: Mapping[str, Any], small: bytes, buffers: Mapping[str, bytearray]) -> None:
+    def __init__(
+        self, group: Mapping[str, Any] | list[int], small: bytes, buffers: Mapping[str, bytearray]
+    ) -> None:
+        if not isinstance(group, Mapping):
+            nbytes, at, flags = group
+            group = {"nbytes": nbytes, "at": at, "torch": bool(flags & 1), "sole": bool(flags & 2), "device": "cpu"}
         self.sole: bool = group["sole"]
         self.of_torch: bool = group["torch"]
         self.nbytes: int = group["nbytes"]
@@ -225,5 +236,8 @@ def device_usable(device: str) -> bool:
 
 
 def rebuild_block(key: str) -> RestoredBlock:
-    group, offset, nbytes = RESTORING.blocks[key]
+    place = RESTORING.blocks[key]
+    if isinstance(place, int):
+        return RestoredBlock(RESTORING.groups[place], 0, RESTORING.groups[place].nbytes)
+    group, offset, nbytes = place
     return RestoredBlock(RESTORING.groups[group], offset, nbytes)

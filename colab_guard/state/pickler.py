@@ -180,6 +180,8 @@ class Reducing:
 
     def _reduce(self, thing: Any, reducer: Reducer | None) -> Any:
         reduced = reducer(self, thing) if reducer is not None else NotImplemented  # type: ignore[arg-type]
+        if reduced is things.PLAINLY:
+            return NotImplemented
         if reduced is NotImplemented:
             if reducer is functions.reduce_function and functions.importable(thing):
                 return NotImplemented
