@@ -41,6 +41,7 @@ class Scope:
         self.start: Mapping[str, Any] = dict(namespace)
         self.live = state.Live(namespace, self.start)
         self._skip = frozenset(skip)
+        self._split = state.Split()
         mentioned = set(code_names(code)) | set(keep)
         self.through_functions = frozenset(self._reached(mentioned))
         self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
@@ -98,6 +99,7 @@ class Scope:
             },
             {"names": rest},
             self.live,
+            self._split,
         )
 
     def _sharing(self, captured: state.Captured) -> set[str]:

@@ -20,6 +20,7 @@ from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.split import Split
 from colab_guard.state.things import CannotKeep
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "Placeholder",
     "Print",
     "SnapshotRefused",
+    "Split",
     "canonical",
     "capture",
     "fingerprint",

@@ -55,16 +55,25 @@ class Blocks:
     """The blocks met during one capture."""
 
     by_place: dict[tuple[str, int, int], Block] = field(default_factory=dict)
+    by_key: dict[str, Block] = field(default_factory=dict)
 
-    def at(self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool) -> Block:
-        """The block of this range; an empty storage (`owner`) has no place and is known by its own address."""
+    def at(self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool, key: str = "") -> Block:
+        """The block of this range; an empty storage (`owner`) has no place and is known by its own address.
+
+        `key` is that of a block which an earlier capture had already named.
+        """
         place = (device, address if nbytes else id(owner), nbytes)
         block = self.by_place.get(place)
         if block is None:
-            block = self.by_place[place] = Block(f"b{len(self.by_place)}", address, nbytes, owner, device)
+            block = self.by_place[place] = Block(key or f"b{len(self.by_place)}", address, nbytes, owner, device)
+            self.by_key[block.key] = block
         block.torch = block.torch or torch
         block.users += 1
         return block
+
+    def key_of(self, device: str, address: int, nbytes: int, owner: Any) -> str | None:
+        found = self.by_place.get((device, address if nbytes else id(owner), nbytes))
+        return None if found is None else found.key
 
     def settle(self) -> tuple[list[BufferDraft], bytes, dict[str, Any]]:
         """Copy the memory: buffers that stand alone, small ones in a row, and the table for a restore."""
@@ -160,12 +169,12 @@ class RestoredGroup:
         self, group: Mapping[str, Any] | list[int], small: bytes, buffers: Mapping[str, bytearray]
     ) -> None:
         if not isinstance(group, Mapping):
-            nbytes, at, flags = group
-            group = {"nbytes": nbytes, "at": at, "torch": bool(flags & 1), "sole": bool(flags & 2), "device": "cpu"}
+            small_bytes, at, flags = group
+            group = {"nbytes": small_bytes, "at": at, "torch": bool(flags & 1), "sole": bool(flags & 2), "device": "cpu"}
         self.sole: bool = group["sole"]
         self.of_torch: bool = group["torch"]
         self.nbytes: int = group["nbytes"]
-        self._device: str = MAPPED.get(group["device"], group["device"])
+        self._device: str = MAPPED.get(str(group["device"]), str(group["device"]))
         if "at" in group:
             self.data = memoryview(small)[group["at"] : group["at"] + self.nbytes]
         else:
