@@ -11,8 +11,10 @@
     │   ├── NeedsDecision        what is here is not what was committed: --resume or --fresh decides
     │   │   ├── CellChanged      the cell is not the one that was committed
     │   │   ├── InputChanged     a value that the cell reads is not the committed one
+    │   │   ├── FunctionChanged  a function that was running at the commit is not the same here, or not here
     │   │   ├── DeviceMissing    the commit holds tensors of a device that is not here
-    │   │   └── PythonChanged    the commit holds code that this version of Python cannot run
+    │   │   ├── PythonChanged    the commit holds code that this version of Python cannot run
+    │   │   └── StateNotRegistered  the commit holds registered state, and nothing is registered under its name here
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
     ├── StoreDamaged             bytes on disk are not the bytes that were committed
@@ -70,6 +72,10 @@ class InputChanged(NeedsDecision):
     """A value that the cell reads differs from the value that was committed."""
 
 
+class FunctionChanged(NeedsDecision):
+    """A function that was running (or a generator that was waiting) at the commit is not the same here, or not here."""
+
+
 class DeviceMissing(NeedsDecision):
     """The commit holds tensors of a device that this machine does not have."""
 
@@ -78,12 +84,19 @@ class PythonChanged(NeedsDecision):
     """The commit holds functions as instructions of another version of Python."""
 
 
+class StateNotRegistered(NeedsDecision):
+    """The commit holds state of `register_state`, and nothing is registered here that could take it."""
+
+
 class MissingExtra(UserMistake, ImportError):
     """A library is needed that the installed extras do not bring."""
 
 
 class CannotResume(GuardError):
     """The commit is whole, but it cannot be taken up here; the text names the reason."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
 
 
 class StoreDamaged(GuardError):

@@ -30,6 +30,13 @@ class WorkStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class NoSafePoint(Event):
+    """Told before a cell's first run: what has no safe point inside, and what a loss there means. One line for each."""
+
+    places: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnded(Event):
     """Guarded work ended: `outcome` is "done", "failed", "stopped" or "restored".
 
@@ -71,7 +78,7 @@ class NotBitExact(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CommitPassedOver(Event):
-    """A newer commit could not be used; an older one is tried."""
+    """A commit could not be used, be it the newest or an earlier unit's end; what is whole is."""
 
     commit: str
     reason: str
@@ -114,6 +121,15 @@ class SnapshotNotTaken(Event):
     position: str
     reason: str
     failed: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongUnsaved(Event):
+    """For `seconds` no snapshot was taken because safe points were `refused`; `reasons` by count, in words."""
+
+    seconds: float
+    refused: int
+    reasons: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

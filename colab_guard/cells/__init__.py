@@ -15,18 +15,25 @@ random state is set last. (5) `execute` wraps this, with one traceback and the l
 from __future__ import annotations
 
 from colab_guard.cells.edits import Edit, RangeChange, compare
-from colab_guard.cells.execute import Execution
+from colab_guard.cells.execute import Execution, try_capture
+from colab_guard.cells.long_calls import COMMAND
+from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.protocols import Decision, LibraryLoop, LoopNeeds, LoopPolicy, PolicyFactory
-from colab_guard.cells.reads import input_names, iterated_names
+from colab_guard.cells.reads import input_names, iterated_names, names_bound
 from colab_guard.cells.recipes import Recipes
-from colab_guard.cells.scope import Scope
+from colab_guard.cells.scope import DEFINITIONS, Scope
 from colab_guard.cells.source import CompiledCell, compile_cell
+from colab_guard.cells.survey import SeenCall, SeenLoop, Survey, survey
 
 __all__ = [
+    "CELL",
+    "COMMAND",
+    "DEFINITIONS",
     "CompiledCell",
     "Decision",
     "Edit",
     "Execution",
+    "FrameInfo",
     "LibraryLoop",
     "LoopNeeds",
     "LoopPolicy",
@@ -34,8 +41,14 @@ __all__ = [
     "RangeChange",
     "Recipes",
     "Scope",
+    "SeenCall",
+    "SeenLoop",
+    "Survey",
     "compare",
     "compile_cell",
     "input_names",
     "iterated_names",
+    "names_bound",
+    "survey",
+    "try_capture",
 ]

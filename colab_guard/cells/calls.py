@@ -33,6 +33,17 @@ class Callees:
             return called.attr in self.names or called.attr in self.library or "__call__" in self.names
         return not isinstance(called, ast.Lambda)
 
+    def leads(self, call: ast.Call) -> bool:
+        """Whether the call is by the name of what is known to lead to one."""
+        called = call.func
+        if isinstance(called, ast.Name):
+            return (called.id in self.names or called.id in self.library) and called.id not in BUILTINS
+        return isinstance(called, ast.Attribute) and (called.attr in self.names or called.attr in self.library)
+
+
+NOTHING = Callees(frozenset(), frozenset())
+"""What code of libraries leads to."""
+
 
 def callees(trees: Iterable[ast.AST], library: Iterable[str]) -> Callees:
     """Those of all functions and classes defined anywhere in `trees`."""

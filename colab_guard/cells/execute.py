@@ -6,27 +6,30 @@ user sees the cell's lines. A rolled-back cell is restored from the newest snaps
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
-from types import CodeType
+from dataclasses import dataclass, field, replace
+from functools import partial
+from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.ahead import NOT_RUNNING, Ahead
+from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
+from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
-from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
+from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, WayBack
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
-from colab_guard.cells.runtime import Idle, RollBack, Runtime
-from colab_guard.cells.scope import Scope
+from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
+from colab_guard.cells.scope import Scope, local_variables
 from colab_guard.cells.short import OFF
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
-from colab_guard.snapshots import Engine, Position, UnitRecord
+from colab_guard.snapshots import Engine, Leaving, Position, Stopped, UnitRecord
 from colab_guard.store import Loaded
 
 NO_VALUE = object()
@@ -34,9 +37,21 @@ WATCHES = 20
 """How often in an interval a loop that has become slow may be noticed."""
 
 
+def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
+    """What a capture of `names` as they are now says: how much, and what could not be kept. Nothing is kept of it."""
+    functions = cell.functions
+
+    def code_id(code: CodeType) -> str | None:
+        found = functions.by_code.get(code)
+        return found.id if found is not None else None
+
+    live = replace(scope.live, code_id=code_id, generators=Generators(functions, scope.namespace))
+    return state.trial(names, live)
+
+
 @dataclass(slots=True)
 class Execution:
-    """One run of one cell. `newest` gives the newest commit's state, for a roll-back."""
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact."""
 
     cell: CompiledCell
     scope: Scope
@@ -46,21 +61,32 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    say: Callable[[str], None] = lambda why: None
+    way_back: WayBack | None = None
+    _ahead: Ahead | None = field(default=None, init=False)
+
+    def none_ahead(self, frame: FrameType | None) -> str | None:
+        """Why no safe point lies ahead of what runs now (`frame`, in the main thread); None where one does."""
+        return NOT_RUNNING if self._ahead is None else self._ahead.none(frame)
 
     def restore_finished(self, loaded: Loaded) -> Any:
         """The cell was done: put its results back and give the value of its last expression."""
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
-        state.set_random_state(needed["random"])
+        self._set_outside(needed, kept)
+        self._arrive(needed)
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:
-        """Run the cell, from `loaded`'s position if given; the value of its last expression, or None."""
+        """Run the cell, from `loaded`'s position if given; the value of its last expression, or None.
+
+        Raises `Stopped` when that was asked for and the cell is saved.
+        """
         __tracebackhide__ = True
         while True:
             try:
@@ -69,20 +95,32 @@ class Execution:
                 loaded = self.newest()
                 if loaded is None:
                     raise CannotResume("there is no snapshot to go back to") from wish.__cause__
+            except Leaving as leaving:
+                raise Stopped(str(leaving)) from None
 
     def _run(self, loaded: Loaded | None) -> Any:
         __tracebackhide__ = True
         namespace, functions = self.scope.namespace, self.cell.functions
         runtime = Runtime(
-            functions, self.cell.info, self.scope, self.engine, self.now, policies=self.policies, units=self.units
+            functions,
+            self.cell.info,
+            self.scope,
+            self.engine,
+            self.now,
+            policies=self.policies,
+            units=self.units,
+            say=self.say,
         )
         generators = self._let_code_travel(runtime)
         code = self.cell.code
         with ExitStack() as undo:
             undo.callback(self._forget_hidden_names, runtime)
             for loop in self.loops:
+                hook = partial(_hook_into, loop, runtime, undo)
                 if loop.available():
-                    undo.callback(loop.install(runtime))
+                    hook()
+                else:
+                    undo.enter_context(when_imported(loop.module, hook))
             undo.callback(state.track_dataloaders())
             undo.callback(self.engine.periodically("watch", self.engine.schedule.every_s / WATCHES, runtime.watch))
             undo.callback(functions.swap())
@@ -92,6 +130,8 @@ class Execution:
                 code = self.cell.program.resume_code()
                 functions.codes[code] = self.cell.info
                 namespace[RESUMER] = self._take_up(loaded, runtime, generators)
+            self._ahead = Ahead(functions.codes, lambda: runtime.thread)
+            undo.callback(setattr, self, "_ahead", None)
             self._execute(code, namespace, runtime)
             self._finish()
             return self._take_value()
@@ -102,7 +142,10 @@ class Execution:
 
         def code_id(code: CodeType) -> str | None:
             found = functions.by_code.get(code)
-            return found.id if found is not None else None
+            if found is None:
+                return None
+            functions.note(found, "code")
+            return found.id
 
         generators = Generators(functions, scope.namespace)
         generators.runtime, runtime.is_pending = runtime, generators.is_pending
@@ -112,7 +155,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
 
         def set_names() -> None:
             self.scope.set_names(needed, kept)
@@ -120,10 +163,40 @@ class Execution:
         set_names()
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
-        generators.start()
-        return runtime.resume(
-            entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
-        )
+        generators.start(entries)
+        self._set_outside(needed, kept)
+
+        def arrive() -> None:
+            self.scope.outside.set_switches()
+            self._arrive(needed)
+
+        return runtime.resume(entries, needed.get("library"), set_names, arrive)
+
+    def _restore(self, loaded: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self.way_back is not None:
+            self.way_back.begin()
+        self.scope.outside.set_early(loaded.parts)
+        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        if state.ORDERS not in loaded.parts:
+            return needed, kept
+        everything = {**kept["names"], **needed["names"], **local_variables(needed.get("frames", ()))}
+        lost = state.put_in_order(bytes(loaded.parts[state.ORDERS]), everything)
+        if read := [path for path in lost if path.partition("[")[0].partition(".")[0] not in kept["names"]]:
+            self.engine.name_inexact(
+                f"sets that may iterate in another order: {', '.join(read[:5])} (their items' hashes differ between kernels; those "
+                "of texts do not where kernels start with PYTHONHASHSEED=0, as colab-guard run starts them)"
+            )
+        return needed, kept
+
+    def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        for failure in self.scope.outside.set_things(needed, kept):
+            self.engine.name_loss(failure, "could not be put back here; the code goes on without it")
+
+    def _arrive(self, needed: Mapping[str, Any]) -> None:
+        """The position is reached; random state is set last."""
+        state.set_random_state(needed["random"])
+        if self.way_back is not None:
+            self.way_back.end()
 
     def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True
@@ -131,25 +204,19 @@ class Execution:
             exec(code, namespace)
             return
         # the kernel's own event loop is running this cell: a top-level `await` gets one of its own
-        failure: list[BaseException] = []
+        coroutine = eval(code, namespace)
+        assert self._ahead is not None
+        self._ahead.coroutine = coroutine
 
-        def run() -> None:
-            runtime.thread = threading.get_ident()
-            try:
-                asyncio.run(eval(code, namespace))
-            except BaseException as error:
-                failure.append(error)
+        def here() -> None:
+            runtime.thread, runtime.own_loop = threading.get_ident(), True
 
-        thread = threading.Thread(target=run, name="colab_guard-cell")
-        thread.start()
-        thread.join()
-        if failure:
-            raise failure[0]
+        in_thread_of_its_own(coroutine, here)
 
     def _finish(self) -> None:
         """The commit at the end of the cell: results only, no position."""
         position = Position("the end of the cell", 0, None, self.cell.info.signature())
-        self.engine.take("cell", position, lambda: self.scope.capture(None))
+        self.engine.take("cell", position, noting(self.cell.functions, position, lambda: self.scope.capture(None)))
 
     def _take_value(self) -> Any:
         value = self.scope.namespace.pop(VALUE, NO_VALUE)
@@ -162,3 +229,7 @@ class Execution:
             del namespace[name]
         namespace[RUNTIME] = Idle()
         namespace[BARE] = [OFF] * len(runtime.short_loops.bare)
+
+
+def _hook_into(loop: LibraryLoop, runtime: Runtime, undo: ExitStack) -> None:
+    undo.callback(loop.install(runtime))

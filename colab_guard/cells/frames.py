@@ -23,6 +23,10 @@ RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime")
 """The modules whose calls stand between a frame and what it had called, after a resume."""
 
 
+SMALL = frozenset({bool, int, float, complex, type(None)})
+SMALL_TEXT = 1000
+
+
 @dataclass(slots=True)
 class FrameEntry:
     """One frame of a position.
@@ -30,6 +34,7 @@ class FrameEntry:
     `locals` are a function's own variables as far as code to come reads them, and temporaries; of the cell, whose names
     are captured by themselves, temporaries only. `cells` are variables shared with other functions. `made` is the
     object that the call was to give (in a box), where the frame is an `__init__`. `delegate`: what a generator waits for.
+    `fetching`: the next frame is the generator that the loop at this point asks for its next item.
     """
 
     frame: str
@@ -41,6 +46,7 @@ class FrameEntry:
     cells: dict[str, Any] = field(default_factory=dict)
     made: tuple[Any, ...] = ()
     delegate: Any = None
+    fetching: bool = False
 
     @property
     def on_path(self) -> frozenset[int]:
@@ -52,12 +58,16 @@ class FrameEntry:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A running frame, and the point at which it stands. `constructs`: it is an `__init__` that makes an object."""
+    """A running frame, and the point at which it stands.
+
+    `constructs`: it is an `__init__` that makes an object. `fetching`: it is in its loop, and waits for a generator.
+    """
 
     frame: FrameType
     info: FrameInfo
     point: Point
     constructs: bool = False
+    fetching: bool = False
 
     @property
     def names(self) -> Mapping[str, Any]:
@@ -87,12 +97,18 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
     found = [Standing(frame, codes[frame.f_code], point)]
     inner = frame
     while found[-1].info.id != CELL:
+        if inner.f_code.co_flags & inspect.CO_GENERATOR:
+            found.append(_asking(inner, codes))
+            inner = found[-1].frame
+            continue
         outer = inner.f_back
         while outer is not None and outer.f_globals.get("__name__") in RE_ENTRY:
             outer = outer.f_back
         if outer is None:
             raise SnapshotRefused("not called from the guarded cell")
         info = codes.get(outer.f_code)
+        if info is None and str(outer.f_globals.get("__name__")).startswith("asyncio."):
+            raise SnapshotRefused(f"{_said(inner)} runs as a task of its own (gathered, or created), which cannot be entered again")
         if info is None:
             raise SnapshotRefused(f"{_said(inner)} was called from {_said(outer)}, which cannot be entered again")
         number = info.calls.get(ending_at(outer))
@@ -108,6 +124,16 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
     for standing in found:
         _refuse_bare(standing)
     return found[::-1]
+
+
+def _asking(frame: FrameType, codes: Mapping[CodeType, FrameInfo]) -> Standing:
+    """The frame whose loop asks the running generator `frame` for its next item."""
+    loop = frame.f_back.f_locals.get("self") if frame.f_back is not None else None
+    outer = frame.f_back.f_back if isinstance(loop, Loop) and frame.f_back is not None else None
+    info = codes.get(outer.f_code) if outer is not None else None
+    if not isinstance(loop, Loop) or outer is None or info is None or not loop.asks(frame):
+        raise SnapshotRefused(f"the generator {_said(frame)} is asked for items by what cannot be entered again")
+    return Standing(outer, info, loop.where, fetching=True)
 
 
 def _said(frame: FrameType) -> str:
@@ -173,7 +199,7 @@ def _same(one: CodeType, other: CodeType, codes: Mapping[CodeType, FrameInfo]) -
 def entry_of(standing: Standing) -> FrameEntry:
     """What a snapshot keeps of a frame; references, not copies."""
     names, info, point = standing.names, standing.info, standing.point
-    entry = FrameEntry(info.id, point.id, point.chain)
+    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching)
     steps: list[tuple[int, str]] = [*point.chain, *([(point.id, "body")] if point.is_loop else [])]
     for number, arm in steps:
         part = info.points[number]
@@ -190,14 +216,21 @@ def entry_of(standing: Standing) -> FrameEntry:
         entry.locals |= own_variables(names, info, point)
         entry.cells = cells_of(names.get(CELLS))
         if standing.constructs:
-            entry.made = (names[standing.frame.f_code.co_varnames[0]],)
+            entry.made = (names[info.first],)
     return entry
 
 
 def own_variables(names: Mapping[str, Any], info: FrameInfo, point: Point | None) -> dict[str, Any]:
-    """A function's own variables that code to come may read; all, where nothing has run yet."""
-    wanted = info.locals if point is None else [n for n in info.locals if n in point.live or _private(n) in point.live]
-    return {name: names[name] for name in wanted if name in names}
+    """A function's own variables that code to come may read, and small ones that only a debugger would look at."""
+    present = {name: names[name] for name in info.locals if name in names}
+    if point is None:
+        return present
+    live = point.live
+    return {n: value for n, value in present.items() if n in live or _private(n) in live or _is_small(value)}
+
+
+def _is_small(value: Any) -> bool:
+    return type(value) in SMALL or (type(value) in (str, bytes) and len(value) <= SMALL_TEXT)
 
 
 def _private(name: str) -> str:
@@ -233,7 +266,8 @@ def describe(standings: Sequence[Standing], inside: str = "") -> Position:
     if inside:
         words.append(inside)
     text = ", ".join(words) or "the cell's start"
-    return Position(text, depth + bool(inside), unit, standings[0].info.signature())
+    frames = [standing.info.shape() | {"temps": list(standing.point.temps), "point": standing.point.id} for standing in standings]
+    return Position(text, depth + bool(inside), unit, standings[0].info.signature(), frames)
 
 
 def _told(loop: Loop, point: Point, count: int, function: str) -> str:

@@ -1,9 +1,10 @@
 """Waiting generators, the notebook's and those of libraries written in Python, taken apart and made again.
 
-A generator runs as its author wrote it. While it waits at a `yield`, its variables can be read, its place is that of
+Most generators run as their authors wrote them. While one waits at a `yield`, its variables can be read, its place is that of
 the instruction, and the iterators of the loops around it lie on its stack, which the garbage collector shows
 (`gc.get_referents`, in order, behind its variables). Only what is recognised in full is taken: each variable must be
-where it is expected, and each loop and each `with` around the `yield` must account for one value on the stack.
+where it is expected, and each loop and each `with` around the `yield` must account for one value on the stack. One
+that works between its items (a whole epoch, say) is instrumented like a function, and may be left in the middle.
 
 It is made again by its function's resume version, which is led to the same `yield` and waits there.
 """
@@ -14,10 +15,12 @@ import gc
 import importlib
 import inspect
 import sys
+from collections.abc import Sequence
 from types import CellType, GeneratorType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells import genexprs
 from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -30,6 +33,8 @@ if TYPE_CHECKING:
     from colab_guard.cells.runtime import Runtime
 
 NOT_BEGUN = 0
+HEADER = 7
+"""Referents of a generator that are not on its stack, at most (3.11: code, two names, frame, its locals, function, code)."""
 
 
 class Generators:
@@ -47,19 +52,25 @@ class Generators:
         status = inspect.getgeneratorstate(generator)
         if status == inspect.GEN_CLOSED:
             return None, None
-        if status == inspect.GEN_RUNNING:
-            raise state.CannotKeep(f"the generator {generator.__name__}() is running")
         frame = generator.gi_frame
         module = self._module_of(generator, frame)
-        function = self._functions.find(generator.gi_code)
+        if genexprs.is_expression(generator):
+            held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
+            return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
+        code = generator.gi_code
+        function = self._functions.find(code) if module is None else self._functions.find_in_library(code)
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
-        if status == inspect.GEN_CREATED:
+        if status == inspect.GEN_RUNNING:
+            entry = self._running(generator, frame)
+        elif status == inspect.GEN_CREATED:
             entry = FrameEntry(function.id, NOT_BEGUN, ())
-            entry.locals = own_variables(frame.f_locals, function.info, None)
+            before = frame.f_locals.get(RESUMER)  # made again, and not begun since
+            entry.locals = own_variables(frame.f_locals, function.info, None) if before is None else dict(before.values)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
+        self._functions.note(function, "generator", module)
         return (function.id, entry.cells, module), entry
 
     def _module_of(self, generator: Any, frame: Any) -> str | None:
@@ -72,12 +83,19 @@ class Generators:
             raise state.CannotKeep(f"the generator {generator.__name__}() is of {name}, which is no module with a file")
         return name
 
+    def _running(self, generator: Any, frame: Any) -> FrameEntry:
+        """The entry that the snapshot under way has of it, where the position is inside."""
+        entry = self.runtime.standing.get(id(frame)) if self.runtime is not None else None
+        if entry is None:
+            raise state.CannotKeep(f"the generator {generator.__name__}() is running")
+        return entry
+
     def _waiting(self, generator: Any, frame: Any, function: Function) -> FrameEntry:
         number = function.info.yields.get(ending_at(frame))
         if number is None:
             raise state.CannotKeep(f"the generator {generator.__name__}() waits where it cannot be entered again (line {frame.f_lineno})")
         point = function.info.points[number]
-        if RESUMER in frame.f_locals:
+        if RESUMER in frame.f_locals or (function.works and frame.f_code is function.running):
             entry = entry_of(Standing(frame, function.info, point))
         else:
             entry = _read_stack(generator, frame, function.info, point)
@@ -90,12 +108,14 @@ class Generators:
     def make(self, what: Any) -> Any:
         if what is None:
             return _exhausted()
+        namespace = self._namespace
+        if what[0] == genexprs.NAME:
+            return genexprs.make(namespace, *what[1:])
         name, cells, module = what
         assert self.runtime is not None
-        namespace = self._namespace
         if module is not None:
             namespace = importlib.import_module(module).__dict__
-            self._functions.read(str(namespace["__file__"]))
+            self._functions.read_library(str(namespace["__file__"]), name)
         function = self.runtime.function(name)
         resumer = Resumer(self.runtime, [], function.info, started=False)
         generator = made_again(self._functions.variant(function), namespace, cells, resumer)
@@ -109,14 +129,16 @@ class Generators:
     def is_pending(self, thing: Any) -> bool:
         return id(thing) in self._pending
 
-    def start(self) -> None:
-        """Lead every generator that was made to where it waited."""
+    def start(self, frames: Sequence[FrameEntry] = ()) -> None:
+        """Lead every generator that was made to where it waited; one that ran, in `frames`, is led when it is asked."""
+        running = {id(entry): number for number, entry in enumerate(frames)}
         waiting = list(self._pending.values())
         for _, resumer, entry in waiting:
-            resumer.fill(entry, started=entry.point != NOT_BEGUN)
+            further = frames[running[id(entry)] :] if id(entry) in running else [entry]
+            resumer.fill(further, started=entry.point != NOT_BEGUN)
         below = {id(entry.delegate) for _, _, entry in waiting}
         for generator, _, entry in waiting:
-            if entry.point != NOT_BEGUN and id(generator) not in below:
+            if entry.point != NOT_BEGUN and id(generator) not in below and id(entry) not in running:
                 next(generator)
         self._pending.clear()
 
@@ -125,8 +147,10 @@ def _read_stack(generator: Any, frame: Any, info: FrameInfo, point: Point) -> Fr
     """The entry of a generator that runs as it was written."""
     around = [info.points[k] for k, arm in point.chain if info.points[k].kind in ("for", "with") and arm == "body"]
     variables, held = _laid_open(generator, frame)
-    delegates = 1 if generator.gi_yieldfrom is not None else 0
-    if point.temps or len(held) != len(around) + delegates:
+    count = len(around) + (generator.gi_yieldfrom is not None)
+    if len(held) == count + 1 and held[-1] is None:
+        held.pop()  # behind the stack: what stands in for the error, once one was handled
+    if point.temps or len(held) != count:
         raise state.CannotKeep(f"the generator {generator.__name__}() waits inside an expression or a handler (line {frame.f_lineno})")
     entry = FrameEntry(info.id, point.id, point.chain)
     entry.locals = own_variables(variables, info, point)
@@ -154,7 +178,9 @@ def _laid_open(generator: Any, frame: Any) -> tuple[dict[str, Any], list[Any]]:
     # parameters that are shared lie among the plain variables, as cells; the others follow
     count = len(expected) + len(shared)
     del own
-    for start in range(len(referents) - count + 1):
+    # its names, its frame, its function and, last, its code come before the variables
+    first = max((number for number, value in enumerate(referents[:HEADER]) if value is code), default=-1) + 1
+    for start in range(first, len(referents) - count + 1):
         run = referents[start : start + count]
         plain = [value for value in run if type(value) is not CellType] if shared else run
         if len(plain) == len(expected) and all(a is b for a, b in zip(plain, expected, strict=True)):
@@ -177,7 +203,8 @@ def _raw_cells(generator: Any, frame: Any) -> dict[str, Any]:
 def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str, Any]:
     if not info.cells:
         return {}
-    return _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    found = _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    return {name: cell for name, cell in found.items() if name in info.cells}
 
 
 def _exhausted() -> GeneratorType[Any, None, None]:

@@ -9,6 +9,8 @@ barred   the iterator cannot be kept: no snapshot while the loop runs
 
 from __future__ import annotations
 
+import csv
+import io
 import itertools
 import types
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -48,6 +50,7 @@ class Counted:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         item = next(self._iterator)
         self.fetched += 1
         self.last = item
@@ -68,6 +71,7 @@ BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in 
 }
 OWN_ITERATORS: frozenset[type] = BUILTIN_ITERATORS | {types.GeneratorType}
 """Asking these for an iterator draws no random numbers."""
+READER = type(csv.reader([]))
 ITERTOOLS: frozenset[type] = frozenset(value for value in vars(itertools).values() if isinstance(value, type))
 
 
@@ -83,6 +87,7 @@ class BarIterator:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         if self._below is None:
             raise StopIteration
         if self._begun and not self._bar.disable:
@@ -107,6 +112,28 @@ class BarIterator:
         return True
 
 
+class Lines:
+    """The lines of a text file, as its own iterator gives them; but its position can be told meanwhile."""
+
+    def __init__(self, file: io.TextIOWrapper) -> None:
+        self._file = file
+
+    def __iter__(self) -> Lines:
+        return self
+
+    def __next__(self) -> str:
+        line = self._file.readline()
+        if not line:
+            raise StopIteration
+        return line
+
+
+def is_file(iterable: object) -> bool:
+    """Whether `iterable` is a file on a disk, opened for reading as it is."""
+    below: Any = iterable.buffer if type(iterable) is io.TextIOWrapper else iterable
+    return type(below) in (io.BufferedReader, io.BufferedRandom) and isinstance(below.raw, io.FileIO) and below.seekable()
+
+
 def is_bar(iterable: object) -> bool:
     """Whether `iterable` is a tqdm progress bar around something that it iterates."""
     names = {f"{base.__module__}.{base.__name__}" for base in type(iterable).__mro__}
@@ -117,9 +144,11 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
     """The iterator over `iterable`, and the way in which its place can be kept."""
     if is_bar(iterable):
         return "live", BarIterator(iterable)
+    if is_file(iterable):
+        return "live", Lines(iterable) if isinstance(iterable, io.TextIOWrapper) else iter(iterable)
     iterator = iter(iterable)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
-        return ("live" if _reducible(iterator) else _again(iterable, iterator)), iterator
+        return ("live" if _known(iterator) or _reducible(iterator) else _again(iterable, iterator)), iterator
     if isinstance(iterator, types.GeneratorType):
         notebooks = iterator.gi_frame is not None and iterator.gi_frame.f_globals.get("__name__") == "__main__"
         return ("live" if notebooks or iterator is iterable else "replay"), iterator
@@ -134,7 +163,9 @@ def _again(iterable: object, iterator: object) -> Mode:
 
 def _known(iterator: object) -> bool:
     """Iterators that `state` knows how to reduce though their own reduce fails."""
-    return any(base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__)
+    return type(iterator) in (READER, itertools.pairwise) or any(
+        base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__
+    )
 
 
 def _reducible(iterator: object) -> bool:
@@ -143,3 +174,16 @@ def _reducible(iterator: object) -> bool:
     except (TypeError, AttributeError, NotImplementedError):
         return False
     return True
+
+
+def cannot_keep_place(iterable: object) -> str:
+    """Why the place in a live `iterable` cannot be kept while a loop goes over it; "" where it can, as far as is known.
+
+    Only what is an iterator already is told: to ask another object for its iterator would run its code.
+    """
+    if iterable is None or not hasattr(type(iterable), "__next__") or isinstance(iterable, types.GeneratorType) or is_bar(iterable):
+        return ""
+    kind = type(iterable)
+    if kind in BUILTIN_ITERATORS or _known(iterable) or kind in ITERTOOLS or is_file(iterable) or _reducible(iterable):
+        return ""
+    return f"the place of a {kind.__module__}.{kind.__qualname__} cannot be kept".replace("builtins.", "")

@@ -12,7 +12,7 @@ import itertools
 import types
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from colab_guard.cells.resuming import Resumer
     from colab_guard.cells.runtime import Runtime
 
-ReEnter = Literal["before", "inside", "orelse"]
-"""How a resume comes back into a loop: at its own safe point, in its body, or in its else arm."""
+ReEnter = Literal["before", "fetching", "inside", "orelse"]
+"""How a resume comes back into a loop: at its own safe point, asking a generator, in its body, or in its else arm."""
 
 MOST_BETWEEN_LOOKS = 4096
 STRIDE = 64
@@ -107,6 +107,7 @@ class Loop:
         return generator
 
     def _items(self, progress: Callable[[Any], int] | None) -> Generator[Any, None, None]:
+        __tracebackhide__ = True  # between an error in what is gone over, and the user's loop
         k = 0
         limit = 1
 
@@ -121,8 +122,8 @@ class Loop:
             yield None
             k = 1
             limit = k + safe(self, k)
-        elif self._re_enter == "before":
-            self._arrived()
+        else:
+            self._come_back()
         self.hurry = hurry
         iterator = self._ready()
         while True:
@@ -164,8 +165,7 @@ class Loop:
             if item:
                 yield False
             return
-        if self._re_enter == "before":
-            self._arrived()
+        self._come_back()
         self.hurry = hurry
         safe = self._runtime.safe
         while True:
@@ -176,6 +176,7 @@ class Loop:
 
     def _governed(self, policy: LoopPolicy) -> Generator[Any, None, None]:
         """The items of a loop that a policy governs: every end of an iteration is a unit end."""
+        __tracebackhide__ = True
         k = 0
         if self._re_enter == "orelse":
             return
@@ -184,8 +185,8 @@ class Loop:
             yield None
             k += 1
             self._unit_end(policy)
-        elif self._re_enter == "before":
-            self._arrived()
+        else:
+            self._come_back()
         for item in self._ready():
             self._item = item
             policy.item_started(item)
@@ -193,9 +194,14 @@ class Loop:
             k += 1
             self._unit_end(policy)
 
-    def _arrived(self) -> None:
-        assert self._resumer is not None
-        self._resumer.arrived()
+    def _come_back(self) -> None:
+        """On a resume, at this loop's head: the position is here, or in the generator that is asked next."""
+        if self._re_enter is None or self._resumer is None:
+            return
+        if self._re_enter == "before":
+            self._resumer.arrived()
+        elif self._re_enter == "fetching":
+            self._resumer.R = False
 
     def _unit_end(self, policy: LoopPolicy) -> None:
         item, self._item = self._item, None
@@ -212,15 +218,20 @@ class Loop:
         kept = self._kept
         before = state.random_state()
         state.set_random_state(kept.random)
-        iterator = iter(kept.iterable)
-        last = None
-        for _ in range(kept.fetched):
-            last = next(iterator, None)
+        again = Counted(iter(kept.iterable))
+        for _ in itertools.islice(again, kept.fetched):
+            pass
         state.set_random_state(before)
-        if kept.last is not None and state.fingerprint(last) != kept.last:
+        if again.fetched < kept.fetched or (kept.last is not None and state.fingerprint(again.last) != kept.last):
             self._runtime.lost = True
             raise CannotResume(f"the loop at line {self.where.line} gave other items than before the loss; --fresh begins again")
-        return Counted(iterator, kept.fetched, last)
+        if kept.last is None and kept.fetched:
+            what = f"{type(again.last).__module__}.{type(again.last).__qualname__}".removeprefix("builtins.")
+            self._runtime.say(
+                f"the loop at line {self.where.line} was led past {kept.fetched} items again, and items of its kind ({what}) "
+                "cannot be compared with those of before"
+            )
+        return again
 
     # asked by the rewritten code
 
@@ -249,6 +260,13 @@ class Loop:
 
     # asked by a snapshot
 
+    def asks(self, frame: FrameType) -> bool:
+        """Whether this loop has asked the generator of `frame` for its next item, directly or through `enumerate`."""
+        iterator = self._kept.iterator
+        if type(iterator) is enumerate:
+            iterator = iterator.__reduce__()[1][0]  # type: ignore[index]
+        return isinstance(iterator, types.GeneratorType) and iterator.gi_frame is frame
+
     @property
     def item(self) -> Any:
         """The item whose iteration is under way in a governed loop."""
@@ -257,6 +275,11 @@ class Loop:
     @property
     def mode(self) -> Mode:
         return self._kept.mode
+
+    @property
+    def under_way(self) -> bool:
+        """Whether it hands out items: not over, and not left by an error that ended its frame."""
+        return self._generator is not None and self._generator.gi_frame is not None
 
     @property
     def item_is_out(self) -> bool:

@@ -12,13 +12,11 @@ function inside would see the comprehension's variable. Everything else stays as
 from __future__ import annotations
 
 import ast
-import builtins
-import copy
 import re
 from collections.abc import Iterator, Sequence
 
 from colab_guard.cells.calls import Callees
-from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, SCOPES, FunctionNode, expression, located, statements
+from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, SCOPES, FunctionNode, copied, expression, located, statements
 
 HIDDEN = "_cgv"
 """Begins the names of what such a loop has gathered, and of its variables. They are part of a snapshot like any name."""
@@ -30,7 +28,7 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 def plainer(tree: ast.Module, known: Callees) -> ast.Module:
     """A copy of `tree` with its comprehensions and `while` tests that lead to a loop as statements."""
-    return _Plainer(tree, known).visit(copy.deepcopy(tree))  # type: ignore[no-any-return]
+    return _Plainer(tree, known).visit(copied(tree))  # type: ignore[no-any-return]
 
 
 def told(node: ast.expr) -> str:
@@ -40,7 +38,7 @@ def told(node: ast.expr) -> str:
 
 class _Plainer(ast.NodeTransformer):
     def __init__(self, tree: ast.Module, known: Callees) -> None:
-        self._leading = known.names | known.library
+        self._known = known
         self._numbers = [0]
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
         self._consumers = CONSUMERS - {node.id for node in names} - {f.name for f in ast.walk(tree) if isinstance(f, FUNCTIONS)}
@@ -78,7 +76,7 @@ class _Plainer(ast.NodeTransformer):
             return [self.visit(node)]
         for part in _blocks(node):
             part[:] = self._block(part)
-        if isinstance(node, ast.While) and any(self._leads(call) for call in _calls(node.test)):
+        if isinstance(node, ast.While) and any(self._known.leads(call) for call in _calls(node.test)):
             return self._while(node)
         field = _field(node)
         if field is None or not self._may_move(node):
@@ -153,13 +151,7 @@ class _Plainer(ast.NodeTransformer):
             return False
         if any(generator.is_async for generator in node.generators):
             return False
-        return any(isinstance(part, ast.Call) and self._leads(part) for part in parts)
-
-    def _leads(self, call: ast.Call) -> bool:
-        called = call.func
-        if isinstance(called, ast.Name):
-            return called.id in self._leading and not hasattr(builtins, called.id)
-        return isinstance(called, ast.Attribute) and called.attr in self._leading
+        return any(isinstance(part, ast.Call) and self._known.leads(part) for part in parts)
 
     def _gathered(self, node: Comprehension, before: list[ast.stmt]) -> ast.expr:
         name = self._new_name()

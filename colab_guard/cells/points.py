@@ -8,13 +8,14 @@ frame's top inwards: pairs of a compound statement's id and the arm of it that w
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from colab_guard.cells.edits import RangeChange
 
-PointKind = Literal["for", "while", "if", "with", "try", "call", "yield", "delegate", "stmt"]
-Arm = Literal["body", "orelse"]
+PointKind = Literal["for", "while", "if", "with", "try", "match", "call", "yield", "delegate", "stmt"]
+Arm = str
+"""`body` or `orelse`; of a `match`, `case` and its number."""
 Chain = tuple[tuple[int, Arm], ...]
 
 CELL = "cell"
@@ -38,6 +39,8 @@ class Point:
     """A loop's range of constants as it was committed and as it is now."""
     callee: tuple[str, ...] = ()
     temps: tuple[str, ...] = ()
+    end: int = 0
+    """The last line of its statement."""
 
     @property
     def is_loop(self) -> bool:
@@ -58,7 +61,15 @@ class FrameInfo:
     locals: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """A function's own variables; and those that it shares with other functions."""
+    first: str = ""
+    """A function's first parameter."""
+    passive: bool = False
+    """A generator that only gives items: it is looked at where it waits, and has no safe points."""
 
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""
         return [[p.id, p.kind, [list(step) for step in p.chain]] for p in self.points.values()]
+
+    def shape(self) -> dict[str, Any]:
+        """What must be equal in edited code for a frame of this kind to be entered in it."""
+        return {"id": self.id, "signature": self.signature(), "cells": list(self.cells)}

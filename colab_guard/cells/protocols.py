@@ -55,11 +55,26 @@ class LoopNeeds(Protocol):
         """The loop stands where it was: random state is set, as the last act before training goes on."""
 
 
+class WayBack(Protocol):
+    """Is told when a resume begins to find its way back, and when the position is reached."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
 class LibraryLoop(Protocol):
     """A training loop inside a library, with a safe point of its own (transformers' `Trainer` first)."""
 
     name: str
+    module: str
+    """What it hooks into; where that is imported while the cell runs, it is installed then."""
     call_names: frozenset[str]
+    owner: str
+    """The dotted name of the class whose methods `call_names` are."""
+
+    def why_not(self, thing: object) -> str:
+        """Why `thing` (a live instance of that class) cannot be resumed inside; "" where it can. Changes nothing."""
 
     def available(self) -> bool:
         """Whether the library is imported already; reads `sys.modules` only."""

@@ -23,7 +23,6 @@ inside classes).
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable
 
 from colab_guard.cells.calls import Callees
@@ -31,7 +30,7 @@ from colab_guard.cells.expressions import StatementRewriter, candidates, value_o
 from colab_guard.cells.liveness import Liveness
 from colab_guard.cells.plainer import told
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
-from colab_guard.cells.syntax import expression, located, placed, statements
+from colab_guard.cells.syntax import copied, expression, located, placed, statements
 
 RUNTIME = "_cg_"
 RESUMER = "_cg_r"
@@ -79,12 +78,14 @@ class Rewriter:
             return hoisted or any(map(self.has_point, node.body + node.orelse))
         if isinstance(node, ast.With):
             return any(map(self.has_point, node.body))
+        if isinstance(node, ast.Match):
+            return any(self.has_point(part) for case in node.cases for part in case.body)
         return bool(candidates(value_of(node), self._known))
 
     def _point(self, kind: PointKind, chain: Chain, node: ast.stmt, *, behind: bool = False, text: str = "") -> int:
         number = len(self.info.points) + 1
         live = self._live.behind(node) if behind else self._live.of(node)
-        self.info.points[number] = Point(number, kind, chain, node.lineno, live, text)
+        self.info.points[number] = Point(number, kind, chain, node.lineno, live, text, end=node.end_lineno or node.lineno)
         return number
 
     # blocks and statements
@@ -161,6 +162,8 @@ class Rewriter:
             return self._with(node, chain)
         if isinstance(node, ast.Try):
             return self._try(node, chain)
+        if isinstance(node, ast.Match):
+            return self._match(node, chain)
         return self._simple(node, chain, node)
 
     def _loop(self, point: int, iterable: str = "None") -> ast.expr:
@@ -190,9 +193,9 @@ class Rewriter:
             # short loops run bare: what is around them comes by soon enough
             made.keywords.append(ast.keyword("slot", ast.Constant(slot)))
             made = ast.IfExp(expression(f"{BARE}[{slot}]"), ast.Constant(None), made)
-            bare: ast.expr = copy.deepcopy(iterable)
+            bare: ast.expr = copied(iterable)
             if not _is_constant(iterable):
-                bare = ast.Call(expression(f"{BARE}[{slot}].over"), [copy.deepcopy(iterable)], [])
+                bare = ast.Call(expression(f"{BARE}[{slot}].over"), [copied(iterable)], [])
             over = ast.IfExp(expression(f"{name} is None"), bare, over)
             end = statements(f"if {name} is not None: {name}.end()")
         enter = ast.Assign([ast.Name(name, ast.Store())], made)
@@ -200,8 +203,8 @@ class Rewriter:
         if outermost and not _never_governed(iterable):
             # a policy may govern this loop: the body's errors then go through the loop. A `with` and not an `except`,
             # because only the former leaves the frame's line where the error was
-            inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copy.deepcopy(body))]
-            governed = ast.For(copy.deepcopy(target), expression(f"{name}.run()"), inside, copy.deepcopy(orelse), None)
+            inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copied(body))]
+            governed = ast.For(copied(target), expression(f"{name}.run()"), inside, copied(orelse), None)
             loop = ast.If(expression(f"{name} is None or {name}.policy is None"), [loop], [governed])
         return placed([enter, loop, *forget, *end], node), [point]
 
@@ -277,6 +280,19 @@ class Rewriter:
                 final = [located(ast.If(expression(f"not {RESUMER}.lost"), final, []), final[0])]
         return placed([ast.Try(body, handlers, orelse, final)], node), [point]
 
+    def _match(self, node: ast.Match, chain: Chain) -> Made:
+        point = self._point("match", chain, node)
+        for number, case in enumerate(node.cases):
+            case.body = self._block(case.body, (*chain, (point, f"case {number}")))
+        if not self._resume:
+            return [node], [point]
+        # the arm taken before is taken again, with no pattern looked at
+        again: list[ast.stmt] = []
+        for number in range(len(node.cases) - 1, -1, -1):
+            test = expression(f"{RESUMER}.arm({point}) == 'case {number}'")
+            again = [ast.If(test, copied(node.cases[number].body), again)]
+        return placed([ast.If(expression(f"{RESUMER}.on({point})"), again, [node])], node), [point]
+
     def _simple(self, node: ast.stmt, chain: Chain, source: ast.stmt) -> Made:
         def new_point(kind: PointKind, candidate: ast.expr, text: str) -> int:
             number = self._point(kind, chain, source, text=text)
@@ -305,9 +321,10 @@ class Rewriter:
         return []
 
 
-def restored(name: str) -> list[ast.stmt]:
-    """Set the variable `name` of a function from what the snapshot held."""
-    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]")
+def restored(name: str, *, given: bool = False) -> list[ast.stmt]:
+    """Set the variable `name` of a function from what the snapshot held; `given`: it is bound already, to nothing."""
+    otherwise = f"\nelse: del {name}" if given else ""
+    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]{otherwise}")
 
 
 def take_last_expression(tree: ast.Module) -> bool:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
 
+from colab_guard.cells.beside import name_threads, refuse_tasks
 from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, ending_at, entry_of, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState, open_iterator
@@ -89,8 +90,11 @@ class Runtime(Idle):
         *,
         policies: Sequence[PolicyFactory] = (),
         units: Sequence[UnitRecord] = (),
+        say: Callable[[str], None] = lambda why: None,
     ) -> None:
         self.now = now
+        self.say = say
+        """Told why what follows may not be what it would have been."""
         self.lost = False
         self.over = False
         self.short_loops = ShortLoops(functions.bare, self._start_late)
@@ -102,12 +106,16 @@ class Runtime(Idle):
         self._engine = engine
         self._policies = policies
         self._units = list(units)
+        self.standing: dict[int, FrameEntry] = {}
+        """Entries of the snapshot under way, by the ids of their frames."""
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
         self.is_pending: Callable[[Any], bool] = lambda thing: False
         self._pid = os.getpid()
         self.thread = threading.get_ident()
+        self.own_loop = False
+        """Whether the cell awaits, on an event loop of its own."""
 
     # resuming
 
@@ -125,6 +133,7 @@ class Runtime(Idle):
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
+        __tracebackhide__ = True
         function = self.function(entries[0].frame)
         resumer = Resumer(self, entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
@@ -253,8 +262,13 @@ class Runtime(Idle):
             return
         self._units.append(unit)
         began = self.now()
-        frame, _ = self._below(sys._getframe(1))
-        self._snapshot("unit", stack(frame, loop.where, self._codes), unit=unit)
+        try:
+            frame, _ = self._below(sys._getframe(1))
+            standings = stack(frame, loop.where, self._codes)
+        except SnapshotRefused as refusal:
+            self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
+            return
+        self._snapshot("unit", standings, unit=unit)
         self._engine.schedule.safe_s += self.now() - began
 
     def roll_back(self, error: BaseException) -> None:
@@ -291,11 +305,15 @@ class Runtime(Idle):
                 return
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
+        info = self._codes.get(frame.f_code)
+        if info is None or info.passive or not self._engine.may((info.id, loop.where.id)):
+            return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
             self.short_loops.instrument_all()  # one of them may stand in the way
             if self._engine.overdue():
+                self._engine.schedule.refused_at((info.id, loop.where.id))
                 self._engine.refuse(Position(f"line {loop.where.line}", 0), str(refusal))
             return
         around = [outer for standing in standings for _, outer in standing.loops()][:-1]
@@ -316,12 +334,32 @@ class Runtime(Idle):
         unit: UnitRecord | None = None,
     ) -> None:
         def capture() -> Any:
+            if self.own_loop:
+                refuse_tasks()
             entries = [entry_of(standing) for standing in standings]
+            self.standing = {id(s.frame): entry for s, entry in zip(standings, entries, strict=True)}
             kept = library() if library is not None else None
-            return self._scope.capture(standings[0].point.live, frames=entries, library=kept)
+            captured = self._scope.capture(standings[0].point.live, frames=entries, library=kept)
+            name_threads(captured, self._scope.namespace)
+            return captured
 
         position = describe(standings, inside)
-        self._engine.take("unit" if kind == "unit" else "step", position, capture, unit)
+        noted = noting(self._functions, position, capture)
+        taken = self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        place = (standings[-1].info.id, standings[-1].point.id)
+        (self._engine.schedule.taken_at if taken else self._engine.schedule.refused_at)(place)
+
+
+def noting(functions: Functions, position: Position, capture: Callable[[], Any]) -> Callable[[], Any]:
+    """`capture`, which then also notes with `position` the functions whose code the captured state holds."""
+
+    def noted() -> Any:
+        functions.met.clear()
+        captured = capture()
+        position.functions[:] = functions.met.values()
+        return captured
+
+    return noted
 
 
 def _nothing() -> None:

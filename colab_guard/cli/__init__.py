@@ -49,7 +49,7 @@ def parser() -> argparse.ArgumentParser:
         epilog=RUN_STATUS,
     )
     run.add_argument("notebook", type=Path)
-    run.add_argument("--retries", type=int, default=3, help="new kernels after a death (default: 3)")
+    run.add_argument("--retries", type=_count, default=3, help="new kernels after a death (default: 3)")
     run.add_argument("--output", type=Path, help="where the executed notebook goes (default: NOTEBOOK itself)")
     run.add_argument("--timeout", type=float, default=0.0, help="seconds for one cell (default: no limit)")
     run.set_defaults(act=_run)
@@ -140,6 +140,12 @@ def _doctor(options: argparse.Namespace) -> int:
 
 def _export(options: argparse.Namespace) -> int:
     raise UserMistake("export is not there yet; sweep.export() in the notebook writes results and adapters")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of kernels: 0, 1, 2 and so on")
+    return int(text)
 
 
 def _age(created: float) -> str:

@@ -38,11 +38,11 @@ class CellDone:
 class Kernel:
     """One kernel process."""
 
-    def __init__(self, notebook: Path) -> None:
+    def __init__(self, notebook: Path, hash_seed: str = "0") -> None:
         from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import KernelManager
 
-        environment = {**os.environ, "COLAB_GUARD_NOTEBOOK": str(notebook.resolve())}
+        environment = {**os.environ, "COLAB_GUARD_NOTEBOOK": str(notebook.resolve()), "PYTHONHASHSEED": hash_seed}
         self._manager = KernelManager()
         # the kernel of this very Python: no kernel needs to be registered for it
         self._manager._kernel_spec = KernelSpec(
@@ -54,11 +54,13 @@ class Kernel:
         try:
             self._client.wait_for_ready(timeout=READY_S)
         except RuntimeError:
-            raise KernelDied(self._status()) from None
+            status = self._status()
+            self.close()
+            raise KernelDied(status) from None
 
     def execute(self, source: str, *, on_text: Callable[[str], None], limit_s: float | None = None) -> CellDone:
         """Run `source`; KernelDied if the kernel ends meanwhile."""
-        request = self._client.execute(source, store_history=True, stop_on_error=True)
+        request = self._client.execute(source, store_history=True, allow_stdin=False, stop_on_error=True)
         outputs = _Outputs(on_text)
         until = None if limit_s is None else time.monotonic() + limit_s
         while True:

@@ -58,7 +58,9 @@ class Connection:
         self._widget.active = False
         self._widget.on_msg(self._on_message, remove=True)
         self._handle.update({"text/html": f"<small>{escape(words)}</small>", "text/plain": words}, raw=True)
+        layout = self._widget.layout  # a widget of its own, which nothing else closes
         self._widget.close()
+        layout.close()
 
     def _on_message(self, widget: object, content: Mapping[str, object], buffers: object) -> None:
         answer = self._hear(content)

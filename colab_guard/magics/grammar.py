@@ -58,7 +58,8 @@ def checkpointed_parser() -> LineParser:
         "%%checkpointed",
         "Run the cell as guarded work: its state is saved at safe points, and the cell, run again after a loss,\n"
         "goes on where it was.",
-        "    %%checkpointed my-training --to drive\n\n"
+        "    %%checkpointed my-training --to drive\n"
+        "    %%checkpointed my-training --explain      what would be saved, where it would go on, what cannot be kept\n\n"
         "Saved: survives the kernel. Sent and durable: survives the machine; that needs --to.\n"
         "What is written to --to is your data in plain form. Stop at a safe point: the interrupt button, or %guard stop",
     )
@@ -78,7 +79,7 @@ def checkpointed_parser() -> LineParser:
     parser.word(
         "--overlap", default="params", choices=OVERLAPS, help="what is copied while training stands still (params)"
     )
-    parser.word("--explain", action="store_true", help="say what would be saved, without running (not yet)")
+    parser.word("--explain", action="store_true", help="say where safe points are and what would be saved; runs nothing")
     return parser
 
 
@@ -123,6 +124,15 @@ def parse_checkpointed(line: str) -> Mapping[str, object]:
             f"%%checkpointed takes one NAME, and was given {len(names)}: {' '.join(names)}. Keep one of them."
         )
     return _without_help({**words, "name": names[0]})
+
+
+def parse_saved(line: str) -> str | None:
+    """The NAME of a `%checkpointed` line, whose commits are asked for; None for all."""
+    words = vars(checkpointed_parser().parse(line))
+    names = words["name"]
+    if len(names) > 1 or {**words, "name": []} != vars(checkpointed_parser().parse("")):
+        raise BadOption(f"%checkpointed shows what is saved; to guard a cell, type %%checkpointed {line.strip()} above it")
+    return names[0] if names else None
 
 
 def parse_guard(line: str) -> Mapping[str, object]:

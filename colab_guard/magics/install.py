@@ -18,11 +18,12 @@ from colab_guard.magics.twins import Twins
 
 
 def install(shell: InteractiveShell, twins: Twins) -> Callable[[], None]:
-    """Register the four magics and the completion of their words; give the undo."""
+    """Register the magics and the completion of their words; give the undo."""
     magics: list[tuple[str, str, Callable[..., object], str]] = [
         ("line", "keepalive", _keepalive(shell, twins), grammar.keepalive_parser().help_text()),
         ("line", "memguard", _memguard(shell, twins), grammar.memguard_parser().help_text()),
         ("line", "guard", _guard(shell, twins), grammar.guard_parser().help_text()),
+        ("line", "checkpointed", _saved(shell, twins), grammar.checkpointed_parser().help_text()),
         ("cell", "checkpointed", _checkpointed(shell, twins), grammar.checkpointed_parser().help_text()),
     ]
     undos = [_register(shell, kind, name, function, text) for kind, name, function, text in magics]
@@ -91,8 +92,21 @@ def _checkpointed(shell: InteractiveShell, twins: Twins) -> Callable[..., object
         __tracebackhide__ = True
         with _one_line_errors(shell):
             words: dict[str, Any] = dict(grammar.parse_checkpointed(line))
-            return twins.checkpointed(words.pop("name"), cell, **words)
+            given = twins.checkpointed(words.pop("name"), cell, **words)
+            if not words["explain"]:
+                return given
+            print(given)
         return None
+
+    return checkpointed
+
+
+def _saved(shell: InteractiveShell, twins: Twins) -> Callable[..., object]:
+    """`%checkpointed`: help (IPython refuses `%%checkpointed -h` without a cell below it), and what is saved."""
+
+    def checkpointed(line: str) -> None:
+        with _one_line_errors(shell):
+            print(twins.checkpoints(grammar.parse_saved(line)))
 
     return checkpointed
 

@@ -53,8 +53,8 @@ class LineParser(argparse.ArgumentParser):
     def __init__(self, magic: str, description: str, epilog: str = "") -> None:
         super().__init__(
             prog=magic,
-            description=_escaped(description),
-            epilog=_escaped(epilog),
+            description=description,
+            epilog=epilog,
             add_help=False,
             allow_abbrev=False,
             formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -89,5 +89,6 @@ class LineParser(argparse.ArgumentParser):
 
 
 def _escaped(text: str) -> str:
-    # argparse formats help with the % operator, and these texts are about things named %keepalive
+    # argparse formats an option's help (not description and epilog) with the % operator, and these texts are about
+    # things named %keepalive
     return text.replace("%", "%%")

@@ -11,6 +11,7 @@ from colab_guard.panel import runs
 from colab_guard.panel.state import (
     COMMITS,
     EVENTS,
+    REASONS,
     SERIES_EVERY_S,
     SERIES_POINTS,
     Connection,
@@ -24,7 +25,7 @@ from colab_guard.panel.state import (
     Safety,
     SweepPart,
 )
-from colab_guard.panel.words import clip, finite
+from colab_guard.panel.words import clip, duration, finite
 
 Step = Callable[[PanelState, Any, float], PanelState]
 
@@ -79,8 +80,18 @@ def _committed_used(state: PanelState, event: e.CommittedUsed, at: float) -> Pan
 
 
 def _not_bit_exact(state: PanelState, event: e.NotBitExact, at: float) -> PanelState:
-    when = "Resumed" if event.since == "now" else "Was resumed before"
+    when = {"now": "Resumed", "before": "Was resumed before"}.get(event.since, "Begun")
+    state = replace(state, inexact=(*state.inexact, *(clip(reason, 120) for reason in event.reasons))[-REASONS:])
     return _said(state, at, "warn", f"{when}, but not bit-exact: {'; '.join(event.reasons)}")
+
+
+def _no_safe_point(state: PanelState, event: e.NoSafePoint, at: float) -> PanelState:
+    return replace(state, no_points=tuple(clip(place, 200) for place in event.places[:REASONS]))
+
+
+def _long_unsaved(state: PanelState, event: e.LongUnsaved, at: float) -> PanelState:
+    refused = f"{event.refused} safe points refused: {'; '.join(event.reasons)}"
+    return _said(state, at, "warn", f"No snapshot for {duration(event.seconds)}: {refused}")
 
 
 def _passed_over(state: PanelState, event: e.CommitPassedOver, at: float) -> PanelState:
@@ -88,7 +99,7 @@ def _passed_over(state: PanelState, event: e.CommitPassedOver, at: float) -> Pan
         state = _fresh(state, event.name)
     elif state.phase == "idle":
         state = replace(state, name=clip(event.name, 100), phase="starting")
-    return _said(state, at, "bad", f"A newer commit could not be used, an older one was: {event.reason}")
+    return _said(state, at, "bad", f"A commit could not be used, what is whole was: {event.reason}")
 
 
 def _stop_requested(state: PanelState, event: e.StopRequested, at: float) -> PanelState:
@@ -134,7 +145,10 @@ def _durable(state: PanelState, event: e.SnapshotDurable, at: float) -> PanelSta
 def _not_taken(state: PanelState, event: e.SnapshotNotTaken, at: float) -> PanelState:
     safety, reason = state.safety, clip(event.reason, 140)
     news = reason != safety.reason
-    safety = replace(safety, refused=safety.refused + 1, failing=event.failed, reason=reason)
+    counts = dict(safety.refusals)
+    counts[reason] = counts.pop(reason, 0) + 1
+    refusals = tuple(counts.items())[-REASONS:]
+    safety = replace(safety, refused=safety.refused + 1, failing=event.failed, reason=reason, refusals=refusals)
     state = replace(state, safety=safety)
     if not news:
         return state
@@ -268,6 +282,8 @@ _STEPS: dict[type[e.Event], Step] = {
     e.Resumed: _resumed,
     e.CommittedUsed: _committed_used,
     e.NotBitExact: _not_bit_exact,
+    e.NoSafePoint: _no_safe_point,
+    e.LongUnsaved: _long_unsaved,
     e.CommitPassedOver: _passed_over,
     e.StopRequested: _stop_requested,
     e.SnapshotSaved: _saved,

@@ -11,6 +11,7 @@ CURVE_POINTS = 60
 SERIES_POINTS = 60
 SERIES_EVERY_S = 10.0  # 60 points of 10 s: ten minutes
 EVENTS = 6
+REASONS = 4
 COMMITS = 12  # how far a mirror may lag behind and its position still be known
 
 
@@ -123,6 +124,8 @@ class Safety:
     failing: bool = False
     reason: str = ""
     not_kept: int = 0
+    refusals: tuple[tuple[str, int], ...] = ()
+    """All refused and failed snapshots of this work by reason, the latest last."""
     commits: tuple[tuple[str, str], ...] = ()
 
     def position_of(self, commit: str) -> str:
@@ -205,6 +208,10 @@ class PanelState:
     freed: Freed | None = None
     mirror: MirrorPart = field(default_factory=MirrorPart)
     connection: Connection = field(default_factory=Connection)
+    no_points: tuple[str, ...] = ()
+    """Places without safe points, told before the first run."""
+    inexact: tuple[str, ...] = ()
+    """Why what follows may differ in its last bits from an uninterrupted run."""
     events: tuple[Line, ...] = ()
 
     @property

@@ -30,19 +30,27 @@ class Surface(Protocol):
 
 
 class TerminalSurface:
-    """One line at the beginning and at the end of the work; everything when there is none."""
+    """One line at the beginning and at the end of the work, and what warns; everything when there is none."""
 
     live = False
+
+    def __init__(self) -> None:
+        self._told: set[str] = set()
 
     def show(self, view: View) -> None:
         text = TextRenderer()
         print(text.line(view) if view.running else text.render(view))
+        self._told |= set(text.warnings(view))
+        if view.running:
+            print("".join(f"  {line}\n" for line in text.warnings(view)), end="")
 
     def update(self, view: View) -> None:
         """A terminal is left alone while the work prints."""
 
     def freeze(self, view: View) -> None:
-        print(TextRenderer().line(view))
+        text = TextRenderer()
+        print(text.line(view))
+        print("".join(f"  {line}\n" for line in text.warnings(view) if line not in self._told), end="")
 
 
 class HtmlSurface:
@@ -88,7 +96,9 @@ class WidgetSurface:
     def freeze(self, view: View) -> None:
         # the view first: a closed widget that is still shown would be drawn as an error
         self._handle.update(static_bundle(view, static=True), raw=True)
+        layout = self._widget.layout  # a widget of its own, which nothing else closes
         self._widget.close()
+        layout.close()
 
 
 def static_bundle(view: View, *, static: bool) -> dict[str, str]:

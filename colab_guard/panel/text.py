@@ -37,6 +37,11 @@ class TextRenderer:
         lines += [f"  {what}: {code}" for what, code in view.commands]
         return "\n".join(lines)
 
+    def warnings(self, view: View) -> list[str]:
+        """What went another way than it should, and what has no safe point: in words without times."""
+        facts = [f"{fact.label}: {plain(fact.words, view.now, static=True)}" for fact in view.facts if fact.label == "no safe point"]
+        return [*facts, *(line.text for line in view.events if line.tone in ("warn", "bad"))]
+
     def line(self, view: View, *, static: bool = False) -> str:
         """State and safety in one line."""
         return f"{headline(view, static=static)}; {plain(view.safety, view.now, static=static)}"

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,14 +19,18 @@ from colab_guard.errors import BadCell, BadOption, MirrorUnusable
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
+    NoSafePoint,
+    NotBitExact,
     NotKept,
     Resumed,
     WorkEnded,
     WorkStarted,
 )
-from colab_guard.session import changes, differences, inputs, surroundings
+from colab_guard.session import changes, differences, explain, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
 from colab_guard.workers import Abandoned
@@ -47,7 +50,7 @@ class WorkStatus:
     saved: str | None
     position: str
     snapshots: int
-    refusals: Mapping[str, int]
+    refused: tuple[str, ...]
     stall_share: float
     interval_s: float
     mirror: str
@@ -69,6 +72,8 @@ class GuardedCell:
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
+        self._output = CellOutput(session.shell, session.clock, self._not_recorded)
+        self._outside: state.Outside | None = None
 
     # what the session asks of running work
 
@@ -88,7 +93,7 @@ class GuardedCell:
             saved=saved.id if saved else None,
             position=str(saved.position["text"]) if saved else "NOT SAVED yet",
             snapshots=engine.taken if engine is not None else 0,
-            refusals=dict(engine.refusals) if engine is not None else {},
+            refused=tuple(engine.refusals.words()) if engine is not None else (),
             stall_share=engine.schedule.stall_share if engine is not None else 0.0,
             guard_share=engine.schedule.guard_share if engine is not None else 0.0,
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
@@ -117,21 +122,52 @@ class GuardedCell:
             if loaded is not None:
                 loaded = self._check_changes(opened, loaded, undo)
             else:
-                self._found = differences.Differences(inputs=self._look_at_inputs())
+                self._found = self._begun()
             self._open_mirror(opened, folder, undo)
-            files = self._watch_files()
+            files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
+            if loaded is None:
+                self._say_what_has_no_points()
             try:
                 value, outcome = self._run_cell(opened, loaded, engine, files)
             except BaseException as error:
                 ended = "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+                self._over(engine, ended)
                 bus.post(WorkEnded(name=self.name, outcome=ended, reason=f"{type(error).__name__}: {error}"))
                 raise
             finally:
                 self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
+            self._over(engine, outcome)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _begun(self) -> differences.Differences:
+        """A first run: its inputs, and which of them a run before in this kernel has changed, of which nothing was saved."""
+        session, here = self._session, self._look_at_inputs()
+        changed = inputs.changed_before(session.begun.get(self.name, {}), here, session.left.get(self.name, {}), session.shell.user_ns)
+        session.begun[self.name] = here
+        if not changed or self._options.fresh:
+            return differences.Differences(inputs=here)
+        why = f"the run before has changed {', '.join(changed)}, and nothing of it was saved; run the cells that make them again"
+        return differences.Differences(inputs=here, inexact_now=(why,))
+
+    def _say_what_has_no_points(self) -> None:
+        told = explain.before_first_run(self.cell, self._session)
+        if told:
+            self._bus.post(NoSafePoint(name=self.name, places=told))
+        if self._found.inexact_now:
+            self._bus.post(NotBitExact(name=self.name, reasons=self._found.inexact_now, since="begun"))
+
+    def _say_inexact(self, engine: Engine, why: str) -> None:
+        """Tell it now, and with every commit that follows."""
+        engine.meta["inexact"] = [*engine.meta.get("inexact", ()), why]
+        self._bus.post(NotBitExact(name=self.name, reasons=(why,)))
+
+    def _over(self, engine: Engine, outcome: str) -> None:
+        engine.say_refusals()
+        status = self.status()
+        self._session.ended = "; ".join([f"{self.name} ({outcome})", f"{status.snapshots} snapshots", *not_saved(status)])
 
     def _run_cell(
         self, opened: store.Store, loaded: store.Loaded | None, engine: Engine, files: FolderWatch
@@ -140,6 +176,7 @@ class GuardedCell:
         shell = self._session.shell
         scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
         scope.grown = self._found.grown
+        self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -148,14 +185,17 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(),
+            policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
+            say=lambda why: self._say_inexact(engine, why),
+            way_back=self._output,
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
         self._restore_files(opened, loaded.record, files)
+        self._output.take_up(loaded.parts)
         position = Position.from_json(loaded.record.position)
         finished = loaded.record.kind == "cell"
         self._bus.post(
@@ -163,13 +203,22 @@ class GuardedCell:
         )
         self._found.say(self.name, self._bus)
         if finished:
-            return execution.restore_finished(loaded), "restored"
+            with self._output.heard():
+                return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
         __tracebackhide__ = True
-        with self._session.guarded(self), Interrupts(engine, self._session.clock), RequestFolder(self, self._session):
+        session = self._session
+        interrupts = Interrupts(
+            engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
+        )
+        session.aside = self._output.aside
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
             return execution.run(loaded)
+
+    def _not_recorded(self, why: str) -> None:
+        self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
 
     # parts
 
@@ -225,15 +274,21 @@ class GuardedCell:
                 "cwd": os.getcwd(),
                 **self._found.meta,
             },
-            facts=lambda: {"surroundings": surroundings.facts()},
+            facts=self._facts,
+            output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)
         return self.engine
 
-    def _watch_files(self) -> FolderWatch:
+    def _facts(self) -> dict[str, Any]:
+        """What holds at a commit: the machine, and what of its state lies outside the names."""
+        outside = self._outside.facts() if self._outside is not None else {}
+        return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
+
+    def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files)
+        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))
@@ -271,6 +326,11 @@ class GuardedCell:
             if record.kind == "unit":
                 return opened.load(record)
         return None
+
+
+def not_saved(status: WorkStatus) -> list[str]:
+    """What was refused, in words; nothing where nothing was."""
+    return [f"not saved {'; '.join(status.refused)}"] if status.refused else []
 
 
 def unit_record(record: store.CommitRecord) -> UnitRecord:

@@ -8,7 +8,7 @@ from typing import Any
 
 from colab_guard import cells, state, store
 from colab_guard.events import CommittedUsed, EventBus, NotBitExact
-from colab_guard.session import changes, inputs, surroundings
+from colab_guard.session import changes, inputs, running, surroundings
 from colab_guard.session.options import CheckpointOptions
 
 
@@ -46,7 +46,7 @@ def look(
     shell: Any,
     name: str,
     cell: cells.CompiledCell,
-    opened: store.Store,
+    opened: store.StoreView,
     loaded: store.Loaded,
     here: Mapping[str, inputs.Input],
     left: Mapping[str, inputs.Left],
@@ -55,12 +55,16 @@ def look(
     """Compare; raises the error that names what changed where a person must decide. `cell`'s loops learn what has grown."""
     record = loaded.record
     edit = changes.check_cell(shell, name, cell, record, resume=options.resume)
+    running.check(name, cell, record, resume=options.resume)
     committed = inputs.from_json(record.meta.get("inputs", {}))
     compared = inputs.compare(
         committed, here, shell.user_ns, left, options.skip, _may_grow(changes.transformed(shell, cell.text), opened, options)
     )
     used = changes.check_inputs(name, record, compared, resume=options.resume)
     changes.check_python(name, record.meta.get("versions", {}).get("python", ""), loaded.parts)
+    outside = record.meta.get("outside", {})
+    without = changes.check_registered(name, outside, resume=options.resume)
+    without += [f"{path} had changed while the cell ran, and is in no snapshot" for path in outside.get("lost", ())]
     missing = changes.check_devices(name, loaded.parts, resume=options.resume)
     # code and tables that are taken as they are here are what the next resume compares with; values are the committed ones
     live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}
@@ -76,11 +80,11 @@ def look(
         grown=compared.grown,
         missing_devices=missing,
         inexact_before=tuple(record.meta.get("inexact", ())),
-        inexact_now=tuple(surroundings.differences(record.meta)),
+        inexact_now=(*surroundings.differences(record.meta), *without),
     )
 
 
-def _may_grow(source: str, opened: store.Store, options: CheckpointOptions) -> Callable[[str], bool]:
+def _may_grow(source: str, opened: store.StoreView, options: CheckpointOptions) -> Callable[[str], bool]:
     """Tables may have new entries where a sweep governs the cell's loop, and no loop goes over them."""
     if options.resume or not opened.units():
         return lambda name: False

@@ -136,6 +136,17 @@ def compare(
     return Comparison(asked, said, grown)
 
 
+def changed_before(
+    begun: Mapping[str, Input], now: Mapping[str, Input], left: Mapping[str, Left], namespace: Mapping[str, Any]
+) -> list[str]:
+    """Names that a run which began with `begun`, and left `left`, has changed, and that are still as it left them."""
+    return [
+        name
+        for name, before in begun.items()
+        if name in now and name in left and left[name].address == id(namespace.get(name)) and not before.print.same_as(now[name].print)
+    ]
+
+
 def _is_left(name: str, here: Input, namespace: Mapping[str, Any], left: Mapping[str, Left]) -> bool:
     before = left.get(name)
     if before is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from colab_guard.cells import LibraryLoop, PolicyFactory
     from colab_guard.hosts import Host
     from colab_guard.keepalive import KeepAlive
-    from colab_guard.session.inputs import Left
+    from colab_guard.session.inputs import Input, Left
     from colab_guard.snapshots import UnitRecord
 
 
@@ -40,6 +40,12 @@ class Session:
         self.failures: list[str] = []
         self.left: dict[str, Mapping[str, Left]] = {}
         """By NAME: what the inputs of its cell held when it ended in this kernel."""
+        self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Around what is shown while a cell is recorded and is not the cell's own output."""
+        self.begun: dict[str, Mapping[str, Input]] = {}
+        """By NAME: the inputs of its cell when it last began from its start in this kernel."""
+        self.ended = ""
+        """How the work before ended, in one line."""
         self.closed = False
         self._host: Host | None = None
         self._keepalive: KeepAlive | None = None
@@ -103,6 +109,11 @@ class Session:
         with self.panelled():
             return checkpointing.run(self, name, source, options)
 
+    def explain(self, name: str, source: str, options: CheckpointOptions) -> str:
+        """What running `source` as guarded work `name` would mean; runs nothing and writes nothing."""
+        told: str = importlib.import_module("colab_guard.session.explain").explain(self, name, source, options)
+        return told
+
     @contextmanager
     def guarded(self, work: GuardedWork) -> Iterator[None]:
         """The time of guarded work: signs of life, memory watch and panel begin with it and end with it."""
@@ -133,10 +144,10 @@ class Session:
         self.work.request_commit()
         return True
 
-    def policy_factories(self) -> list[PolicyFactory]:
-        """What decides about loops: the sweep's policy; none where no sweep can exist."""
+    def policy_factories(self, *, anew: bool = False) -> list[PolicyFactory]:
+        """What decides about loops: the sweep's policy; none where no sweep can exist. `anew`: nothing counts as done."""
         sweep = sys.modules.get("colab_guard.sweep")
-        return [sweep.policy_factory(self.bus, self.reclaim)] if sweep is not None else []
+        return [sweep.policy_factory(self.bus, self.reclaim, anew)] if sweep is not None else []
 
     def reclaim(self) -> None:
         """Free what nothing needs between two models, and say what that gave."""
@@ -179,7 +190,8 @@ class Session:
         panel = self.panel
         if panel is None:
             return False
-        panel.show()
+        with self.aside():
+            panel.show()
         self._panel_shown = True
         return True
 

@@ -89,9 +89,11 @@ class Guard:
         overlap: str = "params",
         explain: bool = False,
     ) -> object:
-        """Run `source` in the notebook's namespace as guarded work; give the value of its last expression."""
+        """Run `source` in the notebook's namespace as guarded work; give the value of its last expression.
+
+        With `explain`, run nothing and write nothing: say where safe points are, and what would be saved.
+        """
         __tracebackhide__ = True
-        _not_yet(("--explain", explain))
         if fresh and resume:
             raise BadOption("--fresh forgets what was saved and --resume goes on with it: type one of them")
         if overlap not in OVERLAPS:
@@ -110,16 +112,20 @@ class Guard:
             skip=tuple(skip),
             files=tuple(files),
             overlap=overlap,
+            explain=explain,
         )
         session = self._session()
         words.work_name(name)
         checks.check_cell(session.shell, source)
+        if explain:
+            return Notice(session.explain(name, source, options))
         return session.run_checkpointed(name, source, options)
 
     def status(self) -> Notice:
         """What is in force, how the running work stands, what went wrong in the background."""
         session = self._session()
-        lines = [_work_words(session.work.status()) if session.work is not None else "guarded work: none is running"]
+        none = "guarded work: none is running" + (f"; the last: {session.ended}" if session.ended else "")
+        lines = [_work_words(session.work.status()) if session.work is not None else none]
         keepalive, memory = session.in_force()
         lines.append(str(session.keepalive.status()) if keepalive else "keep-alive: off. Switch it on: %keepalive")
         lines.append(str(session.memory.status()) if memory else "memory guard: off. Switch it on: %memguard 0.85")
@@ -172,14 +178,14 @@ class Guard:
 
 
 def _work_words(status: object) -> str:
-    from colab_guard.session.checkpointing import WorkStatus
+    from colab_guard.session.checkpointing import WorkStatus, not_saved
 
     if not isinstance(status, WorkStatus):
         return str(status)
     saved = f"saved {status.position} ({status.snapshots} snapshots so far)" if status.saved else "NOT SAVED yet"
     cost = f"saving every {status.interval_s:.3g} s costs {status.guard_share:.1%} of the time"
-    refused = "".join(f"; not saved {count} times: {why}" for why, count in status.refusals.items())
-    return f"{status.name}: running, {saved}; {cost}; mirror: {status.mirror}{refused}. Stop it: %guard stop"
+    words = [f"{status.name}: running, {saved}", cost, f"mirror: {status.mirror}", *not_saved(status)]
+    return f"{'; '.join(words)}. Stop it: %guard stop"
 
 
 def _not_yet(*options: tuple[str, object]) -> None:

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
+from colab_guard.snapshots.refusals import Refusals
 from colab_guard.snapshots.schedule import Schedule
 from colab_guard.snapshots.units import UnitRecord
 from colab_guard.state import Captured
@@ -25,6 +26,9 @@ from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
 SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
+HOPELESS_TIMES = 5
+HOPELESS_S = 10.0
+"""Refused so often in a row, and for so long, a snapshot will hardly be taken at the next safe point."""
 
 
 class Sink(Protocol):
@@ -40,6 +44,13 @@ class Stopped(KeyboardInterrupt):
         return [f"Stopped: {self}"]
 
 
+class Leaving(BaseException):
+    """Unwinds a cell that is saved and is to stop; whoever runs it turns this into `Stopped`.
+
+    No KeyboardInterrupt, since the user's own `except KeyboardInterrupt` would end the training that is to go on later.
+    """
+
+
 @dataclass(frozen=True, slots=True)
 class _Job:
     """One capture on its way to the store: a draft, or one for each unit that it ends."""
@@ -49,8 +60,17 @@ class _Job:
     done: threading.Event
 
 
+@dataclass(frozen=True, slots=True)
+class _Refused:
+    """Safe points that could not be saved, in a row: why the last, how many, and since when."""
+
+    reason: str
+    times: int
+    since: float
+
+
 class Engine:
-    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` as they are then."""
+    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` and the parts of `output()` as they are then."""
 
     def __init__(
         self,
@@ -65,10 +85,11 @@ class Engine:
         meta: Mapping[str, Any] | None = None,
         on_saved: Callable[[CommitRecord], None] | None = None,
         facts: Callable[[], Mapping[str, Any]] | None = None,
+        output: Callable[[], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
-        self.refusals: dict[str, int] = {}
+        self.refusals = Refusals()
         self.failure: BaseException | None = None
         self.saved: CommitRecord | None = None
         self.taken = 0
@@ -80,8 +101,11 @@ class Engine:
         self._files = files
         self._on_saved = on_saved
         self._facts: Callable[[], Mapping[str, Any]] = facts or dict
+        self._output: Callable[[], Mapping[str, bytes]] = output or dict
         self._commit_asked = False
         self._stop_asked: str | None = None
+        self._left: str | None = None
+        self._refused: _Refused | None = None
         self._said: set[str] = set()
         self._owed: list[UnitRecord] = []
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
@@ -98,13 +122,30 @@ class Engine:
         """Commit and stop at the next safe point."""
         self._stop_asked = by
 
+    def take_back_stop(self) -> None:
+        """Stop no more at the next safe point."""
+        self._stop_asked = None
+
+    @property
+    def hopeless(self) -> str | None:
+        """Why the next safe point will hardly be saved either: all have been refused for some time; else None."""
+        row = self._refused
+        if row is None or row.times < HOPELESS_TIMES or self._clock.monotonic() - row.since < HOPELESS_S:
+            return None
+        return f"no safe point could be saved for {self._clock.monotonic() - row.since:.0f} s ({row.reason})"
+
+    @property
+    def refused_last(self) -> str | None:
+        """Why the last safe point could not be saved; None where it could."""
+        return self._refused.reason if self._refused is not None else None
+
     @property
     def stop_asked(self) -> str | None:
         return self._stop_asked
 
     def due(self) -> bool:
         """Whether a snapshot should be taken at a safe point now."""
-        if self._stop_asked is not None or self._commit_asked:
+        if self._stop_asked is not None or self._commit_asked or self._left is not None:
             return True
         return self.schedule.due() and not self._busy()
 
@@ -116,6 +157,10 @@ class Engine:
         worker = self._workers.periodic(name, min(max(every_s, SHORTEST_TURN_S), LONGEST_TURN_S), action)
         return lambda: worker.stopping.set()
 
+    def may(self, place: Hashable) -> bool:
+        """Whether a safe point at `place` in the code is worth trying; those where state was not whole wait a while."""
+        return self._stop_asked is not None or self._commit_asked or self.schedule.may(place)
+
     # taking
 
     def take(
@@ -125,9 +170,14 @@ class Engine:
         capture: Callable[[], Captured],
         unit: UnitRecord | None = None,
     ) -> bool:
-        """Capture and commit; say whether it was possible. Raises `Stopped` when that was asked and is now saved."""
+        """Capture and commit; say whether it was possible. Raises `Leaving` when a stop was asked and this is now saved.
+
+        After that, whatever runs on (code that catches everything) is no part of the work: nothing more is committed.
+        """
         if self._workers.disarmed:
             return False
+        if self._left is not None:
+            raise Leaving(self._left)
         self._wait_for_writer()
         if unit is not None:
             self._owed.append(unit)
@@ -138,34 +188,54 @@ class Engine:
         except SnapshotRefused as refusal:
             self._not_taken(position, str(refusal), failed=False)
             return False
-        except (GuardError, OSError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError) as error:
+        except Exception as error:
+            if isinstance(error, MemoryError) and not isinstance(error, GuardError):
+                raise  # for those who make room
             # a reducer of some library failed: training goes on, the snapshot is shown as failed
             self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             return False
         stall_s = self._clock.monotonic() - began
         self._name_losses(captured)
+        self._unsaved_until_now()
         self.schedule.captured(stall_s)
         job = self._pending = _Job(drafts, stall_s, threading.Event())
         self._owed = []
         self._jobs.put(job)
         self._commit_asked = False
+        self._refused = None
         if kind != "step" or self._stop_asked is not None:
             self._wait_for_writer()
         if self._stop_asked is not None and self.failure is None:
-            raise Stopped(f"{self.name} is saved at {position.text}; run the cell again to go on.")
+            self._left = f"{self.name} is saved at {position.text}; run the cell again to go on."
+            raise Leaving(self._left)
         return True
 
-    def refuse(self, position: Position, reason: str) -> None:
-        """A safe point that cannot be used: count it, show it, try at the next."""
+    def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
+        """A safe point that cannot be used: count it, show it, try at the next, which commits `unit` too."""
+        if unit is not None:
+            self._owed.append(unit)
         self._not_taken(position, reason, failed=False)
+
+    def say_refusals(self) -> None:
+        """The work is over: post for how long it went unsaved because snapshots were refused, where that was long."""
+        self._unsaved_until_now()
+        seconds, counts = self.refusals.longest
+        if counts:
+            reasons = tuple(self.refusals.words(counts))
+            self._bus.post(LongUnsaved(name=self.name, seconds=seconds, refused=sum(counts.values()), reasons=reasons))
 
     def close(self) -> None:
         """Wait until what was captured is written, and end the writer."""
         self._wait_for_writer()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
+        if self._files is not None:
+            self._files.forget()
 
     # inside
+
+    def _unsaved_until_now(self) -> None:
+        self.refusals.ended(self._clock.monotonic() - self.schedule.last_taken, self.schedule.interval_s)
 
     def _busy(self) -> bool:
         return self._pending is not None and not self._pending.done.is_set()
@@ -180,9 +250,9 @@ class Engine:
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
-            parts=captured.parts,
+            parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
-            files=self._files.changed() if self._files is not None else {},
+            files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(
@@ -232,7 +302,9 @@ class Engine:
             self._on_saved(record)
 
     def _not_taken(self, position: Position, reason: str, *, failed: bool) -> None:
-        self.refusals[reason] = self.refusals.get(reason, 0) + 1
+        self.refusals.add(reason, position.text)
+        row = self._refused
+        self._refused = _Refused(reason, 1, self._clock.monotonic()) if row is None else _Refused(reason, row.times + 1, row.since)
         self.schedule.refused()
         self._bus.post(SnapshotNotTaken(name=self.name, position=position.text, reason=reason, failed=failed))
 
@@ -241,6 +313,17 @@ class Engine:
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():
-            if what not in self._said:
-                self._said.add(what)
-                self._bus.post(NotKept(name=self.name, what=what, why=why))
+            self.name_loss(what, why)
+
+    def name_inexact(self, reason: str) -> None:
+        """Say why what follows may differ in its bits; every commit from now on carries it."""
+        before = self.meta.setdefault("inexact", [])
+        if reason not in before:
+            self.meta["inexact"] = [*before, reason]
+            self._bus.post(NotBitExact(name=self.name, reasons=(reason,)))
+
+    def name_loss(self, what: str, why: str) -> None:
+        """Say once that `what` is not kept."""
+        if what not in self._said:
+            self._said.add(what)
+            self._bus.post(NotKept(name=self.name, what=what, why=why))

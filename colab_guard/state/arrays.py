@@ -1,7 +1,7 @@
 """Reducers for numpy: arrays as views of memory blocks, arrays of objects by their items, memory maps by file.
 
 Every array is rebuilt over its block at its own offset, so views and bases, and tensors over the same memory, go on
-sharing. An array that is alone on its memory owns it again.
+sharing. An array that is alone on its memory owns it again; views of an array that owns its memory are views of that one.
 """
 
 from __future__ import annotations
@@ -36,6 +36,9 @@ def reduce_array(pickler: GraphPickler, array: Any) -> Any:
         return _reduce_objects(array) if kind is numpy.ndarray else NotImplemented
     owner = _owner(array)
     torch = sys.modules.get("torch")
+    if owner is not array and type(owner) is numpy.ndarray and owner.flags.owndata and owner.flags.forc and owner.flags.writeable:
+        look = (array.dtype, array.shape, array.strides, _address(array) - _address(owner), array.flags.writeable)
+        return rebuild_view, (owner, *look, *(() if kind in (numpy.ndarray, numpy.memmap) else (kind,)))
     if torch is not None and isinstance(owner, torch.Tensor):
         storage = owner.untyped_storage()
         block = pickler.blocks.at("cpu", storage.data_ptr(), storage.nbytes(), storage, torch=True)
@@ -100,6 +103,19 @@ def rebuild_array(
         array = seen.copy("K") if whole else numpy.ndarray(shape, dtype, block.array, offset, strides)
     else:
         array = numpy.ndarray(shape, dtype, block.array, offset, strides)
+    return _as_it_was(array, writeable, cls)
+
+
+def rebuild_view(
+    owner: Any, dtype: Any, shape: tuple[int, ...], strides: tuple[int, ...], offset: int, writeable: bool, cls: Any = None
+) -> Any:
+    import numpy
+
+    array: Any = numpy.empty(shape, dtype) if 0 in shape else numpy.ndarray(shape, dtype, owner.reshape(-1, order="A"), offset, strides)
+    return _as_it_was(array, writeable, cls)
+
+
+def _as_it_was(array: Any, writeable: bool, cls: Any) -> Any:
     if cls is not None:
         array = array.view(cls)
     if not writeable:

@@ -102,8 +102,17 @@ def _tree(filename: str, text: str) -> ast.AST:
 
 
 def _instructions(code: types.CodeType) -> tuple[object, ...]:
-    constants = tuple(_instructions(c) if isinstance(c, types.CodeType) else repr(c) for c in code.co_consts)
+    constants = tuple(_instructions(c) if isinstance(c, types.CodeType) else _constant(c) for c in code.co_consts)
     return code.co_name, code.co_code.hex(), constants, code.co_names, code.co_varnames, code.co_freevars
+
+
+def _constant(constant: object) -> str:
+    """A constant as text; that of `x in {"a", "b"}` is a set, whose order follows the hash seed."""
+    if isinstance(constant, frozenset):
+        return f"frozenset({sorted(map(_constant, constant))})"
+    if isinstance(constant, tuple):
+        return f"({', '.join(map(_constant, constant))})"
+    return repr(constant)
 
 
 def functions_of(value: Any, depth: int = 0) -> Iterator[types.FunctionType]:

@@ -1,8 +1,9 @@
 """Functions, closures and classes of the notebook, against the live `__main__`.
 
-What existed before the cell under the same name travels by that name. What the cell defined travels by value, with the
-live namespace as its globals. Closure cells are objects of their own here, so that functions which share a variable go
-on sharing it (cloudpickle gives each its own).
+What existed before the cell under the same name travels by that name; what can change in it (defaults, attributes, the
+variables that it closes over; a class's data) travels beside the graph and is put back into the live one. What the cell
+defined travels by value, with the live namespace as its globals. Closure cells are objects of their own here, so that
+functions which share a variable go on sharing it (cloudpickle gives each its own).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import enum
 import sys
 import types
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
@@ -17,7 +19,10 @@ from colab_guard.state import training_objects
 from colab_guard.state.blocks import RESTORING
 
 if TYPE_CHECKING:
+    from colab_guard.state.live import Live
     from colab_guard.state.pickler import GraphPickler
+
+ATOMS = (str, bytes, int, float, complex, bool, type(None))
 
 
 def importable(thing: Any) -> bool:
@@ -39,6 +44,7 @@ def reduce_function(pickler: GraphPickler, function: Any) -> Any:
     live = pickler.live
     notebook = function.__globals__ is live.namespace
     if notebook and live.is_by_name(function):
+        pickler.functions.setdefault(function.__qualname__, function)
         return by_name, (function.__qualname__,)
     module = None if notebook else _module_of(function.__globals__)
     if not notebook and module is None:
@@ -104,15 +110,29 @@ def set_function(function: Any, state: dict[str, Any]) -> None:
 
 
 def reduce_cell(pickler: GraphPickler, cell: Any) -> Any:
+    holder = pickler.live_cells().get(id(cell))
+    made: tuple[Any, ...] = (types.CellType, ()) if holder is None else (live_cell, holder)
     try:
         content = cell.cell_contents
     except ValueError:
-        return types.CellType, ()
-    return types.CellType, (), (content,), None, None, set_cell
+        return made
+    return (*made, (content,), None, None, set_cell if holder is None else set_live_cell)
 
 
 def set_cell(cell: Any, content: tuple[Any]) -> None:
     (cell.cell_contents,) = content
+
+
+def live_cell(qualified: str, place: int) -> Any:
+    """The variable of a function that was there before: who shares it goes on sharing it."""
+    return by_name(qualified).__closure__[place]
+
+
+def set_live_cell(cell: Any, content: tuple[Any]) -> None:
+    from colab_guard.state.pickler import Placeholder
+
+    if not isinstance(content[0], Placeholder):  # what could not be kept stays as it is here
+        set_cell(cell, content)
 
 
 def reduce_class(pickler: GraphPickler, cls: type) -> Any:
@@ -120,6 +140,42 @@ def reduce_class(pickler: GraphPickler, cls: type) -> Any:
         pickler.classes.setdefault(cls.__qualname__, cls)
         return by_name, (cls.__qualname__,)
     return NotImplemented
+
+
+def function_data(function: types.FunctionType) -> dict[str, Any]:
+    """What a cell may have changed in a function that was there before; empty for most."""
+    kept = {
+        "defaults": function.__defaults__ if _may_change(function.__defaults__ or ()) else None,
+        "kwdefaults": function.__kwdefaults__ if _may_change((function.__kwdefaults__ or {}).values()) else None,
+        "attributes": dict(function.__dict__),
+        "cells": function.__closure__,
+    }
+    return {name: part for name, part in kept.items() if part}
+
+
+def _may_change(values: Iterable[Any]) -> bool:
+    return any(not isinstance(value, ATOMS) for value in values)
+
+
+def set_function_data(function: types.FunctionType, data: dict[str, Any], lost: type) -> None:
+    """Put it back; cells have got their contents already. What is `lost`, and what cannot change, stays as it is here."""
+    stays = (lost, *ATOMS)
+    here = function.__defaults__ or ()
+    if len(here) == len(data.get("defaults", ())) > 0:
+        pairs = zip(data["defaults"], here, strict=True)
+        function.__defaults__ = tuple(own if isinstance(kept, stays) else kept for kept, own in pairs)
+    by_word = function.__kwdefaults__ or {}
+    for name, kept in data.get("kwdefaults", {}).items():
+        if not isinstance(kept, stays) and name in by_word:
+            by_word[name] = kept
+    attributes = {name: kept for name, kept in data.get("attributes", {}).items() if not isinstance(kept, lost)}
+    function.__dict__.update(attributes)
+
+
+def live_cells(live: Live) -> dict[int, tuple[str, int]]:
+    """The cells of functions that travel by name, by address: whose they are, and in which place."""
+    functions = [f for f in live.start.values() if isinstance(f, types.FunctionType) and f.__closure__ and live.is_by_name(f)]
+    return {id(cell): (f.__qualname__, place) for f in functions for place, cell in enumerate(f.__closure__ or ())}
 
 
 def class_data(cls: type) -> dict[str, Any]:

@@ -6,6 +6,7 @@ import gc
 import json
 import sys
 import threading
+import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -13,11 +14,11 @@ from typing import Any, TypeVar
 from colab_guard.errors import CannotResume, GuardError
 from colab_guard.state import training_objects
 from colab_guard.state.blocks import BLOCKS, RESTORING
-from colab_guard.state.functions import set_class_data
+from colab_guard.state.functions import set_class_data, set_function_data
 from colab_guard.state.live import Live
 from colab_guard.state.mapping import mapped_words, unpickler
 from colab_guard.state.paths import Roots
-from colab_guard.state.pickler import GRAPH, ClassData, KeptFromHere, Placeholder, Reducing, dump
+from colab_guard.state.pickler import GRAPH, Definitions, KeptFromHere, Placeholder, Reducing, dump
 from colab_guard.state.sharing import Shared
 from colab_guard.state.split import BEFORE, Split
 from colab_guard.store import BufferDraft
@@ -63,7 +64,7 @@ def capture(needed: Mapping[str, Any], kept: Mapping[str, Any], live: Live, spli
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
 
     def work(*, deep: bool = False) -> Captured:
-        graph = (_apart(needed, live), KeptFromHere(), _apart(kept, live), ClassData())
+        graph = (_apart(needed, live), KeptFromHere(), _apart(kept, live), Definitions())
         parts, pickler = dump(graph, live, roots, deep=deep, split=split)
         buffers, small, table = pickler.blocks.settle()
         table["next_hook"] = training_objects.next_hook_id()
@@ -93,7 +94,7 @@ def restore(
         reader = unpickler(b"".join(parts[name] for name in [*before, GRAPH]))
         for _ in range(1 + len(before)):
             reader.load()
-        needed, _, kept, classes = reader.load()
+        needed, _, kept, definitions = reader.load()
     except (ImportError, AttributeError) as error:
         raise CannotResume(f"the snapshot needs a library or a definition that is not here: {error}") from error
     except (GuardError, MemoryError):
@@ -103,9 +104,12 @@ def restore(
     finally:
         RESTORING.end()
     training_objects.raise_hook_id(table["next_hook"])
-    for name, data in filter(None, classes.pairs):
-        cls = live.look_up(name, live.start) or live.look_up(name, live.namespace)
-        set_class_data(cls, {key: value for key, value in data.items() if not isinstance(value, Placeholder)})
+    for kind, name, data in filter(None, definitions.found):
+        here = live.look_up(name, live.start) or live.look_up(name, live.namespace)
+        if kind == "class":
+            set_class_data(here, {key: value for key, value in data.items() if not isinstance(value, Placeholder)})
+        elif isinstance(here, types.FunctionType):
+            set_function_data(here, data, Placeholder)
     for part in (needed, kept):
         mapped_words(part.get("names", {}))
     return needed, kept

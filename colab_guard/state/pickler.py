@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, files, functions, loaders, tensors, things, training_objects
+from colab_guard.state import arrays, files, functions, iterators, loaders, tensors, things, training_objects
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
@@ -59,7 +59,9 @@ BUILT_IN: dict[str, Reducer] = {
     "_io.BufferedReader": files.reduce_file,
     "_io.BufferedRandom": files.reduce_file,
     "_io.FileIO": files.reduce_file,
+    "itertools.pairwise": iterators.reduce_pairwise,
     "_csv.writer": files.reduce_csv_writer,
+    "_csv.reader": files.reduce_csv_reader,
     "tqdm.std.tqdm": files.reduce_bar,
     "numpy.ndarray": arrays.reduce_array,
     "numpy.random.mtrand.RandomState": arrays.reduce_random_state,
@@ -70,6 +72,7 @@ BUILT_IN: dict[str, Reducer] = {
     "torch.nn.modules.module.Module": training_objects.name_module,
     "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
     "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
+    "torch.jit.torch.jit.ScriptFunction": training_objects.reduce_scripted,
     "torch.utils.data.dataloader._BaseDataLoaderIter": loaders.reduce_loader_iterator,
 }
 REGISTERED: dict[str, Reducer] = {}
@@ -101,27 +104,38 @@ class KeptFromHere:
         return KeptFromHere, ()
 
 
-class ClassData:
-    """Behind both: data of the notebook's classes that were met on the way, as pairs (class name, attributes)."""
+class Definitions:
+    """Behind both: what may have changed in the notebook's classes and functions that were met on the way.
+
+    As triples ("class" or "function", name, data).
+    """
 
     def __init__(self, pickler: GraphPickler | None = None) -> None:
         self.pickler = pickler
-        self.pairs: list[tuple[str, dict[str, Any]] | None] = []
+        self.found: list[tuple[str, str, dict[str, Any]] | None] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return ClassData, (), None, self._met()
+        return Definitions, (), None, self._met()
 
-    def _met(self) -> Iterator[tuple[str, dict[str, Any]] | None]:
+    def _met(self) -> Iterator[tuple[str, str, dict[str, Any]] | None]:
         assert self.pickler is not None
-        classes, done = self.pickler.classes, set[str]()
-        while waiting := [name for name in classes if name not in done]:
+        done = set[tuple[str, str]]()
+        while waiting := [key for key in self._keys(self.pickler) if key not in done]:
+            kind, name = waiting[0]
             done.add(waiting[0])
-            yield waiting[0], functions.class_data(classes[waiting[0]])
-            # the pickler asks for one more than it has saved; data may bring further classes
+            if kind == "class":
+                yield kind, name, functions.class_data(self.pickler.classes[name])
+            elif data := functions.function_data(self.pickler.functions[name]):
+                yield kind, name, data
+            # the pickler asks for one more than it has saved; data may bring further definitions
             yield None
 
-    def append(self, pair: tuple[str, dict[str, Any]] | None) -> None:
-        self.pairs.append(pair)
+    @staticmethod
+    def _keys(pickler: GraphPickler) -> list[tuple[str, str]]:
+        return [*(("class", name) for name in pickler.classes), *(("function", name) for name in pickler.functions)]
+
+    def append(self, found: tuple[str, str, dict[str, Any]] | None) -> None:
+        self.found.append(found)
 
 
 class Namespace:
@@ -141,8 +155,11 @@ class Reducing:
         self.live = live
         self.blocks = Blocks()
         self.classes: dict[str, type] = {}
+        self.functions: dict[str, types.FunctionType] = {}
         self.placeholders: list[Placeholder] = []
         self.last: Any = None
+        self.trial = False
+        """Whether nothing is kept of this pickling: what is open for writing stays as it is."""
         self._roots = roots
         self._careful = careful
         self._lost = lost
@@ -150,6 +167,12 @@ class Reducing:
         self._found: dict[type, Reducer | None] = {}
         self._alive: list[Any] = []
         self._names = {id(value): name for name, value in roots.names.items()}
+        self._live_cells: dict[int, tuple[str, int]] | None = None
+
+    def live_cells(self) -> dict[int, tuple[str, int]]:
+        if self._live_cells is None:
+            self._live_cells = functions.live_cells(self.live)
+        return self._live_cells
 
     def name(self, thing: Any, path: str) -> None:
         """What `thing` is called by people, unless it has a name already."""
@@ -219,10 +242,16 @@ class Reducing:
         """`thing` cannot be kept as it is: refuse, or note it and reduce to a placeholder."""
         path = path_to(thing, self._roots)
         if self._refusing:
-            raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}")
+            raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}{self._way_out(path)}")
         lost = Placeholder(path, f"{type(thing).__module__}.{type(thing).__qualname__}", reason)
         self.placeholders.append(lost)
         return Placeholder, (lost.path, lost.type_name, lost.reason)
+
+    def _way_out(self, path: str) -> str:
+        """What the user can do about a name that an earlier cell makes."""
+        name = path.split("[")[0].split(".")[0]
+        made_before = name in self.live.start and self.live.start[name] is self.live.namespace.get(name)
+        return f"; --skip {name} leaves it to the cell that makes it" if made_before and path == name else ""
 
     def start_keeping(self) -> None:
         self._refusing = False
@@ -258,7 +287,7 @@ def _flip(pickler: GraphPickler, mark: KeptFromHere) -> Any:
 
 
 def dump(
-    graph: Any, live: Live, roots: Roots, *, deep: bool = False, split: Split | None = None
+    graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False, split: Split | None = None
 ) -> tuple[dict[str, bytes], Reducing]:
     """Pickle `graph`, in segments as far as that goes; careful attempts follow where the fast one fails.
 
@@ -272,6 +301,7 @@ def dump(
         file = io.BytesIO()
         pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)
         pickler.begin(live, roots, careful=careful, lost=lost)
+        pickler.trial = trial
         segments = split if not (careful or deep) else None
         try:
             parts = _dump(pickler, file, graph, segments, roots)
@@ -291,7 +321,7 @@ def dump(
 
 def _dump(pickler: Any, file: io.BytesIO, graph: Any, split: Split | None, roots: Roots) -> dict[str, bytes] | None:
     for part in graph:
-        if isinstance(part, ClassData):
+        if isinstance(part, Definitions):
             part.pickler = pickler
     # cloudpickle's own `dump` rewords RecursionError
     write = pickle._Pickler.dump if isinstance(pickler, DeepPickler) else pickle.Pickler.dump

@@ -13,6 +13,7 @@ import io
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import FunctionType
 from typing import Any
 
 from colab_guard.state.look import Look, Unknown
@@ -39,6 +40,8 @@ class Segment:
     blocks: list[tuple[int, str]]
     described: dict[str, tuple[int, str, Any, Any, Any]]
     classes: dict[str, type]
+    functions: dict[str, FunctionType]
+    """Definitions of the notebook that travel by name, and that the pickle speaks of."""
     labels: list[tuple[int, str]]
 
 
@@ -125,6 +128,7 @@ class Split:
             memo.update(zip(map(id, nodes), zip(segment.indices, nodes, strict=True), strict=True))
             memo.update(segment.fillers)
             pickler.classes.update(segment.classes)
+            pickler.functions.update(segment.functions)
             for node, label in segment.labels:
                 pickler.name(look.nodes[node], label)
         pickler.memo = memo
@@ -160,7 +164,7 @@ def _made(
 ) -> Segment | None:
     """Pickle a segment and note how it can be put again; None where its pickle depends on more than the look saw."""
     at, nodes_at, tensors_at = begun
-    known, classes = len(pickler.memo.copy()), set(pickler.classes)
+    known, classes, functions = len(pickler.memo.copy()), set(pickler.classes), set(pickler.functions)
     write(pickler, root)
     memo = pickler.memo.copy()
     nodes = range(nodes_at, len(look.nodes))
@@ -186,8 +190,9 @@ def _made(
         for key in dict.fromkeys(key for _, key in blocks)
         if (block := pickler.blocks.by_key[key])
     }
-    new = {key: value for key, value in pickler.classes.items() if key not in classes}
+    new_classes = {key: value for key, value in pickler.classes.items() if key not in classes}
+    new_functions = {key: value for key, value in pickler.functions.items() if key not in functions}
     labels = [(node, label) for node in nodes if (label := pickler.label(look.nodes[node]))]
     with file.getbuffer() as written:
         data = bytes(written[at:])
-    return Segment(name, tokens, data, numbers, indices, fillers, blocks, described, new, labels)
+    return Segment(name, tokens, data, numbers, indices, fillers, blocks, described, new_classes, new_functions, labels)

@@ -130,7 +130,7 @@ def one_at_a_time(path: Path) -> Iterator[None]:
 
 def _decode(content: dict[str, Any], released: Path) -> Lease:
     continues = content["continues"]
-    words = released.read_text().split() if released.exists() else []
+    words = released.read_bytes().decode("ascii", "replace").split() if released.exists() else []
     last = (int(words[1]), int(words[2])) if len(words) == 3 and words[1].isdigit() and words[2].isdigit() else None
     return Lease(
         content["generation"],

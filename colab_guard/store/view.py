@@ -104,11 +104,15 @@ class StoreView:
 
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
-        parts = {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
+        parts = self.parts(record)
         buffers = {buffer["key"]: self._join(buffer) for buffer in record.raw["buffers"]}
         for entry in record.raw["files"].values():
             self._join(entry)
         return Loaded(record, parts, buffers)
+
+    def parts(self, record: CommitRecord) -> dict[str, bytes]:
+        """The pickled parts of a commit's state, without its memory; StoreDamaged if one is missing or damaged."""
+        return {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
 
     def files(self, record: CommitRecord) -> dict[str, FileInfo]:
         return _infos(record.raw["files"])
@@ -166,10 +170,10 @@ def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -
 def check_format(path: Path) -> None:
     """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
     try:
-        words = (path / "FORMAT").read_text().split()
+        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
     except OSError:
         raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
-    if words[:2] != FORMAT_NAME.split() or len(words) != 3 or not words[2].isdigit():
+    if words[:2] != FORMAT_NAME.split() or len(words) != 3 or not words[2].isdecimal():
         raise ForeignStore(f"{path} is not a colab_guard store: its FORMAT says {' '.join(words)[:40]!r}")
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(

@@ -40,6 +40,7 @@ class Store(StoreView):
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
+        self._said_by_leases: list[PassedOver] = []
         self._lock = threading.RLock()
 
     @classmethod
@@ -84,6 +85,7 @@ class Store(StoreView):
             self._check_free(newest, take_over)
             self._check_notebook(newest, take_over)
         records = self.commits()
+        self._said_by_leases = list(self.lineage)  # the lease that is taken now goes on from what is there
         places = [(record.generation, record.seq) for record in records]
         # records that cannot be read keep their numbers
         places += [(int(p.commit[:8]), int(p.commit[9:19])) for p in self.problems]
@@ -265,8 +267,14 @@ class Store(StoreView):
         self._known = {False: {}, True: {}}
 
     def newest(self) -> tuple[Loaded | None, list[PassedOver]]:
-        """As in a view; what was verified need not be stored again, and what was not counts no more for retention."""
+        """As in a view; what was verified need not be stored again, and what was not counts no more for retention.
+
+        Told as well is what was missing before the lease was taken, and every record that cannot be read: it may have
+        been a unit's end.
+        """
         loaded, passed = super().newest()
+        passed = list(dict.fromkeys([*self._said_by_leases, *passed, *self.problems]))
+        self._said_by_leases = []
         self._bad |= {step.commit for step in passed}
         if loaded is not None:
             raw = loaded.record.raw

@@ -12,11 +12,15 @@ if TYPE_CHECKING:
 
 
 class SweepIterator:
-    """Gives each unfinished run once. Captured, it is the sweep's name and the keys that it gave."""
+    """Gives each unfinished run once. Captured, it is the sweep's name, and the keys that it gave and that had ended.
 
-    def __init__(self, sweep: Sweep, given: frozenset[str] = frozenset()) -> None:
+    After a resume it gives those again that had ended and now are not: their commits are lost, or they are to be tried
+    again.
+    """
+
+    def __init__(self, sweep: Sweep) -> None:
         self.sweep = sweep
-        self._given = set(given)
+        self._given: set[str] = set()
 
     def __iter__(self) -> SweepIterator:
         return self
@@ -30,14 +34,18 @@ class SweepIterator:
         raise StopIteration
 
     def state_dict(self) -> dict[str, Any]:
-        return {"given": sorted(self._given)}
+        ended = {run.key for run in self.sweep.runs if run.finished}
+        return {"given": sorted(self._given), "ended": sorted(self._given & ended)}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self._given = set(state["given"])
+        open_again = {run.key for run in self.sweep.unfinished()} & set(state.get("ended", ()))
+        self._given = set(state["given"]) - open_again
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.sweep.name, sorted(self._given))
+        return _again, (self.sweep.name, self.state_dict())
 
 
-def _again(name: str, given: list[str]) -> SweepIterator:
-    return SweepIterator(live_sweep(name), frozenset(given))
+def _again(name: str, state: dict[str, Any]) -> SweepIterator:
+    made = SweepIterator(live_sweep(name))
+    made.load_state_dict(state)
+    return made

@@ -21,13 +21,16 @@ Reclaim = Callable[[], object]
 class SweepPolicy:
     """Governs the loop over one sweep."""
 
-    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None) -> None:
+    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> None:
+        self._anew = anew
         self._sweep = sweep
         self._bus = bus
         self._reclaim = reclaim
 
     def begin(self, units: Sequence[UnitRecord]) -> None:
         sweep = self._sweep
+        if self._anew:
+            sweep.begin_anew(units)
         sweep.adopt(units)
         states = [run.status for run in sweep.runs]
         self._bus.post(
@@ -93,8 +96,13 @@ class SweepPolicy:
         return Decision.NEXT_ITEM
 
 
-def policy_factory(bus: EventBus, reclaim: Reclaim | None = None) -> PolicyFactory:
-    """Policies for loops over a sweep, its iterator, or a progress bar around either."""
+def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> PolicyFactory:
+    """Policies for loops over a sweep, its iterator, or a progress bar around either.
+
+    `anew` (nothing is committed under this NAME, or no longer): runs that ended before, and that the store does not
+    know, run again. That is decided once, when the sweep's first loop begins.
+    """
+    begun: set[str] = set()
 
     def make(iterable: object) -> SweepPolicy | None:
         inner = getattr(iterable, "iterable", None) or getattr(getattr(iterable, "_bar", None), "iterable", None)
@@ -102,7 +110,9 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None) -> PolicyFacto
             if isinstance(candidate, SweepIterator):
                 candidate = candidate.sweep
             if isinstance(candidate, Sweep):
-                return SweepPolicy(candidate, bus, reclaim)
+                first = candidate.name not in begun
+                begun.add(candidate.name)
+                return SweepPolicy(candidate, bus, reclaim, anew and first)
         return None
 
     return make

@@ -72,22 +72,24 @@ class Run:
         return target
 
     def path(self, name: str = "adapter") -> Path:
-        """Where `name` lies; what was saved on a machine that is gone is brought back from the store."""
+        """Where `name` lies. What is committed counts: a working copy that lacks it or differs is written anew."""
         target = self._inside(name)
-        if not target.exists():
-            for relative, read in self._readers.items():
-                if relative == name or relative.startswith(f"{name}/"):
-                    file = self._inside(relative)
+        for relative, read in self._readers.items():
+            if relative == name or relative.startswith(f"{name}/"):
+                file, content = self._inside(relative), read()
+                if not file.is_file() or file.read_bytes() != content:
                     file.parent.mkdir(parents=True, exist_ok=True)
-                    file.write_bytes(read())
+                    file.write_bytes(content)
         if not target.exists():
             raise BadOption(f"{self.label} saved nothing called {name!r}; it saved: {', '.join(self.saved()) or 'nothing'}")
         return target
 
     def saved(self) -> list[str]:
-        """Relative names of the files that the run saved."""
+        """Relative names of the files that the run saved; of a committed run, what its commit holds."""
+        if self._readers:
+            return sorted(self._readers)
         here = {str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file()}
-        return sorted(here | set(self._readers))
+        return sorted(here)
 
     def __enter__(self) -> Run:
         """`with run:` outside a checkpointed cell: an error marks the run failed and, if the sweep says so, goes no further."""
@@ -131,6 +133,7 @@ class Run:
     def reset(self) -> None:
         """Forget how the run ended, so that it runs again."""
         self.metrics, self.history, self.seconds, self.error, self.traceback = {}, [], 0.0, "", ""
+        self._readers = {}
         self.status = "waiting"
 
     def start_anew(self) -> None:
@@ -172,15 +175,18 @@ class Run:
 
         self.pause()
         # a finished run's files are in its own commit; those of the run in flight go with the state
-        files = {} if self.finished else {n: (self.folder / n).read_bytes() for n in self.saved() if n not in self._readers}
+        files = {} if self.finished else {n: (self.folder / n).read_bytes() for n in self.saved()}
         noted = (self.status, dict(self.metrics), list(self.history), self.seconds, self.error, self.traceback)
         return live_run, (self.sweep.name, self.key, self.params), (noted, files)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         noted, files = state
+        if noted[0] == "failed" and self.key in self.sweep.retried:
+            return
         self.status, self.metrics, self.history, self.seconds, self.error, self.traceback = noted
         if self.finished:
             return
+        self._readers = {}
         self._began = time.monotonic() if self.status == "running" else None
         if self.folder.exists():
             shutil.rmtree(self.folder)

@@ -55,6 +55,8 @@ class Sweep:
         self.clear = clear
         self.runs = [Run(self, key, given, index) for index, (key, given) in enumerate(checked(params).items())]
         self.hidden: list[Run] = []
+        self.retried: set[str] = set()
+        """Runs whose failure, as commits tell it, counts no more."""
         self._by_key = {run.key: run for run in self.runs}
         earlier = LIVE.get(name)
         if earlier is not None:
@@ -95,7 +97,15 @@ class Sweep:
         failed = [run for run in self.runs if run.status == "failed"]
         for run in failed:
             run.reset()
+            self.retried.add(run.key)
         return len(failed)
+
+    def begin_anew(self, units: Sequence[UnitRecord]) -> None:
+        """Forget how runs ended of which `units` know nothing."""
+        known = {unit.key for unit in units if unit.group == self.name}
+        for run in [*self.runs, *self.hidden]:
+            if run.finished and run.key not in known:
+                run.reset()
 
     def run_by_key(self, key: str, params: Mapping[str, Any]) -> Run:
         """The run with that key; one that the grid no longer has is kept, hidden."""
@@ -108,7 +118,8 @@ class Sweep:
     def adopt(self, units: Sequence[UnitRecord], readers: Readers | None = None) -> None:
         """Take over what commits say: finished runs stay finished, those that the grid no longer has are hidden."""
         for unit in units:
-            if unit.group == self.name:
+            failed_before = unit.key in self.retried and unit.record["status"] == "failed"
+            if unit.group == self.name and not failed_before:
                 run = self.run_by_key(unit.key, unit.record["params"])  # type: ignore[arg-type]
                 run.adopt(unit.record, None if readers is None else readers(unit.key))
 

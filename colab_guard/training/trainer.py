@@ -72,15 +72,22 @@ class TrainerLoop:
     """The `LibraryLoop` of `transformers.Trainer` and its subclasses; `on_step(step, total, loss)` hears of steps."""
 
     name = "transformers.Trainer"
+    module = "transformers.trainer"
     call_names = frozenset({"train"})
+    owner = "transformers.trainer.Trainer"
 
     def __init__(self, on_step: Progress | None = None) -> None:
         self.on_step = on_step
         self._needs: LoopNeeds | None = None
         self._running: dict[int, _Running] = {}
 
+    def why_not(self, thing: object) -> str:
+        if not self.available():
+            return ""
+        return internals.unsupported() or (internals.not_resumable(thing) if isinstance(thing, internals.module().Trainer) else "") or ""
+
     def available(self) -> bool:
-        return hasattr(sys.modules.get("transformers.trainer"), "Trainer")
+        return hasattr(sys.modules.get(self.module), "Trainer")
 
     def install(self, needs: LoopNeeds) -> Callable[[], None]:
         """Hook into the class for the time of one guarded cell."""

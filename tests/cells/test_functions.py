@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import random
+import time
 from typing import Any
 
 import pytest
 import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
 
-from colab_guard.cells import loops
-from tests.cells.harness import FakeEngine, killed_at, results, run
+from colab_guard.cells import Execution, Scope, compile_cell, loops
+from tests.cells.harness import FakeEngine, fresh_shell, killed_at, results, run
 
 SETUP = '''
 import functools, random, contextlib
@@ -53,6 +54,13 @@ class Child(Base):
                 self.total = [Base(self.n).fit(scale), super().describe(k)]
         return len(self.seen)
 
+class Third(Base):
+    def describe(self, n):
+        t = []
+        for k in range(2):
+            t += super().describe(k)
+        return t
+
 def batches(data, size):
     for start in range(0, len(data), size):
         yield data[start:start + size]
@@ -70,6 +78,12 @@ def echo():
         got.append(x)
 
 @contextlib.contextmanager
+def bare():
+    log.append("in")
+    yield
+    log.append("out")
+
+@contextlib.contextmanager
 def scope(name):
     log.append("enter " + name)
     try:
@@ -79,6 +93,24 @@ def scope(name):
 
 kept = numbers(6)
 next(kept)
+tallied = 0
+
+def tally(n):
+    global tallied
+    for i in range(n):
+        tallied += i + 1
+    return tallied
+
+class Tallies:
+    def run(self, n):
+        for i in range(n):
+            tally(2)
+        return n
+
+class Heir(Tallies):
+    pass
+
+part, table = functools.partial(tally, 3), {"tally": tally}
 '''
 
 CELLS = {
@@ -97,14 +129,25 @@ CELLS = {
     "an inner function that loops over the outer's variable": "def main(n):\n    acc = []\n    def work(k):\n        for j in range(k):\n            acc.append((k, j))\n    for k in range(n):\n        work(k)\n    return acc\nresult = main(3)",
     "values before the call are kept": "calls = []\ndef f(x):\n    calls.append(('f', x))\n    return x\ndef g(x):\n    for i in range(x):\n        calls.append(('g', i))\n    return x\nresult = [f(1) + g(2), f(3), {'a': f(4), 'b': g(2)}, f(5) * 2 + g(2) * f(6)]",
     "a call in a test and in a for": "def steps(n):\n    out = []\n    for i in range(n):\n        out.append(i)\n    return out\nseen = []\nif steps(2):\n    seen.append('yes')\nfor x in steps(3):\n    seen.append(x)",
+    "a global that only a partial's function changes": "result = []\nfor i in range(2):\n    result.append(part())",
+    "a global that only a table's function changes": "result = [table['tally'](2), 1]",
+    "a global that only an inherited method changes": "result = Heir().run(2)",
+    "self that only super reads": "result = Third(2).describe(1)",
+    "values sent into a generator below": "def outer():\n    got = yield from echo()\ne = outer()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
     "return of a call": "def low(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\ndef high(n):\n    return low(n) + 1\nresult = high(4)",
     "while in a function": "def train():\n    step = 0\n    best = None\n    while True:\n        step += 1\n        if step == 4:\n            break\n        best = step\n    else:\n        best = 'never'\n    return step, best\nresult = train()",
     "with in a function": "def work():\n    out = []\n    with scope('a') as name:\n        for i in range(3):\n            out.append((name, i))\n    return out\nresult = work()\nsaid = list(log)",
     "try and finally in a function": "def work():\n    out = []\n    try:\n        for i in range(3):\n            out.append(i)\n            if i == 2:\n                raise ValueError('x')\n    except ValueError as error:\n        out.append(str(error))\n    finally:\n        out.append('f')\n    return out\nresult = work()",
+    "a contextmanager without variables": "out = []\nwith bare():\n    for i in range(3):\n        out.append(i)\nsaid = list(log)",
     "a contextmanager of the notebook": "out = []\nwith scope('b') as name:\n    for i in range(3):\n        out.append((name, i))\nsaid = list(log)",
     "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
     "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
     "a generator by hand": "g = numbers(6)\nout = []\nfor i in range(4):\n    out.append(next(g))\nrest = list(g)",
+    "a generator that trains between its items": "def epochs(n):\n    w = 0\n    for e in range(n):\n        for i in range(3):\n            w += random.random()\n        yield e, round(w, 6)\nout = []\nfor e, w in epochs(3):\n    out.append((e, w))",
+    "a generator that trains in a function, counted": "def train(k):\n    s = 0\n    for i in range(2):\n        s += random.random() + k\n    return s\ndef steps():\n    k = 0\n    while k < 3:\n        k += 1\n        yield train(k)\ndef main():\n    out = []\n    for n, s in enumerate(steps()):\n        out.append((n, round(s, 6)))\n    return out\nresult = main()",
+    "a generator that trains, asked by another": "def epochs(n):\n    for e in range(n):\n        t = 0\n        for i in range(2):\n            t += i + random.random()\n        yield t\ndef smoothed(source):\n    a = 0\n    for t in source:\n        a = a / 2 + t\n        for _ in range(2):\n            a += 1\n        yield a\nout = []\nfor a in smoothed(epochs(2)):\n    out.append(a)",
+    "a match": "out = []\nfor mode in ('train', ('test', 3), 'x'):\n    match mode:\n        case 'train':\n            for i in range(2):\n                out.append(random.random())\n        case (name, n) if n > 2:\n            def last():\n                for i in range(n):\n                    out.append((name, i))\n            last()\n        case _:\n            out.append('else')\ndel last, mode",
+    "a match in a function": "def main(mode):\n    out = []\n    match mode:\n        case {'n': n}:\n            for i in range(n):\n                out.append(i)\n    return out, n\nresult = main({'n': 3})",
     "send": "e = echo()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
     "generator pipeline": "def double(source):\n    for x in source:\n        yield 2 * x\nout = []\nfor i, x in enumerate(double(numbers(5))):\n    out.append((i, x))",
     "yield from": "def chained(n):\n    yield from range(n)\n    yield from numbers(n)\n    yield 'end'\nout = []\nfor x in chained(3):\n    out.append(x)",
@@ -164,4 +207,15 @@ def deepest(engine: FakeEngine) -> int:
 
 def plain(names: dict[str, Any]) -> dict[str, Any]:
     kinds = (int, float, str, list, tuple, dict, set, type(None))
-    return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks",)}
+    return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks", "table")}
+
+
+def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_the_shell_compiles_them() -> None:
+    shell = fresh_shell()
+    shell.run_cell("import random\ndef train(n):\n    out = []\n    for i in range(n):\n        out.append(random.random())\n    return out").raise_error()
+    cell = compile_cell(shell, "result = train(3)")
+    engine = FakeEngine()
+    before = shell.user_ns["train"].__code__
+    Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
+    assert deepest(engine) == 2, engine.seen
+    assert shell.user_ns["train"].__code__ is before

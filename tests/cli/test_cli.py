@@ -71,6 +71,29 @@ def test_a_failing_cell_ends_the_run_and_the_next_one_does_not_run(tmp_path: Pat
     assert executed.cells[3].outputs == []
 
 
+def test_a_cell_that_asks_for_input_fails_instead_of_waiting_for_ever(tmp_path: Path) -> None:
+    said = io.StringIO()
+    assert run_notebook(notebook(tmp_path / "a.ipynb", "name = input('who? ')"), out=said) == 1
+    assert "StdinNotImplementedError" in said.getvalue()
+
+
+def test_a_kernel_that_dies_while_it_starts_is_a_death_like_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "ipykernel_launcher.py").write_text("raise SystemExit(9)")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    said = io.StringIO()
+    assert run_notebook(notebook(tmp_path / "a.ipynb", "1"), retries=1, out=said) == 3
+    assert said.getvalue().count("the kernel died: it ended by itself with status 9") == 2
+
+
+def test_bad_arguments_of_run_are_said_before_anything_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source = str(notebook(tmp_path / "a.ipynb", "1"))
+    assert main(["run", source, "--output", str(tmp_path / "no" / "b.ipynb")]) == 2
+    assert "cannot be written" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as ended:
+        main(["run", source, "--retries", "-1"])
+    assert ended.value.code == 2
+
+
 @pytest.mark.parametrize("content", [None, "no json", json.dumps({"cells": 3})])
 def test_what_is_no_notebook_is_one_clear_line(tmp_path: Path, content: str | None, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.ipynb"

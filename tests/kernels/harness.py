@@ -66,6 +66,18 @@ class Machine:
     def lines(self) -> list[str]:
         return self.side.read_text().splitlines()
 
+    def environment(self) -> dict[str, str]:
+        # kernels that find pytest's variable do not read what child processes write
+        outside = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
+        return {
+            **outside,
+            "COLAB_GUARD_HOME": str(self.home),
+            "COLAB_GUARD_NOTEBOOK": "/notebook.ipynb",
+            "PYTHONHASHSEED": str(self.started),
+            "SIDE": str(self.side),
+            "HF_HUB_OFFLINE": "1",
+        }
+
     @contextmanager
     def kernel(self) -> Iterator[RunningKernel]:
         self.started += 1
@@ -73,15 +85,7 @@ class Machine:
         manager._kernel_spec = KernelSpec(
             argv=[self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
         )
-        environment = {
-            **os.environ,
-            "COLAB_GUARD_HOME": str(self.home),
-            "COLAB_GUARD_NOTEBOOK": "/notebook.ipynb",
-            "PYTHONHASHSEED": str(self.started),
-            "SIDE": str(self.side),
-            "HF_HUB_OFFLINE": "1",
-        }
-        manager.start_kernel(env=environment, cwd=str(self.work))
+        manager.start_kernel(env=self.environment(), cwd=str(self.work))
         client = manager.client()
         client.start_channels()
         try:
@@ -99,8 +103,10 @@ class RunningKernel:
     manager: KernelManager
     client: Any
 
-    def run(self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S) -> Output:
-        """Execute `code`; SIGKILL as soon as `kill_when` says so."""
+    def run(
+        self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S, look_s: float = 0.5
+    ) -> Output:
+        """Execute `code`; SIGKILL as soon as `kill_when` says so. `look_s`: how often to see whether the kernel died."""
         request = self.client.execute(code)
         found = Output()
         until = time.monotonic() + limit_s
@@ -110,7 +116,7 @@ class RunningKernel:
                 found.died = True
                 return found
             try:
-                message = self.client.get_iopub_msg(timeout=0.002 if kill_when is not None else 0.5)
+                message = self.client.get_iopub_msg(timeout=0.002 if kill_when is not None else look_s)
             except queue.Empty:
                 if not self.manager.is_alive():
                     found.died = True

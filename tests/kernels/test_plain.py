@@ -150,3 +150,13 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(machine: Machine) -> No
             assert word in shown, shown
             assert "Traceback" not in shown or "SyntaxError" in shown, shown
     assert list(machine.home.iterdir()) == []
+
+
+def test_nothing_of_a_cell_stays_open_and_an_error_names_the_cell_that_people_see(machine: Machine) -> None:
+    with machine.kernel() as kernel:
+        kernel.run("%load_ext colab_guard\n%keepalive")
+        failed = kernel.run("%%checkpointed broken\nfor i in range(3):\n    1 / (1 - i)")
+    kinds = [message["msg_type"] for message in failed.messages]
+    assert kinds.count("comm_open") == kinds.count("comm_close") > 0
+    numbers = set(re.findall(r"In ?\[(\d+)\]", re.sub(r"\x1b\[[0-9;]*m", "", failed.error)))
+    assert numbers <= {"2"}, failed.error

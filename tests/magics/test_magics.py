@@ -65,7 +65,6 @@ def test_a_question_mark_shows_the_help(magic: str, shell: Any) -> None:
         ("%%checkpointed\nx = 1", "needs a NAME"),
         ("%%checkpointed a b\nx = 1", "takes one NAME"),
         ("%%checkpointed ../up\nx = 1", "cannot be a NAME"),
-        ("%%checkpointed a --explain\nx = 1", "--explain is not there yet"),
         ("%%checkpointed a --fresh --resume\nx = 1", "type one of them"),
         ("%%checkpointed a --budget 3\nx = 1", "3%"),
         ("%%checkpointed a --every 0\nx = 1", "not a duration"),
@@ -73,6 +72,11 @@ def test_a_question_mark_shows_the_help(magic: str, shell: Any) -> None:
         ("%%checkpointed a --nothing\nx = 1", "--nothing"),
         ("%%checkpointed a\n ", "no code under it"),
         ("%%checkpointed a\nx = 1\nfor x in:\n    pass", "line 2 under %%checkpointed"),
+        ("%%checkpointed a\nx = 1\nreturn x", "line 2 under %%checkpointed: 'return' outside function: return x"),
+        ("%%checkpointed a\nx = 1\nbreak", "'break' outside loop"),
+        ("%%checkpointed a\nnonlocal x", "nonlocal"),
+        ("%checkpointed a --fresh", "%%checkpointed a --fresh"),
+        ("%checkpointed a b", "%%checkpointed a b"),
     ],
 )
 def test_a_mistake_is_one_line_without_a_traceback_and_changes_nothing(
@@ -87,6 +91,20 @@ def test_a_mistake_is_one_line_without_a_traceback_and_changes_nothing(
     assert not home.exists()
     assert runs == []
     assert "x" not in shell.user_ns
+
+
+@pytest.mark.parametrize("magic", ["%keepalive", "%memguard", "%guard", "%%checkpointed"])
+def test_help_shows_words_as_they_are_typed(magic: str, shell: Any) -> None:
+    text = shell.object_inspect(magic)["docstring"].replace("%%checkpointed", "")
+    assert "%%" not in text
+
+
+def test_checkpointed_with_one_percent_sign_is_help_and_status(shell: Any, capsys: Any, home: Path) -> None:
+    assert run(shell, "%checkpointed -h", capsys)[1].startswith("usage: %%checkpointed")
+    assert run(shell, "%checkpointed", capsys) == run(shell, "%guard checkpoints", capsys)
+    assert run(shell, "%checkpointed a", capsys) == run(shell, "%guard checkpoints a", capsys)
+    assert "single %" in run(shell, "%%checkpointed -h", capsys)[2], "IPython's own word for a cell magic without a cell"
+    assert not home.exists()
 
 
 def test_colab_passes_a_blank_for_an_empty_body(shell: Any, capsys: Any, runs: list[object]) -> None:

@@ -110,7 +110,7 @@ def test_a_commit_that_was_passed_over_belongs_to_the_work_that_starts_next(stor
     story.post(WorkEnded(name=NAME, outcome="failed"))
     story.post(CommitPassedOver(name=NAME, commit="1-2-b", reason="a pack is missing"))
     story.post(WorkStarted(name=NAME))
-    assert [line.text for line in story.panel.state.events] == ["A newer commit could not be used, an older one was: a pack is missing"]
+    assert [line.text for line in story.panel.state.events] == ["A commit could not be used, what is whole was: a pack is missing"]
 
 
 def test_a_mirror_that_closes_after_the_end_still_says_what_it_sent(story: Story) -> None:

@@ -131,7 +131,6 @@ def test_the_twins_take_the_magics_words_and_give_their_line(session: Session) -
         ({"name": "a", "source": "x ="}, BadCell),
         ({"name": "a", "source": "1", "budget": "150%"}, BadOption),
         ({"name": "a", "source": "1", "overlap": "most"}, BadOption),
-        ({"name": "a", "source": "1", "explain": True}, BadOption),
     ],
 )
 def test_the_twin_of_checkpointed_refuses_before_anything_is_written(
@@ -144,7 +143,7 @@ def test_the_twin_of_checkpointed_refuses_before_anything_is_written(
 
 
 def test_the_status_tells_how_the_running_cell_stands() -> None:
-    status = WorkStatus("a", "0-1-x", "item 3", 4, {"live graph": 2}, 0.003, 60.0, "off", 0.004)
+    status = WorkStatus("a", "0-1-x", "item 3", 4, ("2 times: live graph",), 0.004, 60.0, "off", 0.004)
     said = twins._work_words(status)
     assert "saved item 3 (4 snapshots so far)" in said
     assert "not saved 2 times: live graph" in said

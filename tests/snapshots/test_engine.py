@@ -10,7 +10,7 @@ import pytest
 from colab_guard.clock import SystemClock
 from colab_guard.errors import SnapshotRefused
 from colab_guard.events import Event, EventBus, SnapshotNotTaken, SnapshotSaved
-from colab_guard.snapshots import Engine, Position, Schedule, Stopped, UnitRecord
+from colab_guard.snapshots import Engine, Leaving, Position, Schedule, UnitRecord
 from colab_guard.state import Captured
 from colab_guard.store import CommitDraft, CommitRecord
 from colab_guard.workers import Workers
@@ -74,7 +74,7 @@ def test_a_refusal_is_counted_and_shown() -> None:
     assert not engine.take("step", HERE, refuse)
     engine.close()
     assert sink.drafts == []
-    assert engine.refusals == {"loss holds a live autograd graph": 1}
+    assert engine.refusals.counts == {"loss holds a live autograd graph": 1}
     assert isinstance(events[0], SnapshotNotTaken) and not events[0].failed
 
 
@@ -92,7 +92,7 @@ def test_a_stop_is_raised_only_once_the_state_is_saved() -> None:
     engine, _ = make(sink := Sink(), every_s=3600)
     engine.request_stop("magic")
     assert engine.due()
-    with pytest.raises(Stopped, match="saved at model 1, step 2"):
+    with pytest.raises(Leaving, match="saved at model 1, step 2"):
         engine.take("step", HERE, captured)
     assert len(sink.drafts) == 1
     engine.close()
@@ -108,3 +108,11 @@ def test_a_unit_whose_end_was_refused_is_committed_with_the_next_state() -> None
     engine.take("unit", HERE, captured, UnitRecord("sweep", "b", {"n": 2}))
     engine.close()
     assert [draft.unit and draft.unit["key"] for draft in sink.drafts] == ["a", "b"]
+
+
+def test_a_unit_whose_end_could_not_be_looked_at_is_committed_at_the_next_safe_point() -> None:
+    engine, _ = make(sink := Sink())
+    engine.refuse(HERE, "called by a library", UnitRecord("sweep", "run-1", {"loss": 0.5}))
+    assert engine.take("step", HERE, captured)
+    engine.close()
+    assert [draft.unit and draft.unit["key"] for draft in sink.drafts] == ["run-1", None]

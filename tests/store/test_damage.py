@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from colab_guard.errors import StoreFull
+from colab_guard.errors import ForeignStore, StoreFull
 from colab_guard.store import Store, disk, verify
 from tests.store.test_store import ME, draft, filled
 
@@ -51,6 +51,28 @@ def test_a_flipped_bit_in_a_lease_is_said_and_the_commits_are_used(tmp_path: Pat
     store.close()
 
 
+@pytest.mark.parametrize("place", range(13))
+def test_a_returned_lease_that_is_no_text_any_more_costs_nothing(tmp_path: Path, place: int) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    path = next((tmp_path / "s" / "leases").glob("*.released"))
+    data = bytearray(path.read_bytes())
+    data[place % len(data)] ^= 0x80
+    path.write_bytes(data)
+    loaded, _ = Store.view(tmp_path / "s").newest()
+    assert loaded is not None and loaded.parts["graph"] == b"commit 1"
+    Store.open(tmp_path / "s", ME).close()
+
+
+def test_a_flipped_bit_in_the_format_is_one_clear_line(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 50)
+    path = tmp_path / "s" / "FORMAT"
+    data = path.read_bytes()
+    for place in range(len(data) - 1):
+        path.write_bytes(bytes(byte ^ 0x80 if n == place else byte for n, byte in enumerate(data)))
+        with pytest.raises(ForeignStore, match="is not a colab_guard store"):
+            Store.view(tmp_path / "s")
+
+
 def test_a_missing_lease_does_not_revive_a_displaced_writer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     old = Store.open(tmp_path / "s", ME)
     old.commit(draft("old"))
@@ -72,6 +94,20 @@ def test_a_missing_newest_record_is_said(tmp_path: Path) -> None:
     loaded, passed = Store.view(tmp_path / "s").newest()
     assert loaded is not None and loaded.parts["graph"] == b"commit 0"
     assert [step.reason for step in passed] == ["the commit was written and its record is gone"]
+    store = Store.open(tmp_path / "s", ME)
+    assert [step.reason for step in store.newest()[1]] == ["the commit was written and its record is gone"], "to the cell too"
+    assert store.newest()[1] == []
+    store.close()
+
+
+def test_a_damaged_record_of_an_earlier_unit_is_said(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 3, 5000)
+    flip(min((tmp_path / "s" / "commits").iterdir()))
+    store = Store.open(tmp_path / "s", ME)
+    loaded, passed = store.newest()
+    assert loaded is not None and loaded.parts["graph"] == b"commit 2"
+    assert ["damaged" in step.reason for step in passed] == [True]
+    store.close()
 
 
 def test_a_full_disk_ends_in_one_clear_error_with_the_commit_before_intact(

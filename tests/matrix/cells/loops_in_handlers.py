@@ -1,0 +1,23 @@
+"""Loops in `except` and `finally` bodies: a second try, and clearing up, with the error at hand."""
+# %% setup
+import random
+
+random.seed(481)
+log = []
+# %% cell
+for turn in range(3):
+    try:
+        for step in range(8):
+            log.append(step)
+            tick()
+        raise ValueError("no more", turn)
+    except ValueError as error:
+        for step in range(25):
+            log.append((error.args, step, random.random()))
+            tick()
+        problem = error
+    finally:
+        for step in range(15):
+            log.append(("finally", step, random.random()))
+            tick()
+(len(log), problem.args, log[-1])
