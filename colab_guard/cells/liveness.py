@@ -56,6 +56,8 @@ class Liveness:
     def __init__(self, body: list[ast.stmt]) -> None:
         self.at: dict[int, Names] = {}
         self.after: dict[int, Names] = {}
+        self._caught = NONE
+        """What is read once an error of the statements now looked at has been caught."""
         self._always = nested_reads(body) | _seen_by_introspection(body)
         self._block(body, NONE, NONE, NONE)
 
@@ -68,9 +70,10 @@ class Liveness:
     def _block(self, body: list[ast.stmt], out: Names, on_break: Names, on_continue: Names) -> Names:
         live = out
         for statement in reversed(body):
+            live |= self._caught
             self.after[id(statement)] = live
             live = self._statement(statement, live, on_break, on_continue)
-        return live
+        return live | self._caught
 
     def _statement(self, node: ast.stmt, out: Names, on_break: Names, on_continue: Names) -> Names:
         if isinstance(node, (ast.For, ast.AsyncFor)):
@@ -90,9 +93,12 @@ class Liveness:
             self.at[id(node)] = head
             return head
         if isinstance(node, (ast.With, ast.AsyncWith)):
+            # a context manager may swallow an error from anywhere in the body: what follows reads is live all through it
+            outer, self._caught = self._caught, self._caught | out
             inside = self._block(node.body, out, on_break, on_continue)
+            self._caught = outer
             for item in node.items:
-                inside -= writes(item.optional_vars)
+                inside -= writes(item.optional_vars) - out - outer
             return inside.union(*(reads(item.context_expr) for item in node.items))
         if isinstance(node, (ast.Try, ast.TryStar)):
             return self._try(node, out, on_break, on_continue)
@@ -108,7 +114,10 @@ class Liveness:
             caught |= self._block(handler.body, final, on_break, on_continue) | reads(handler.type)
         orelse = self._block(node.orelse, final, on_break, on_continue)
         # an error can come from anywhere in the body: what a handler reads is live all through it
-        return self._block(node.body, orelse | caught | final, on_break | final, on_continue | final) | caught | final
+        outer, self._caught = self._caught, self._caught | caught | final
+        live = self._block(node.body, orelse, on_break | final, on_continue | final)
+        self._caught = outer
+        return live
 
     def _simple(self, node: ast.stmt, out: Names, on_break: Names, on_continue: Names) -> Names:
         if isinstance(node, ast.Break):

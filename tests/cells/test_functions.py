@@ -182,3 +182,51 @@ def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_t
     Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
     assert deepest(engine) == 2, engine.seen
     assert shell.user_ns["train"].__code__ is before
+
+
+HANDLED = """
+def fragile(n):
+    for i in range(3):
+        if i == 1 and n % 2:
+            raise RuntimeError(n)
+    return n
+
+def careful(items):
+    good, bad = [], []
+    for item in items:
+        for attempt in range(2):
+            try:
+                good.append(fragile(item))
+                break
+            except RuntimeError as error:
+                bad.append((item, attempt, str(error)))
+        else:
+            good.append(None)
+    return good, bad
+"""
+
+
+def test_what_only_a_handler_reads_is_there_after_a_resume() -> None:
+    engine = FakeEngine()
+    expected = results(run(HANDLED, "x = careful([0, 1])", engine)[0])["x"]
+    for number in range(len(engine.seen)):
+        assert results(killed_at(HANDLED, "x = careful([0, 1])", number)[1])["x"] == expected
+
+
+NESTED = """
+def count(tree):
+    def walk(node, depth):
+        total = depth
+        for child in node:
+            total += walk(child, depth + 1)
+        return total
+    return walk(tree, 0)
+"""
+
+
+def test_a_nested_function_that_calls_itself_is_entered_again() -> None:
+    engine = FakeEngine()
+    source = "x = count([[], [[], []]])"
+    expected = results(run(NESTED, source, engine)[0])["x"]
+    for number in range(len(engine.seen)):
+        assert results(killed_at(NESTED, source, number)[1])["x"] == expected

@@ -8,11 +8,13 @@ import random
 import re
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.kernels.harness import Machine, Output
+from tests.kernels.harness import Machine, Output, RunningKernel
 from tests.matrix import inside
 from tests.matrix.cellfile import Cell
 
@@ -22,6 +24,7 @@ NAME = "cell"
 NOISE_S = 0.15
 """Time that a loaded machine may hold up a safe point or the writer."""
 TRIES = 3
+STARTS = 3
 
 
 class Broken(Exception):
@@ -87,21 +90,37 @@ class _Place:
             *cell.after,
             f"__import__('tests.matrix.inside').matrix.inside.end({str(root)!r})",
         ]
+        text, died = self._steps(steps)
+        digest = {} if died else json.loads((root / "digest.json").read_text()) | self._files()
+        life = _Run(died, digest, began, len(self.times()), self.events()[known:], text)
+        self.lives.append(life)
+        return life
+
+    def _steps(self, steps: list[str]) -> tuple[str, bool]:
+        """Run `steps` in a new kernel: what was printed, and whether the kernel was killed."""
         text = ""
-        died = False
-        with self.machine.kernel() as kernel:
+        with self._kernel() as kernel:
             for step in steps:
                 done: Output = kernel.run(step, limit_s=CELL_S, look_s=0.05)
                 text += done.text
                 if done.error:
                     raise Broken("an error: " + _last_line(done.error))
                 if done.died:
-                    died = True
+                    return text, True
+        return text, False
+
+    @contextmanager
+    def _kernel(self) -> Iterator[RunningKernel]:
+        """A kernel; one that a busy machine does not let come up is started again."""
+        with ExitStack() as stack:
+            for attempt in range(STARTS):
+                try:
+                    kernel = stack.enter_context(self.machine.kernel())
                     break
-        digest = {} if died else json.loads((root / "digest.json").read_text()) | self._files()
-        life = _Run(died, digest, began, len(self.times()), self.events()[known:], text)
-        self.lives.append(life)
-        return life
+                except RuntimeError:
+                    if attempt == STARTS - 1:
+                        raise
+            yield kernel
 
     def _files(self) -> dict[str, str]:
         work = self.machine.work
