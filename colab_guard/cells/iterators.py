@@ -68,6 +68,8 @@ BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in 
     type(reversed({})),
     type(iter(int, 1)),
 }
+ITERATED_BY = frozenset({"__main__", "collections.abc"})
+"""Modules whose generators are kept where they stand: replaying a `Sequence` would call the notebook's code again."""
 READER = type(csv.reader([]))
 ITERTOOLS: frozenset[type] = frozenset(value for value in vars(itertools).values() if isinstance(value, type))
 
@@ -146,8 +148,8 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
         return ("live" if _known(iterator) or _reducible(iterator) else _again(iterable, iterator)), iterator
     if isinstance(iterator, types.GeneratorType):
-        notebooks = iterator.gi_frame is not None and iterator.gi_frame.f_globals.get("__name__") == "__main__"
-        return ("live" if notebooks or iterator is iterable else "replay"), iterator
+        made_in = iterator.gi_frame.f_globals.get("__name__") if iterator.gi_frame is not None else None
+        return ("live" if made_in in ITERATED_BY or iterator is iterable else "replay"), iterator
     if _known(iterator) or _reducible(iterator):
         return "live", iterator
     return _again(iterable, iterator), iterator
