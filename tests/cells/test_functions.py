@@ -230,3 +230,21 @@ def test_a_nested_function_that_calls_itself_is_entered_again() -> None:
     expected = results(run(NESTED, source, engine)[0])["x"]
     for number in range(len(engine.seen)):
         assert results(killed_at(NESTED, source, number)[1])["x"] == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for i in range(3):\n    globals()[f'v{i}'] = [i]\n    exec(f'w{i} = v{i} * 2')\ntotal = len(w0 + w2)",
+        "import re\nfound = []\nfor m in re.finditer('a*', 'aab a'):\n    found.append(m.span())\n",
+        "stream = (x * 2 for x in iter([1, 2, 3, 4]))\nfirst = next(stream)\nout = []\nfor x in stream:\n    out.append(x)\n",
+    ],
+    ids=["names made by globals() and exec", "matches", "a generator expression"],
+)
+def test_killed_at_every_safe_point(source: str) -> None:
+    engine = FakeEngine()
+    expected = {name: repr(value) for name, value in results(run("", source, engine)[0]).items() if name != "stream"}
+    assert not engine.refused
+    for number in range(len(engine.seen)):
+        found = results(killed_at("", source, number)[1])
+        assert {name: repr(value) for name, value in found.items() if name != "stream"} == expected
