@@ -138,7 +138,7 @@ def test_matches_layouts_and_flat_iterators_come_back() -> None:
     next(flat)
     names = {"match": third, "whole": pattern.fullmatch("abb"), "layout": struct.Struct("<q"), "flat": flat}
     _, back = brought_back(notebook(), names)
-    assert back["match"].regs == third.regs and back["match"].re is pattern
+    assert back["match"].regs == third.regs and back["match"].re == pattern
     assert back["whole"].group(1) == "bb"
     assert back["layout"].pack(3) == struct.pack("<q", 3)
     assert list(back["flat"]) == [1.0, 2.0, 3.0, 4.0]
