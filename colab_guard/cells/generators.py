@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from colab_guard.cells.runtime import Runtime
 
 NOT_BEGUN = 0
+HEADER = 7
+"""Referents of a generator that are not on its stack, at most (3.11: code, two names, frame, its locals, function, code)."""
 
 
 class Generators:
@@ -55,18 +57,19 @@ class Generators:
         if genexprs.is_expression(generator):
             held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
             return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
-        function = self._functions.find(generator.gi_code)
-        if function is None and module is not None:
-            # what is frozen into Python does not name the file that it was made from
-            self._functions.read(str(sys.modules[module].__file__))
-            function = self._functions.find(generator.gi_code)
+        code = generator.gi_code
+        if module is None:
+            function = self._functions.find(code)
+        else:
+            function = self._functions.find_in_library(code, str(sys.modules[module].__file__))
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
         if status == inspect.GEN_RUNNING:
             entry = self._running(generator, frame)
         elif status == inspect.GEN_CREATED:
             entry = FrameEntry(function.id, NOT_BEGUN, ())
-            entry.locals = own_variables(frame.f_locals, function.info, None)
+            before = frame.f_locals.get(RESUMER)  # made again, and not begun since
+            entry.locals = own_variables(frame.f_locals, function.info, None) if before is None else dict(before.values)
             entry.cells = _cells_before_start(generator, frame, function.info)
         else:
             entry = self._waiting(generator, frame, function)
@@ -96,7 +99,7 @@ class Generators:
         if number is None:
             raise state.CannotKeep(f"the generator {generator.__name__}() waits where it cannot be entered again (line {frame.f_lineno})")
         point = function.info.points[number]
-        if function.works or RESUMER in frame.f_locals:
+        if RESUMER in frame.f_locals or (function.works and frame.f_code is function.running):
             entry = entry_of(Standing(frame, function.info, point))
         else:
             entry = _read_stack(generator, frame, function.info, point)
@@ -116,7 +119,7 @@ class Generators:
         assert self.runtime is not None
         if module is not None:
             namespace = importlib.import_module(module).__dict__
-            self._functions.read(str(namespace["__file__"]))
+            self._functions.read_library(str(namespace["__file__"]), name)
         function = self.runtime.function(name)
         resumer = Resumer(self.runtime, [], function.info, started=False)
         generator = made_again(self._functions.variant(function), namespace, cells, resumer)
@@ -179,7 +182,9 @@ def _laid_open(generator: Any, frame: Any) -> tuple[dict[str, Any], list[Any]]:
     # parameters that are shared lie among the plain variables, as cells; the others follow
     count = len(expected) + len(shared)
     del own
-    for start in range(len(referents) - count + 1):
+    # its names, its frame, its function and, last, its code come before the variables
+    first = max((number for number, value in enumerate(referents[:HEADER]) if value is code), default=-1) + 1
+    for start in range(first, len(referents) - count + 1):
         run = referents[start : start + count]
         plain = [value for value in run if type(value) is not CellType] if shared else run
         if len(plain) == len(expected) and all(a is b for a, b in zip(plain, expected, strict=True)):
@@ -202,7 +207,8 @@ def _raw_cells(generator: Any, frame: Any) -> dict[str, Any]:
 def _cells_before_start(generator: Any, frame: Any, info: FrameInfo) -> dict[str, Any]:
     if not info.cells:
         return {}
-    return _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    found = _raw_cells(generator, frame) or cells_of(frame.f_locals.get(CELLS))
+    return {name: cell for name, cell in found.items() if name in info.cells}
 
 
 def _exhausted() -> GeneratorType[Any, None, None]:

@@ -51,6 +51,7 @@ class Counted:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         item = next(self._iterator)
         self.fetched += 1
         self.last = item
@@ -88,6 +89,7 @@ class BarIterator:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         if self._below is None:
             raise StopIteration
         if self._begun and not self._bar.disable:
@@ -219,6 +221,6 @@ def cannot_keep_place(iterable: object) -> str:
     if iterable is None or not hasattr(type(iterable), "__next__") or isinstance(iterable, types.GeneratorType) or is_bar(iterable):
         return ""
     kind = type(iterable)
-    if kind in BUILTIN_ITERATORS or _known(iterable) or kind in ITERTOOLS or _reducible(iterable):
+    if kind in BUILTIN_ITERATORS or _known(iterable) or kind in ITERTOOLS or is_file(iterable) or _reducible(iterable):
         return ""
     return f"the place of a {kind.__module__}.{kind.__qualname__} cannot be kept".replace("builtins.", "")

@@ -6,6 +6,7 @@ the clock only when the count reaches a limit that `Pace` sets.
 
 from __future__ import annotations
 
+import itertools
 import types
 from collections.abc import Generator, Iterator
 from dataclasses import replace
@@ -108,6 +109,7 @@ class Loop:
         return generator
 
     def _items(self) -> Generator[Any, None, None]:
+        __tracebackhide__ = True  # between an error in what is gone over, and the user's loop
         k = 0
         limit = 1
         safe = self._runtime.safe
@@ -140,6 +142,7 @@ class Loop:
 
     def _governed(self, policy: LoopPolicy) -> Generator[Any, None, None]:
         """The items of a loop that a policy governs: every end of an iteration is a unit end."""
+        __tracebackhide__ = True
         k = 0
         if self._re_enter == "orelse":
             return
@@ -181,15 +184,20 @@ class Loop:
         kept = self._kept
         before = state.random_state()
         state.set_random_state(kept.random)
-        iterator = iter(kept.iterable)
-        last = None
-        for _ in range(kept.fetched):
-            last = next(iterator, None)
+        again = Counted(iter(kept.iterable))
+        for _ in itertools.islice(again, kept.fetched):
+            pass
         state.set_random_state(before)
-        if kept.last is not None and state.fingerprint(last) != kept.last:
+        if again.fetched < kept.fetched or (kept.last is not None and state.fingerprint(again.last) != kept.last):
             self._runtime.lost = True
             raise CannotResume(f"the loop at line {self.where.line} gave other items than before the loss; --fresh begins again")
-        return Counted(iterator, kept.fetched, last)
+        if kept.last is None and kept.fetched:
+            what = f"{type(again.last).__module__}.{type(again.last).__qualname__}".removeprefix("builtins.")
+            self._runtime.say(
+                f"the loop at line {self.where.line} was led past {kept.fetched} items again, and items of its kind ({what}) "
+                "cannot be compared with those of before"
+            )
+        return again
 
     # asked by the rewritten code
 

@@ -12,12 +12,11 @@ function inside would see the comprehension's variable. Everything else stays as
 from __future__ import annotations
 
 import ast
-import copy
 import re
 from collections.abc import Iterator, Sequence
 
 from colab_guard.cells.calls import Callees
-from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, SCOPES, FunctionNode, expression, located, statements
+from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, SCOPES, FunctionNode, copied, expression, located, statements
 
 HIDDEN = "_cgv"
 """Begins the names of what such a loop has gathered, and of its variables. They are part of a snapshot like any name."""
@@ -29,7 +28,7 @@ Comprehension = ast.ListComp | ast.SetComp | ast.DictComp | ast.GeneratorExp
 
 def plainer(tree: ast.Module, known: Callees) -> ast.Module:
     """A copy of `tree` with its comprehensions and `while` tests that lead to a loop as statements."""
-    return _Plainer(tree, known).visit(copy.deepcopy(tree))  # type: ignore[no-any-return]
+    return _Plainer(tree, known).visit(copied(tree))  # type: ignore[no-any-return]
 
 
 def told(node: ast.expr) -> str:

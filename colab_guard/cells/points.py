@@ -61,6 +61,8 @@ class FrameInfo:
     locals: tuple[str, ...] = ()
     cells: tuple[str, ...] = ()
     """A function's own variables; and those that it shares with other functions."""
+    first: str = ""
+    """A function's first parameter."""
     passive: bool = False
     """A generator that only gives items: it is looked at where it waits, and has no safe points."""
 

@@ -5,19 +5,19 @@ docstrings and the place in the notebook do not count. The whole text is compile
 first line), so that free variables, `super()` and decorators come right. The shell compiles every statement by itself,
 which gives other instructions where the text imports a module and calls its functions: that code is known as well.
 
-A function's resume version takes nothing but its resumer; what were its parameters are variables that it sets itself.
-Variables that it shares with inner functions are free variables there, bound to the restored cells: a frame's own cells
-can't be exchanged.
+A function's resume version has its parameters for the sake of tracebacks alone, and sets them itself like all its variables;
+its resumer is a free variable of it. Variables that it shares with inner functions are free variables there, bound to the
+restored cells: a frame's own cells can't be exchanged.
 """
 
 from __future__ import annotations
 import __future__
 
 import ast
-import copy
 import functools
 import hashlib
 import operator
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from types import CodeType
@@ -27,7 +27,18 @@ from colab_guard.cells.liveness import Liveness
 from colab_guard.cells.plainer import plainer
 from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_last_expression
-from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, is_generator, local_names, located, own_nodes, placed, statements
+from colab_guard.cells.syntax import (
+    FUNCTIONS,
+    FunctionNode,
+    copied,
+    first_parameter,
+    is_generator,
+    local_names,
+    located,
+    own_nodes,
+    placed,
+    statements,
+)
 
 FLAGS = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 FUTURE = functools.reduce(operator.or_, (getattr(__future__, name).compiler_flag for name in __future__.all_feature_names))
@@ -84,12 +95,12 @@ class Program:
         self._list_functions(self.tree, "")
         self.plain = plainer(self.tree, self.known)
         self._list_variables()
-        self.original = self._compiled(copy.deepcopy(self.tree))
+        self.original = self._compiled(copied(self.tree))
         self._pick(self.original, "whole")
         self._pick(self.original, "original")
         for statement in self.tree.body:
             if any(isinstance(part, FUNCTIONS) for part in ast.walk(statement)):
-                self._pick(self._compiled(ast.Module([copy.deepcopy(statement)], [])), "original")
+                self._pick(self._compiled(ast.Module([copied(statement)], [])), "original")
         for function in self.functions.values():
             if function.original is not None:
                 free = {*function.original.co_cellvars, *function.original.co_freevars}
@@ -138,7 +149,8 @@ class Program:
             same += 1
             name = f"{base}#{same}"
         line = min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)])
-        self.functions[name] = Function(name, (qualname, line), is_generator(node), FrameInfo(name, node.name))
+        info = FrameInfo(name, node.name, first=first_parameter(node) or "")
+        self.functions[name] = Function(name, (qualname, line), is_generator(node), info)
 
     def _list_variables(self) -> None:
         for node, function in zip(_functions_of(self.plain), self.functions.values(), strict=True):
@@ -158,7 +170,7 @@ class Program:
 
     def _compile(self, resume: str | None) -> CodeType:
         """The program with `resume` (a function's id, or the cell) in its resume version, all else running."""
-        tree = copy.deepcopy(self.plain)
+        tree = copied(self.plain)
         found = iter(list(self.functions.values()))
         # functions are met in the order in which they were listed
         order = {id(node): next(found) for node in _functions_of(tree)}
@@ -175,7 +187,9 @@ class Program:
 
     def _compiled(self, tree: ast.Module) -> CodeType:
         flags = FLAGS | (self.future & FUTURE)
-        return compile(ast.fix_missing_locations(tree), self.filename, "exec", flags=flags, dont_inherit=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the shell has shown them, or `source` has
+            return compile(ast.fix_missing_locations(tree), self.filename, "exec", flags=flags, dont_inherit=True)
 
     def _adopted(self, code: CodeType) -> CodeType:
         """`code` with the running versions of the functions it defines, so that each has one code object only."""
@@ -189,6 +203,28 @@ class Program:
         return code.replace(co_consts=tuple(map(exchange, code.co_consts)))
 
 
+def alone(tree: ast.Module, qualname: str) -> ast.Module:
+    """`tree` with those of its functions and classes alone that lead to the function called `qualname`, or lie in it."""
+    wanted = [part for part in qualname.split(".") if part != "<locals>"]
+
+    def kept(body: list[ast.stmt], depth: int) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for node in body:
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                if node.name != wanted[depth]:
+                    continue
+                if isinstance(node, ast.ClassDef) and depth + 1 < len(wanted):
+                    node.body = kept(node.body, depth + 1) or [ast.Pass()]
+            for name in () if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else ("body", "orelse", "finalbody"):
+                if getattr(node, name, None):
+                    setattr(node, name, kept(getattr(node, name), depth) or [ast.Pass()])
+            found.append(node)
+        return found
+
+    tree.body = kept(tree.body, 0)
+    return ast.fix_missing_locations(tree)
+
+
 class _Versions(ast.NodeTransformer):
     """Puts every function of a tree into its version."""
 
@@ -199,8 +235,8 @@ class _Versions(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: FunctionNode) -> ast.AST | list[ast.stmt]:
         function = self._order[id(node)]
-        live = Liveness(node.body)
-        twin = copy.deepcopy(node) if function.generator else node
+        live = Liveness(node.body, first_parameter(node))
+        twin = copied(node) if function.generator else node
         doc = 1 if ast.get_docstring(node, clean=False) is not None else 0
         self.generic_visit(node)
         if function.id == self._resume:
@@ -210,7 +246,7 @@ class _Versions(ast.NodeTransformer):
         info = function.info if self._resume is None else FrameInfo(function.id)
         if function.generator and not function.works:
             # it runs as it is: where it waits, its loops' iterators lie open
-            Rewriter(self._program.known, info, Liveness(twin.body), resume=False).body(twin.body)
+            Rewriter(self._program.known, info, Liveness(twin.body, first_parameter(twin)), resume=False).body(twin.body)
             return node
         # what waits in a generator may go on in a later cell, which has slots of its own
         slot = None if function.generator else self._program.new_slot if self._resume is None else _some_slot
@@ -225,22 +261,27 @@ class _Versions(ast.NodeTransformer):
     def _resumed(self, node: FunctionNode, function: Function, live: Liveness) -> list[ast.stmt]:
         info = FrameInfo(function.id)
         body = Rewriter(self._program.known, info, live, resume=True).body(node.body)
-        first = [*node.args.posonlyargs, *node.args.args][:1]
-        if first:
+        first = first_parameter(node)
+        if first is not None:
             for statement in body:
-                _ExplicitSuper(first[0].arg).visit(statement)
+                _ExplicitSuper(first).visit(statement)
         shared = [name for name in function.info.cells if name != "__class__"]
         own = [name for name in shared if function.original is not None and name in function.original.co_cellvars]
-        setting = [part for name in (*function.info.locals, *_temporaries(info)) for part in restored(name)]
+        arguments = node.args
+        every = [*arguments.posonlyargs, *arguments.args, arguments.vararg, *arguments.kwonlyargs, arguments.kwarg]
+        given = [argument.arg for argument in every if argument is not None and argument.arg not in own]
+        setting = [part for name in given for part in restored(name, given=True)]
+        others = [name for name in (*function.info.locals, *_temporaries(info)) if name not in given]
+        setting += [part for name in others for part in restored(name)]
         head = [*(statements(f"nonlocal {', '.join(own)}") if own else []), *setting]
         if function.info.cells:
             head += statements(_cells(function.info))
         body = [part for part in body if not (isinstance(part, ast.Nonlocal) and set(part.names) & set(own))]
-        alone = ast.arguments([], [ast.arg(RESUMER)], None, [], [], None, [])
+        alone = ast.arguments([], [ast.arg(name) for name in given], None, [], [], None, [])
         kind = type(node)
         # under another name, which nothing in the body can mean
         inner = kind(INNER, alone, [*placed(head, node), *body], [], None, type_comment=None)
-        parameters = ast.arguments([], [ast.arg(name) for name in own], None, [], [], None, [])
+        parameters = ast.arguments([], [ast.arg(name) for name in (*own, RESUMER)], None, [], [], None, [])
         outer = ast.FunctionDef(OUTER, parameters, [inner], [], None, type_comment=None)
         if "type_params" in ast.FunctionDef._fields:
             for made in (inner, outer):

@@ -8,11 +8,12 @@ more (a re-entered `with ... as f` may have bound one anew) and random state com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import FunctionType, TracebackType
+from types import CellType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.loops import Loop, ReEnter
+from colab_guard.cells.rewrite import RESUMER
 from colab_guard.errors import CannotResume
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ class Resumer:
 
     def call(self, point: int) -> Any:
         """Make again the frame that the call at `point` had made, and let it go on."""
+        __tracebackhide__ = True
         self.R = False
         entry = self._entries[1]
         value = self._runtime.enter(self._entries[1:])
@@ -104,6 +106,7 @@ class Resumer:
 
     def library(self, point: int, function: Callable[..., Any]) -> Any:
         """Enter a library loop again; its arguments are part of the state that the loop itself kept."""
+        __tracebackhide__ = True
         self.R = False
         self._runtime.names_again()
         result = function()
@@ -146,6 +149,7 @@ class ReEntered:
         return None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
+        __tracebackhide__ = True
         return type(self.re_entered).__exit__(self.re_entered, kind, error, trace)
 
 
@@ -160,16 +164,31 @@ class Again:
         return self
 
     def __next__(self) -> Any:
+        __tracebackhide__ = True
         if self._begun:
             return next(self.iterator)
         self._begun = True
         return None
 
+    def send(self, value: Any) -> Any:
+        __tracebackhide__ = True
+        return self.iterator.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        __tracebackhide__ = True
+        return self.iterator.throw(*error)
+
+    def close(self) -> None:
+        if hasattr(self.iterator, "close"):
+            self.iterator.close()
+
 
 def made_again(code: Any, namespace: dict[str, Any], cells: dict[str, Any], resumer: Resumer) -> Any:
     """Call the resume version `code` with its shared variables."""
-    missing = [name for name in code.co_freevars if name not in cells]
+    __tracebackhide__ = True
+    held = {**cells, RESUMER: CellType(resumer)}
+    missing = [name for name in code.co_freevars if name not in held]
     if missing:
         raise CannotResume(f"the variables {', '.join(missing)} of {code.co_name}() are not in the snapshot")
-    function = FunctionType(code, namespace, code.co_name, None, tuple(cells[name] for name in code.co_freevars))
-    return function(resumer)
+    function = FunctionType(code, namespace, code.co_name, None, tuple(held[name] for name in code.co_freevars))
+    return function(*[None] * code.co_argcount)

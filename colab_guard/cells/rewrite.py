@@ -22,7 +22,6 @@ inside classes).
 from __future__ import annotations
 
 import ast
-import copy
 from collections.abc import Callable
 
 from colab_guard.cells.calls import Callees
@@ -30,7 +29,7 @@ from colab_guard.cells.expressions import StatementRewriter, candidates, value_o
 from colab_guard.cells.liveness import Liveness
 from colab_guard.cells.plainer import told
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
-from colab_guard.cells.syntax import expression, located, placed, statements
+from colab_guard.cells.syntax import copied, expression, located, placed, statements
 
 RUNTIME = "_cg_"
 RESUMER = "_cg_r"
@@ -193,15 +192,15 @@ class Rewriter:
             # short loops run bare: what is around them comes by soon enough
             made.keywords.append(ast.keyword("slot", ast.Constant(slot)))
             made = ast.IfExp(expression(f"{BARE}[{slot}]"), ast.Constant(None), made)
-            over = ast.IfExp(expression(f"{name} is None"), copy.deepcopy(iterable), over)
+            over = ast.IfExp(expression(f"{name} is None"), copied(iterable), over)
             end = statements(f"if {name} is not None: {name}.end()")
         enter = ast.Assign([ast.Name(name, ast.Store())], made)
         loop: ast.stmt = ast.For(target, over, body, orelse, None)
         if outermost and not _never_governed(iterable):
             # a policy may govern this loop: the body's errors then go through the loop. A `with` and not an `except`,
             # because only the former leaves the frame's line where the error was
-            inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copy.deepcopy(body))]
-            governed = ast.For(copy.deepcopy(target), expression(f"{name}.run()"), inside, copy.deepcopy(orelse), None)
+            inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copied(body))]
+            governed = ast.For(copied(target), expression(f"{name}.run()"), inside, copied(orelse), None)
             loop = ast.If(expression(f"{name} is None or {name}.policy is None"), [loop], [governed])
         return placed([enter, loop, *forget, *end], node), [point]
 
@@ -277,7 +276,7 @@ class Rewriter:
         again: list[ast.stmt] = []
         for number in range(len(node.cases) - 1, -1, -1):
             test = expression(f"{RESUMER}.arm({point}) == 'case {number}'")
-            again = [ast.If(test, copy.deepcopy(node.cases[number].body), again)]
+            again = [ast.If(test, copied(node.cases[number].body), again)]
         return placed([ast.If(expression(f"{RESUMER}.on({point})"), again, [node])], node), [point]
 
     def _simple(self, node: ast.stmt, chain: Chain, source: ast.stmt) -> Made:
@@ -308,9 +307,10 @@ class Rewriter:
         return []
 
 
-def restored(name: str) -> list[ast.stmt]:
-    """Set the variable `name` of a function from what the snapshot held."""
-    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]")
+def restored(name: str, *, given: bool = False) -> list[ast.stmt]:
+    """Set the variable `name` of a function from what the snapshot held; `given`: it is bound already, to nothing."""
+    otherwise = f"\nelse: del {name}" if given else ""
+    return statements(f"if {name!r} in {RESUMER}.values: {name} = {RESUMER}.values[{name!r}]{otherwise}")
 
 
 def take_last_expression(tree: ast.Module) -> bool:

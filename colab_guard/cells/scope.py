@@ -12,11 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.frames import FrameEntry
+from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
+GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
+GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
+GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def asks_for_gradients(name: str) -> bool:
+    """Whether code that mentions `name` may run a backward pass; where none does, a graph is never asked for again."""
+    return name in GRADIENTS_AT_ONCE or (name not in GRADIENTS_NOT and any(word in name for word in GRADIENTS))
 
 
 def code_names(code: types.CodeType) -> Iterator[str]:
@@ -40,28 +50,15 @@ class Scope:
     ) -> None:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
-        self.live = state.Live(namespace, self.start)
+        self.outside = state.Outside()
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
-        self.through_functions = frozenset(self._reached(mentioned))
-        self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
+        reached, looked_up = names_through_functions(mentioned, namespace)
+        self.through_functions = frozenset(looked_up)
+        self.tracked = {name for name in mentioned | reached if self._is_users(name)}
+        self.outside.watch(mentioned | reached, namespace)
+        self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
         self._shared_looked_for = False
-
-    def _reached(self, mentioned: Iterable[str]) -> set[str]:
-        """Names that functions and classes of the notebook, reached from `mentioned`, mention."""
-        found: set[str] = set()
-        todo = list(mentioned)
-        seen: set[str] = set()
-        while todo:
-            name = todo.pop()
-            if name in seen:
-                continue
-            seen.add(name)
-            for code in _notebook_code(self.namespace.get(name), self.namespace):
-                more = set(code_names(code))
-                found |= more
-                todo += more
-        return found
 
     def _is_users(self, name: str) -> bool:
         return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip
@@ -91,16 +88,24 @@ class Scope:
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
         gone = sorted(name for name in self.start if name not in self.namespace and self._is_users(name))
-        return state.capture(
+        frames = needed.get("frames", ())
+        taken = self.outside.take(in_context=any(entry.contexts for entry in frames), at_end=live is None)
+        captured = state.capture(
             {
                 **needed,
                 "names": {name: present[name] for name in sorted(wanted)},
                 "gone": gone,
                 "random": state.random_state(),
+                "outside": taken.needed,
             },
-            {"names": rest},
+            {"names": rest, "outside things": taken.kept},
             self.live,
         )
+        if state.holds_sets(captured.parts):
+            captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
+        captured.parts.update(taken.parts)
+        captured.placeholders.extend(taken.losses)
+        return captured
 
     def _made_unseen(self) -> set[str]:
         """Names that the cell has bound in ways that its text does not show: `globals()[...]`, `exec`, a magic."""
@@ -141,21 +146,10 @@ class Scope:
             self.namespace.pop(name, None)
 
 
-def _notebook_code(value: Any, namespace: Mapping[str, Any], depth: int = 0) -> Iterator[types.CodeType]:
-    """Code of functions that the notebook defined, reached through `value`: methods, wrappers, classes."""
-    if isinstance(value, (staticmethod, classmethod, types.MethodType)):
-        value = value.__func__
-    if isinstance(value, property):
-        for part in (value.fget, value.fset, value.fdel):
-            yield from _notebook_code(part, namespace, depth)
-    elif isinstance(value, types.FunctionType):
-        if value.__globals__ is namespace:
-            yield value.__code__
-        wrapped = getattr(value, "__wrapped__", None)
-        if wrapped is not None:
-            yield from _notebook_code(wrapped, namespace, depth)
-    elif isinstance(value, type) and value.__module__ == "__main__" and depth < 3:
-        for part in vars(value).values():
-            yield from _notebook_code(part, namespace, depth + 1)
-    elif type(value).__module__ == "__main__" and not isinstance(value, type) and depth < 3:
-        yield from _notebook_code(type(value), namespace, depth + 1)
+def local_variables(frames: Iterable[FrameEntry]) -> dict[str, Any]:
+    """Variables of functions that are running, by a name that none of the notebook has."""
+    return {
+        f"{name} (of {entry.frame.partition('#')[0]}(), {depth})": value
+        for depth, entry in enumerate(frames)
+        for name, value in (entry.cells | entry.locals).items()
+    }

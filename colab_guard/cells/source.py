@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ast
-import copy
 import hashlib
 import io
 import tokenize
+import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
@@ -17,6 +17,7 @@ from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.programs import FLAGS, FUTURE, Program
 from colab_guard.cells.rewrite import take_last_expression
 from colab_guard.cells.scope import code_names
+from colab_guard.cells.syntax import copied
 from colab_guard.errors import BadCell
 
 
@@ -45,8 +46,8 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
         raise BadCell("%%checkpointed found no code in the cell; put it above the code that is to be resumable")
     digest = hashlib.sha256(ast.dump(tree).encode()).hexdigest()[:16]
     flags = FLAGS | (shell.compile.flags & FUTURE)
-    written = compile(copy.deepcopy(tree), filename, "exec", flags=flags, dont_inherit=True)
-    shows_value = take_last_expression(copy.deepcopy(tree)) and not _ends_with_semicolon(source)
+    written = compile(copied(tree), filename, "exec", flags=flags, dont_inherit=True)
+    shows_value = take_last_expression(copied(tree)) and not _ends_with_semicolon(source)
     functions = Functions(shell.user_ns, call_names)
     known = functions.known(tree, code_names(written))
     info = FrameInfo(CELL)
@@ -54,7 +55,9 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
     functions.load(program)
     assert program.running is not None  # made with the program
     functions.codes[program.running] = info
-    original = compile(copy.deepcopy(program.plain), filename, "exec", flags=flags, dont_inherit=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        original = compile(copied(program.plain), filename, "exec", flags=flags, dont_inherit=True)
     return CompiledCell(text, filename, digest, program.running, original, info, shows_value, program, functions)
 
 

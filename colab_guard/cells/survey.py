@@ -336,7 +336,7 @@ class _Look:
                 return None
             text = f"{owner.short}.{method}()" if owner.kind != "text" else text
             for adapter in self._adapters:
-                if method in adapter.call_names and adapter.owner in owner.names:
+                if method in adapter.call_names and any(_is_of(adapter.owner, name) for name in owner.names):
                     why_not = "" if owner.thing is UNKNOWN else adapter.why_not(owner.thing)
                     return self._seen(node, text, adapter.name, steps="" if why_not else adapter.name, why=why_not)
             row = long_call(owner.names, method)
@@ -363,6 +363,12 @@ class _Look:
         return SeenCall(node.lineno, _clip(text), self._name, library, around=self._around, **more)
 
 
+def _is_of(owner: str, name: str) -> bool:
+    """Whether the class `name` is `owner`, or by its name one like it of the same library (where nothing is loaded yet)."""
+    (library, _, _), (own, _, _) = owner.partition("."), name.partition(".")
+    return name == owner or (library == own and name.endswith(owner.rpartition(".")[2]))
+
+
 def _is_notebooks(thing: Any) -> bool:
     return getattr(thing, "__module__", None) == "__main__"
 
@@ -375,7 +381,8 @@ def _last(callee: ast.expr) -> str | None:
 
 def _for(node: ast.For | ast.AsyncFor) -> str:
     word = "async for" if isinstance(node, ast.AsyncFor) else "for"
-    return f"{word} {told(node.target)} in {ast.unparse(node.iter)}"
+    target = told(node.target)
+    return f"{word} {target[1:-1] if isinstance(node.target, ast.Tuple) and target[:1] == '(' else target} in {ast.unparse(node.iter)}"
 
 
 def _clip(text: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import pickle
 from collections.abc import Iterator, Sequence
 from typing import TypeVar
 
@@ -27,6 +28,15 @@ def _bare(node: ast.AST) -> ast.AST:
         for attribute in ("lineno", "col_offset", "end_lineno", "end_col_offset"):
             part.__dict__.pop(attribute, None)
     return node
+
+
+Tree = TypeVar("Tree", ast.Module, ast.expr, ast.stmt, list[ast.stmt], FunctionNode)
+
+
+def copied(tree: Tree) -> Tree:
+    """A deep copy; by pickling, since `copy.deepcopy` takes several times as long, most of the time that a cell is prepared."""
+    found: Tree = pickle.loads(pickle.dumps(tree, 5))
+    return found
 
 
 def located(node: Node, source: ast.AST) -> Node:
@@ -58,6 +68,10 @@ def own_nodes(body: Sequence[ast.AST]) -> Iterator[ast.AST]:
         yield node
         if not isinstance(node, SCOPES):
             yield from own_nodes(list(ast.iter_child_nodes(node)))
+
+
+def first_parameter(node: FunctionNode) -> str | None:
+    return next((argument.arg for argument in [*node.args.posonlyargs, *node.args.args]), None)
 
 
 def is_generator(node: FunctionNode) -> bool:

@@ -177,7 +177,7 @@ def _facts(state: PanelState) -> tuple[Fact, ...]:
     if state.safety.refusals:
         total = sum(count for _, count in state.safety.refusals)
         told = sorted(state.safety.refusals, key=lambda pair: -pair[1])
-        reasons = "; ".join(f"{count} times: {reason}" for reason, count in told)
+        reasons = "; ".join(f"{'once' if count == 1 else f'{count:,} times'}: {reason}" for reason, count in told)
         facts.append(Fact("refused", (f"{_count(total, 'snapshot')} so far: {reasons}",), "warn"))
     if state.safety.not_kept:
         facts.append(Fact("not kept", (f"{_count(state.safety.not_kept, 'thing')} in no snapshot; see the events",), "warn"))

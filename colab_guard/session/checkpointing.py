@@ -30,6 +30,7 @@ from colab_guard.session import changes, differences, explain, inputs, surroundi
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
 from colab_guard.workers import Abandoned
@@ -70,6 +71,8 @@ class GuardedCell:
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
+        self._output = CellOutput(session.shell, session.clock, self._not_recorded)
+        self._outside: state.Outside | None = None
 
     # what the session asks of running work
 
@@ -119,7 +122,7 @@ class GuardedCell:
             else:
                 self._found = self._begun()
             self._open_mirror(opened, folder, undo)
-            files = self._watch_files()
+            files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
             if loaded is None:
@@ -154,6 +157,11 @@ class GuardedCell:
         if self._found.inexact_now:
             self._bus.post(NotBitExact(name=self.name, reasons=self._found.inexact_now, since="begun"))
 
+    def _say_inexact(self, engine: Engine, why: str) -> None:
+        """Tell it now, and with every commit that follows."""
+        engine.meta["inexact"] = [*engine.meta.get("inexact", ()), why]
+        self._bus.post(NotBitExact(name=self.name, reasons=(why,)))
+
     def _over(self, engine: Engine, outcome: str) -> None:
         engine.say_refusals()
         status = self.status()
@@ -166,6 +174,7 @@ class GuardedCell:
         shell = self._session.shell
         scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
         scope.grown = self._found.grown
+        self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -174,14 +183,17 @@ class GuardedCell:
             scope,
             engine,
             self._session.clock.monotonic,
-            policies=self._session.policy_factories(anew=self._options.fresh),
+            policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
+            say=lambda why: self._say_inexact(engine, why),
+            way_back=self._output,
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
         self._restore_files(opened, loaded.record, files)
+        self._output.take_up(loaded.parts)
         position = Position.from_json(loaded.record.position)
         finished = loaded.record.kind == "cell"
         self._bus.post(
@@ -189,7 +201,8 @@ class GuardedCell:
         )
         self._found.say(self.name, self._bus)
         if finished:
-            return execution.restore_finished(loaded), "restored"
+            with self._output.heard():
+                return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
@@ -198,8 +211,12 @@ class GuardedCell:
         interrupts = Interrupts(
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
-        with session.guarded(self), interrupts, RequestFolder(self, session):
+        session.aside = self._output.aside
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
             return execution.run(loaded)
+
+    def _not_recorded(self, why: str) -> None:
+        self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
 
     # parts
 
@@ -255,15 +272,21 @@ class GuardedCell:
                 "cwd": os.getcwd(),
                 **self._found.meta,
             },
-            facts=lambda: {"surroundings": surroundings.facts()},
+            facts=self._facts,
+            output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)
         return self.engine
 
-    def _watch_files(self) -> FolderWatch:
+    def _facts(self) -> dict[str, Any]:
+        """What holds at a commit: the machine, and what of its state lies outside the names."""
+        outside = self._outside.facts() if self._outside is not None else {}
+        return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
+
+    def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files)
+        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

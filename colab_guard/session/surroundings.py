@@ -6,13 +6,16 @@ it, because what follows may differ in its last bits from what would have follow
 
 from __future__ import annotations
 
+import os
 import platform
+import re
 import sys
 from collections.abc import Mapping
+from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any
 
-VERSIONS_OF = ("colab_guard", "torch", "numpy", "transformers", "peft", "accelerate", "pandas", "scikit-learn")
 DECIDE_BITS = {
     "torch": "torch",
     "numpy": "numpy",
@@ -20,8 +23,22 @@ DECIDE_BITS = {
     "peft": "peft",
     "accelerate": "accelerate",
     "scikit-learn": "sklearn",
+    "scipy": "scipy",
+    "torchvision": "torchvision",
+    "jax": "jax",
+    "tensorflow": "tensorflow",
+    "keras": "keras",
+    "lightning": "lightning",
+    "pytorch-lightning": "pytorch_lightning",
+    "xgboost": "xgboost",
+    "lightgbm": "lightgbm",
 }
 """Libraries whose version decides about bits, with their modules' names."""
+VERSIONS_OF = ("colab_guard", "pandas", *DECIDE_BITS)
+VECTORS = ("avx512f", "avx2", "avx", "sve", "asimd")
+"""A processor's vector instructions, the widest first: torch and numpy choose their kernels by them, and so the last bits."""
+BLAS_THREADS = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
+"""What sets the threads of numpy's matrix products; without it they are as many as the cores."""
 
 
 def versions() -> dict[str, str]:
@@ -40,7 +57,10 @@ def facts() -> dict[str, Any]:
     found: dict[str, Any] = {
         "implementation": platform.python_implementation(),
         "machine": platform.machine(),
+        "vectors": _vectors(),
+        "blas": _blas_threads(),
         "used": [name for name, module in DECIDE_BITS.items() if module in sys.modules],
+        "hash seed": hash_seed(),
     }
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -49,8 +69,17 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def hash_seed() -> str:
+    """PYTHONHASHSEED of this kernel: a number; or "random", where none was set and texts have hashes of their own here."""
+    told = os.environ.get("PYTHONHASHSEED", "")
+    return told if told.isdigit() else "random"
+
+
 def differences(meta: Mapping[str, Any]) -> list[str]:
-    """How this machine and these versions differ from those of a commit, in words; imports torch if the commit used it."""
+    """How this machine and these versions differ from those of a commit, in words; imports torch if the commit used it.
+
+    Another hash seed is not among them: which sets it puts into another order is known when they are back.
+    """
     committed, here = meta.get("surroundings", {}), versions()
     if "threads" not in committed or "torch" not in here:
         return compare(meta.get("versions", {}), committed, here, facts())
@@ -77,9 +106,29 @@ def compare(
         is_ = new.get("devices", {}).get(device)
         if was != is_:
             found.append(f"{device} {was} → {is_ or 'CPU'}")
-    if "threads" in old and old["threads"] != new.get("threads"):
+    numerical = set(old.get("used", ())) & set(DECIDE_BITS)
+    if numerical and "vectors" in old and old["vectors"] != new.get("vectors") and old.get("machine") == new.get("machine"):
+        found.append(f"the processor's vector instructions {old['vectors']} → {new.get('vectors')}")
+    if numerical and "blas" in old and "threads" not in old and old["blas"] != new.get("blas"):
+        found.append(f"threads of matrix products {old['blas']} → {new.get('blas')}")
+    if "threads" in old and not old.get("threads kept") and old["threads"] != new.get("threads"):
         found.append(f"torch's threads {old['threads']} → {new.get('threads', 'n/a')}")
     return found
+
+
+@lru_cache
+def _vectors() -> str:
+    try:
+        flags = set(re.findall(r"^(?:flags|Features)\s*:(.*)$", Path("/proc/cpuinfo").read_text(), re.MULTILINE)[0].split())
+    except (OSError, IndexError):
+        return "n/a"
+    return next((word for word in VECTORS if word in flags), "none")
+
+
+def _blas_threads() -> str:
+    told = next((os.environ[name] for name in BLAS_THREADS if os.environ.get(name)), "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return told or str(cores)
 
 
 def _minor(version: str) -> str:

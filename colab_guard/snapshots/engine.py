@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, LongUnsaved, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
@@ -69,7 +69,7 @@ class _Refused:
 
 
 class Engine:
-    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` as they are then."""
+    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` and the parts of `output()` as they are then."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Engine:
         meta: Mapping[str, Any] | None = None,
         on_saved: Callable[[CommitRecord], None] | None = None,
         facts: Callable[[], Mapping[str, Any]] | None = None,
+        output: Callable[[], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
@@ -99,6 +100,7 @@ class Engine:
         self._files = files
         self._on_saved = on_saved
         self._facts: Callable[[], Mapping[str, Any]] = facts or dict
+        self._output: Callable[[], Mapping[str, bytes]] = output or dict
         self._commit_asked = False
         self._stop_asked: str | None = None
         self._left: str | None = None
@@ -149,6 +151,10 @@ class Engine:
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
 
+    def may(self, place: Hashable) -> bool:
+        """Whether a safe point at `place` in the code is worth trying; those where state was not whole wait a while."""
+        return self._stop_asked is not None or self._commit_asked or self.schedule.may(place)
+
     # taking
 
     def take(
@@ -176,7 +182,9 @@ class Engine:
         except SnapshotRefused as refusal:
             self._not_taken(position, str(refusal), failed=False)
             return False
-        except (GuardError, OSError, TypeError, ValueError, RuntimeError, AttributeError, RecursionError) as error:
+        except Exception as error:
+            if isinstance(error, MemoryError) and not isinstance(error, GuardError):
+                raise  # for those who make room
             # a reducer of some library failed: training goes on, the snapshot is shown as failed
             self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             return False
@@ -215,6 +223,8 @@ class Engine:
         self._wait_for_writer()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
+        if self._files is not None:
+            self._files.forget()
 
     # inside
 
@@ -234,9 +244,9 @@ class Engine:
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
-            parts=captured.parts,
+            parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
-            files=self._files.changed() if self._files is not None else {},
+            files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
         )
         units: tuple[CommitDraft, ...] = tuple(
@@ -297,6 +307,17 @@ class Engine:
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():
-            if what not in self._said:
-                self._said.add(what)
-                self._bus.post(NotKept(name=self.name, what=what, why=why))
+            self.name_loss(what, why)
+
+    def name_inexact(self, reason: str) -> None:
+        """Say why what follows may differ in its bits; every commit from now on carries it."""
+        before = self.meta.setdefault("inexact", [])
+        if reason not in before:
+            self.meta["inexact"] = [*before, reason]
+            self._bus.post(NotBitExact(name=self.name, reasons=(reason,)))
+
+    def name_loss(self, what: str, why: str) -> None:
+        """Say once that `what` is not kept."""
+        if what not in self._said:
+            self._said.add(what)
+            self._bus.post(NotKept(name=self.name, what=what, why=why))

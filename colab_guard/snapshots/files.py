@@ -8,7 +8,10 @@ saves them while a cell runs, and a resume must never put an old one over what p
 from __future__ import annotations
 
 import fnmatch
+import itertools
 import os
+import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,12 +21,19 @@ ENTRY_LIMIT = 20_000
 SKIPPED_NAMES = (".colab_guard-tmp", ".ipynb")
 SKIPPED_FOLDERS = {"node_modules", "__pycache__", "lost+found", "sample_data"}
 
+CLOCK_TICK_NS = 50_000_000
+"""Two changes of one file within this time may leave the same stamp."""
+
 Stamp = tuple[int, int, int]
+_numbers = itertools.count()
 
 
 @dataclass(slots=True)
 class FolderWatch:
-    """Watches `root` from the moment it is made. `globs` names files that are kept whatever their size."""
+    """Watches `root` from the moment it is made. `globs` names files that are kept whatever their size.
+
+    `staging` is a folder for copies: the cell goes on writing while a commit is stored.
+    """
 
     root: Path
     excluded: tuple[Path, ...] = ()
@@ -33,6 +43,8 @@ class FolderWatch:
     whole: bool = True
     _start: dict[str, Stamp] = field(default_factory=dict)
     _carried: set[str] = field(default_factory=set)
+    staging: Path | None = None
+    _copies: dict[str, tuple[Stamp, Path]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.excluded = tuple(path.resolve() for path in self.excluded)
@@ -49,6 +61,35 @@ class FolderWatch:
                 continue
             found[name] = self.root / name
         return found
+
+    def captured(self) -> dict[str, Path]:
+        """`changed` as it is now: copies, which later changes do not reach. They hold until the next call, or `forget`."""
+        found = self.changed()
+        if self.staging is None:
+            return found
+        for name in [name for name in self._copies if name not in found]:
+            self._copies.pop(name)[1].unlink(missing_ok=True)
+        return {name: copy for name, path in found.items() if (copy := self._copy(name, path)) is not None}
+
+    def _copy(self, name: str, path: Path) -> Path | None:
+        assert self.staging is not None
+        try:
+            status = path.stat()
+            stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
+            known = self._copies.get(name)
+            target = known[1] if known else self.staging / f".tmp-{os.getpid()}-file-{next(_numbers)}"
+            if known is None or known[0] != stamp or time.time_ns() - stamp[1] < CLOCK_TICK_NS:
+                shutil.copy2(path, target)
+                self._copies[name] = (stamp, target)
+        except FileNotFoundError:
+            return None  # it went away meanwhile
+        return target
+
+    def forget(self) -> None:
+        """Remove the copies."""
+        for _, path in self._copies.values():
+            path.unlink(missing_ok=True)
+        self._copies.clear()
 
     def restore(self, names: Iterable[str], read: Callable[[str], bytes], modes: Mapping[str, int]) -> list[str]:
         """Bring `names` back as they were; give the files changed since the start that the commit does not know."""
@@ -97,7 +138,10 @@ class FolderWatch:
                     if self._watched(entry, device):
                         stack.append(Path(entry.path))
                 elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(SKIPPED_NAMES):
-                    status = entry.stat(follow_symlinks=False)
+                    try:
+                        status = entry.stat(follow_symlinks=False)
+                    except FileNotFoundError:
+                        continue
                     yield os.path.relpath(entry.path, self.root), (status.st_size, status.st_mtime_ns, status.st_ino)
 
     def _watched(self, entry: os.DirEntry[str], device: int) -> bool:

@@ -37,6 +37,10 @@ class Refusals:
     def words(self, counts: Mapping[str, int] | None = None) -> list[str]:
         """The most frequent reasons, each with its count and where it was met last."""
         most = Counter(self.counts if counts is None else counts).most_common()
-        told = [f"{count} times: {reason} (last at {self.places[reason]})" for reason, count in most[:TOLD]]
+        told = [f"{times(count)}: {reason} (last at {self.places[reason]})" for reason, count in most[:TOLD]]
         more = sum(count for _, count in most[TOLD:])
-        return [*told, f"{more} times: other reasons"] if more else told
+        return [*told, f"{times(more)}: {OTHERS}"] if more else told
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"

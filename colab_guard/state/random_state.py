@@ -37,6 +37,9 @@ def set_random_state(state: dict[str, Any]) -> None:
     torch.set_rng_state(state["torch"])
     for kind in ("cuda", "xpu"):
         if f"torch.{kind}" in state and getattr(torch, kind).is_available():
-            getattr(torch, kind).set_rng_state_all(state[f"torch.{kind}"])
+            module = getattr(torch, kind)
+            # of devices that are not here nothing can be set; that they are not is told where devices are compared
+            for number, one in enumerate(state[f"torch.{kind}"][: module.device_count()]):
+                module.set_rng_state(one, number)
     if "torch.mps" in state and torch.backends.mps.is_available():
         torch.mps.set_rng_state(state["torch.mps"])

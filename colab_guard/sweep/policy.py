@@ -99,8 +99,10 @@ class SweepPolicy:
 def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> PolicyFactory:
     """Policies for loops over a sweep, its iterator, or a progress bar around either.
 
-    `anew` (`--fresh`): runs that ended before, and that the store no longer knows, run again.
+    `anew` (nothing is committed under this NAME, or no longer): runs that ended before, and that the store does not
+    know, run again. That is decided once, when the sweep's first loop begins.
     """
+    begun: set[str] = set()
 
     def make(iterable: object) -> SweepPolicy | None:
         inner = getattr(iterable, "iterable", None) or getattr(getattr(iterable, "_bar", None), "iterable", None)
@@ -108,7 +110,9 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
             if isinstance(candidate, SweepIterator):
                 candidate = candidate.sweep
             if isinstance(candidate, Sweep):
-                return SweepPolicy(candidate, bus, reclaim, anew)
+                first = candidate.name not in begun
+                begun.add(candidate.name)
+                return SweepPolicy(candidate, bus, reclaim, anew and first)
         return None
 
     return make

@@ -54,6 +54,13 @@ class Child(Base):
                 self.total = [Base(self.n).fit(scale), super().describe(k)]
         return len(self.seen)
 
+class Third(Base):
+    def describe(self, n):
+        t = []
+        for k in range(2):
+            t += super().describe(k)
+        return t
+
 def batches(data, size):
     for start in range(0, len(data), size):
         yield data[start:start + size]
@@ -71,6 +78,12 @@ def echo():
         got.append(x)
 
 @contextlib.contextmanager
+def bare():
+    log.append("in")
+    yield
+    log.append("out")
+
+@contextlib.contextmanager
 def scope(name):
     log.append("enter " + name)
     try:
@@ -80,6 +93,24 @@ def scope(name):
 
 kept = numbers(6)
 next(kept)
+tallied = 0
+
+def tally(n):
+    global tallied
+    for i in range(n):
+        tallied += i + 1
+    return tallied
+
+class Tallies:
+    def run(self, n):
+        for i in range(n):
+            tally(2)
+        return n
+
+class Heir(Tallies):
+    pass
+
+part, table = functools.partial(tally, 3), {"tally": tally}
 '''
 
 CELLS = {
@@ -98,10 +129,16 @@ CELLS = {
     "an inner function that loops over the outer's variable": "def main(n):\n    acc = []\n    def work(k):\n        for j in range(k):\n            acc.append((k, j))\n    for k in range(n):\n        work(k)\n    return acc\nresult = main(3)",
     "values before the call are kept": "calls = []\ndef f(x):\n    calls.append(('f', x))\n    return x\ndef g(x):\n    for i in range(x):\n        calls.append(('g', i))\n    return x\nresult = [f(1) + g(2), f(3), {'a': f(4), 'b': g(2)}, f(5) * 2 + g(2) * f(6)]",
     "a call in a test and in a for": "def steps(n):\n    out = []\n    for i in range(n):\n        out.append(i)\n    return out\nseen = []\nif steps(2):\n    seen.append('yes')\nfor x in steps(3):\n    seen.append(x)",
+    "a global that only a partial's function changes": "result = []\nfor i in range(2):\n    result.append(part())",
+    "a global that only a table's function changes": "result = [table['tally'](2), 1]",
+    "a global that only an inherited method changes": "result = Heir().run(2)",
+    "self that only super reads": "result = Third(2).describe(1)",
+    "values sent into a generator below": "def outer():\n    got = yield from echo()\ne = outer()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
     "return of a call": "def low(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\ndef high(n):\n    return low(n) + 1\nresult = high(4)",
     "while in a function": "def train():\n    step = 0\n    best = None\n    while True:\n        step += 1\n        if step == 4:\n            break\n        best = step\n    else:\n        best = 'never'\n    return step, best\nresult = train()",
     "with in a function": "def work():\n    out = []\n    with scope('a') as name:\n        for i in range(3):\n            out.append((name, i))\n    return out\nresult = work()\nsaid = list(log)",
     "try and finally in a function": "def work():\n    out = []\n    try:\n        for i in range(3):\n            out.append(i)\n            if i == 2:\n                raise ValueError('x')\n    except ValueError as error:\n        out.append(str(error))\n    finally:\n        out.append('f')\n    return out\nresult = work()",
+    "a contextmanager without variables": "out = []\nwith bare():\n    for i in range(3):\n        out.append(i)\nsaid = list(log)",
     "a contextmanager of the notebook": "out = []\nwith scope('b') as name:\n    for i in range(3):\n        out.append((name, i))\nsaid = list(log)",
     "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
     "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
@@ -170,7 +207,7 @@ def deepest(engine: FakeEngine) -> int:
 
 def plain(names: dict[str, Any]) -> dict[str, Any]:
     kinds = (int, float, str, list, tuple, dict, set, type(None))
-    return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks",)}
+    return {k: v for k, v in results(names).items() if isinstance(v, kinds) and k not in ("callbacks", "table")}
 
 
 def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_the_shell_compiles_them() -> None:

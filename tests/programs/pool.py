@@ -23,7 +23,7 @@ class Process:
     """One worker process."""
 
     def __init__(self, hash_seed: int, python: str = sys.executable) -> None:
-        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": "1"}
+        environment = {**os.environ, "PYTHONHASHSEED": str(hash_seed), "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
         command = [python, "-m", "tests.programs.worker"]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True)
 
@@ -66,13 +66,23 @@ class Pool:
     second: Process
     file: Path
 
-    def judge(self, program: Program, seed: int, *, kills: int = 2, bare: int | None = None, always: bool = False, at: int | None = None) -> Judged:
-        """Run `program` plainly, guarded, and killed at `kills` safe points drawn by `seed`, or at `at`."""
-        texts = {"setup": program.setup, "cell": program.cell, "bare": bare}
-        plain = self.first.ask(what="plain", **texts)
+    def judge(self, program: Program, seed: int, *, kills: int = 2, bare: int | None = None, always: bool = False) -> Judged:
+        """Run `program` plainly, guarded, and killed at `kills` safe points drawn by `seed` (every other time at a later one too)"""
+        processes = (self.first, self.second)
+        ready = [process.ask(what="begin", setup=program.setup, cell=program.cell, bare=bare) for process in processes]
+        try:
+            if crashed := ready[0].get("crash"):
+                return Judged(skipped=True, details=crashed)
+            return self._judged(seed, kills, exact=bare is None, always=always)
+        finally:
+            for process in processes:
+                process.ask(what="end")
+
+    def _judged(self, seed: int, kills: int, *, exact: bool, always: bool) -> Judged:
+        plain = self.first.ask(what="plain")
         if plain.get("too_long") or "crash" in plain:
             return Judged(skipped=True, details=str(plain))
-        whole = self.first.ask(what="guarded", always=always, **texts)
+        whole = self.first.ask(what="guarded", always=always)
         if whole.get("too_long"):
             return Judged(skipped=True)
         points: list[str] = whole.get("points", [])
@@ -83,27 +93,38 @@ class Pool:
         dice = random.Random(seed)
         deep = [number for number, text in enumerate(points) if not text.startswith("0")]
         for turn in range(kills):
-            number = at if at is not None else dice.choice(deep) if deep and turn % 3 < 2 else dice.randrange(len(points))
-            self._kill(found, texts, whole, number, exact=bare is None)
+            numbers = [dice.choice(deep) if deep and turn % 3 < 2 else dice.randrange(len(points))]
+            if turn % 2 and numbers[0] + 1 < len(points):  # and again, in the process that resumed it
+                numbers.append(dice.randrange(numbers[0] + 1, len(points)))
+            self._kill(found, whole, numbers, exact=exact)
             if found.wrong is not None:
                 break
         return found
 
-    def _kill(self, found: Judged, texts: Facts, whole: Facts, number: int, *, exact: bool) -> None:
-        killed = self.first.ask(what="guarded", kill_at=number, path=str(self.file), **texts)
-        if "passed" not in killed:
+    def _kill(self, found: Judged, whole: Facts, numbers: list[int], *, exact: bool) -> None:
+        """Kill at the safe points `numbers`, one after another and by turns in either process; each counts on from the last."""
+        processes = (self.first, self.second)
+        printed, passed, where, kept = "", 0, "", None
+        for turn, number in enumerate(numbers):
+            saved = f"{self.file}{turn}"
+            killed = processes[turn % 2].ask(what="guarded", resume=kept, kill_at=max(number - passed, 0), save=saved)
             if "crash" in killed:
-                found.wrong, found.details = "the killed run crashed", killed["crash"]
-            return  # no safe point from there on could be captured: that the refusals say
-        resumed = self.second.ask(what="guarded", resume=True, path=str(self.file), **texts)
-        found.kills.append(killed["position"])
-        where = f"killed at safe point {killed['passed'] - 1} ({killed['position']})"
+                found.wrong, found.details = f"{where}the run that was to be killed crashed", killed["crash"]
+                return
+            if "passed" not in killed:  # no safe point from there on could be captured: that the refusals say
+                break
+            printed, passed, kept = printed + killed["out"], passed + killed["passed"], saved
+            where += f"killed at safe point {passed - 1} ({killed['position']}), "
+            found.kills.append(killed["position"])
+        if kept is None:
+            return
+        resumed = processes[len(numbers) % 2].ask(what="guarded", resume=kept)
         if "crash" not in resumed:
-            resumed["out"] = killed["out"] + resumed["out"]
-        found.wrong, found.details = _differ(f"{where} and resumed, it is not what it was whole", whole, resumed)
-        if found.wrong is None and exact and resumed["points"] != whole["points"][killed["passed"] :]:
-            found.wrong = f"{where}, other safe points followed"
-            found.details = f"{whole['points'][killed['passed']:]}\n{resumed['points']}"
+            resumed["out"] = printed + resumed["out"]
+        found.wrong, found.details = _differ(f"{where}resumed, it is not what it was whole", whole, resumed)
+        if found.wrong is None and exact and resumed["points"] != whole["points"][passed:]:
+            found.wrong = f"{where}other safe points followed"
+            found.details = f"{whole['points'][passed:]}\n{resumed['points']}"
 
     def close(self) -> None:
         self.first.close()

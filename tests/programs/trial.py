@@ -71,7 +71,7 @@ def try_programs(
             say(f"program {number}: {judged.wrong}")
             report.failures.append(_made_small(processes, program, judged, draw, chosen, shrink_s))
             say(f"{report.failures[-1].program}\n{report.failures[-1].wrong}\n{report.failures[-1].details}")
-        if report.ran % 200 == 0:
+        if report.ran % 50 == 0:
             say(f"{report.ran} programs, {sum(report.depths.values())} kills, {len(report.failures)} failures")
 
     batch = 0
@@ -111,7 +111,8 @@ def _made_small(processes: Pool, program: Program, judged: Judged, draw: int, ch
 
 def _kind(judged: Judged) -> str:
     """What went wrong, without where and with which names."""
-    return re.sub(r"\(.*?\)|\d+", "", (judged.wrong or "").replace("killed at safe point", "")).split(": ")[0] + _last_line(judged)
+    text = (judged.wrong or "").split(", ")[-1] if judged.kills else judged.wrong or ""
+    return re.sub(r"\(.*?\)|\d+", "", text).split(": ")[0] + _last_line(judged)
 
 
 def _last_line(judged: Judged) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import ast
 import contextlib
 import io
-import itertools
 import json
 import os
 import pickle
@@ -23,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.random  # seeded once, before the forks
 
 from colab_guard import state
 from colab_guard.cells import Execution, Scope, compile_cell, loops, runtime
@@ -74,26 +74,25 @@ class TooLong(BaseException):
 
 
 def run_plainly(request: Facts) -> Facts:
-    """Both cells as the shell would run them, without colab_guard."""
+    """The cell as the shell would run it, without colab_guard."""
 
     def run(shell: Any) -> Any:
-        source = "\n" + shell.transform_cell(request["cell"])
+        source = "\n" + shell.transform_cell(_cell.text)
         tree = ast.parse(source)
-        filename = shell.compile.cache(source, 1)
         last = tree.body.pop() if isinstance(tree.body[-1], ast.Expr) else None
-        exec(compile(tree, filename, "exec", dont_inherit=True), shell.user_ns)
-        return None if last is None else eval(compile(ast.Expression(last.value), filename, "eval", dont_inherit=True), shell.user_ns)
+        exec(compile(tree, _cell.filename, "exec", dont_inherit=True), shell.user_ns)
+        return None if last is None else eval(compile(ast.Expression(last.value), _cell.filename, "eval", dont_inherit=True), shell.user_ns)
 
-    return _observed(request, run)
+    return _observed(request, run, io.StringIO())
 
 
 def run_guarded(request: Facts) -> Facts:
-    """From its start, captured at every safe point where `always` says so; or killed; or resumed from a file."""
+    """From its start, captured at every safe point where `always` says so; or resumed from a file; or killed, into a file."""
     taken = io.StringIO()
 
     def end(captured: state.Captured, engine: CountingEngine) -> None:
         buffers = [(b.key, bytes(b.data)) for b in captured.buffers]
-        with open(request["path"], "wb") as file:
+        with open(request["save"], "wb") as file:
             pickle.dump((captured.parts, buffers, engine.kind), file)
         _answer_and_die({"out": taken.getvalue(), "passed": len(engine.texts), "position": engine.texts[-1], "refused": engine.refused})
 
@@ -102,39 +101,32 @@ def run_guarded(request: Facts) -> Facts:
     def run(shell: Any) -> Any:
         start = None
         if request.get("resume"):
-            with open(request["path"], "rb") as file:
+            with open(request["resume"], "rb") as file:
                 parts, buffers, kind = pickle.load(file)
-            captured = state.Captured(parts, [], [])
-            start = loaded(captured, kind)
+            start = loaded(state.Captured(parts, [], []), kind)
             start.buffers.update({key: bytearray(data) for key, data in buffers})
-        cell = compile_cell(shell, request["cell"], {"train"})
-        execution = Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter)  # type: ignore[arg-type]
+        execution = Execution(_cell, Scope(shell.user_ns, _cell.original), engine, time.perf_counter)  # type: ignore[arg-type]
         if start is not None and start.record.kind == "cell":
             return execution.restore_finished(start)
         return execution.run(start)
 
-    found = _observed(request, run, taken)
-    return {**found, "points": engine.texts, "refused": engine.refused}
+    return {**_observed(request, run, taken), "points": engine.texts, "refused": engine.refused}
 
 
-def _observed(request: Facts, run: Callable[[Any], Any], taken: io.StringIO | None = None) -> Facts:
-    """Run the earlier cell and then `run`; what was printed, raised and left behind."""
-    shell = fresh_shell()
-    taken = taken if taken is not None else io.StringIO()
+def _observed(request: Facts, run: Callable[[Any], Any], taken: io.StringIO) -> Facts:
+    """What `run` printed, raised and left behind."""
     with contextlib.redirect_stdout(taken):
-        exec(compile(request["setup"], shell.compile.cache(request["setup"], 0), "exec", dont_inherit=True), shell.user_ns)
-        taken.seek(0)
-        taken.truncate()
+        random.setstate(_drawn)  # a fork seeds it anew
         if request.get("resume"):
             random.seed(999)  # the other process has drawn other numbers so far
             np.random.seed(999)
         error, value = None, None
         try:
-            value = run(shell)
+            value = run(_shell)
         except Exception as raised:
             error = _told(raised)
         printed = taken.getvalue()
-        names = describe({**shell.user_ns, "<value>": value})
+        names = describe({**_shell.user_ns, "<value>": value})
     return {"out": printed, "error": error, "names": names}
 
 
@@ -158,6 +150,10 @@ def _told(error: Exception) -> list[str]:
 
 # the process
 
+_shell: Any = None
+_cell: Any = None
+_drawn: Any = None
+_answers = sys.stdout
 _pipe = -1
 
 
@@ -177,8 +173,6 @@ def in_a_fork(request: Facts) -> Facts:
         os.close(reading)
         _pipe = writing
         try:
-            if request.get("bare") is not None:
-                runtime.SHORT_RUNS, runtime.SHORT_S, runtime.LONG_S = request["bare"], 1e9, 1e9
             facts = run_plainly(request) if request["what"] == "plain" else run_guarded(request)
         except TooLong:
             facts = {"too_long": True}
@@ -204,15 +198,42 @@ def in_a_fork(request: Facts) -> Facts:
     return facts
 
 
+def serve_one_program(request: Facts) -> None:
+    """The earlier cell is run and the guarded one prepared once; each of its runs begins there, in a fork of its own."""
+    global _shell, _cell, _drawn
+    if request["bare"] is not None:
+        runtime.SHORT_RUNS, runtime.SHORT_S, runtime.LONG_S = request["bare"], 1e9, 1e9
+    try:
+        _shell = fresh_shell()
+        setup = request["setup"]
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(compile(setup, _shell.compile.cache(setup, 0), "exec", dont_inherit=True), _shell.user_ns)
+        _cell, _drawn = compile_cell(_shell, request["cell"], {"train"}), random.getstate()
+        answer: Facts = {}
+    except Exception:
+        answer = {"crash": traceback.format_exc()}
+    print(json.dumps(answer), file=_answers, flush=True)
+    for line in iter(sys.stdin.readline, ""):
+        asked = json.loads(line)
+        if asked["what"] == "end":
+            break
+        print(json.dumps(in_a_fork(asked)), file=_answers, flush=True)
+    os._exit(0)
+
+
 def main() -> None:
     # loops look at every iteration, and none runs bare by the clock: a program passes the same points each time
     loops.MOST_BETWEEN_LOOKS = 1
     runtime.SHORT_RUNS = 1 << 30
     runtime.LONG_S = 1e9
-    answers, sys.stdout = sys.stdout, sys.stderr
+    sys.stdout = sys.stderr
     fresh_shell()
-    for line in itertools.takewhile(bool, iter(sys.stdin.readline, "")):
-        print(json.dumps(in_a_fork(json.loads(line))), file=answers, flush=True)
+    for line in iter(sys.stdin.readline, ""):
+        pid = os.fork()
+        if pid == 0:
+            serve_one_program(json.loads(line))
+        os.waitpid(pid, 0)
+        print("{}", file=_answers, flush=True)
 
 
 if __name__ == "__main__":

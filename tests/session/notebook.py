@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import Any
@@ -44,14 +45,14 @@ class Kernel:
             self.shell.run_cell(source, store_history=True).raise_error()
         return self
 
-    def guarded(self, source: str, lose_at: int = -1, **options: Any) -> Any:
+    def guarded(self, source: str, lose_at: int = -1, name: str = "work", **options: Any) -> Any:
         """Run `source` guarded; None when the kernel was lost at the `lose_at`-th `here()`."""
         NOW.calls, NOW.lose_at, NOW.session = 0, lose_at, self.session
         self.names["In"].append("%%checkpointed")
         self.events.clear()
         chosen = CheckpointOptions(**{"every_s": 3600.0, "budget": 1.0, **options})
         try:
-            return checkpointing.run(self.session, "work", source, chosen)
+            return checkpointing.run(self.session, name, source, chosen)
         except Lost:
             return None
 
@@ -67,3 +68,21 @@ class Kernel:
     @property
     def depths(self) -> list[int]:
         return [event.depth for event in self.events if isinstance(event, Resumed)]
+
+
+class Opaque:
+    """An item that cannot be compared between processes."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+class Stream:
+    """A library's iterable: each pass is a generator of its own. `opaque`: of what kind its items are."""
+
+    def __init__(self, count: int, opaque: bool = True) -> None:
+        self.count, self.opaque = count, opaque
+
+    def __iter__(self) -> Iterator[Any]:
+        for number in range(self.count):
+            yield Opaque(number) if self.opaque else number

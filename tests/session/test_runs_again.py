@@ -41,6 +41,14 @@ def test_fresh_runs_everything_again_in_the_same_kernel_too(new_kernel: New) -> 
     assert status(later) == ["done"] * 3, "the store knows them"
 
 
+def test_another_name_has_all_runs_in_the_same_kernel_too(new_kernel: New) -> None:
+    kernel = new_kernel(SETUP.replace("True", "False"))
+    kernel.guarded(CELL)
+    kernel.run("ran.clear()")
+    kernel.guarded(CELL, name="other")
+    assert kernel.names["ran"] == ["a", "b", "c"]
+
+
 def test_failed_runs_are_tried_again_when_asked(new_kernel: New) -> None:
     for kernel in (new_kernel(SETUP), new_kernel(SETUP)):
         kernel.guarded(CELL)

@@ -11,14 +11,14 @@ import pytest
 import torch
 
 from colab_guard import state
-from colab_guard.errors import DeviceMissing, PythonChanged
+from colab_guard.errors import CannotResume, DeviceMissing, PythonChanged
 from colab_guard.session import checkpointing, surroundings
 from tests.session.notebook import Kernel
 
 New = Callable[..., Kernel]
 
 CELL = "out = []\nfor i in range(9):\n    out.append(torch.ones(2).sum().item())\n    here()\nlen(out)"
-OLD = ({"python": "3.11.7", "torch": "2.12.0", "numpy": "2.1.0"}, {"machine": "x86_64", "used": ["torch"], "threads": 2})
+OLD = ({"python": "3.11.7", "torch": "2.12.0", "numpy": "2.1.0"}, {"machine": "x86_64", "used": ["torch"], "threads": 2, "vectors": "avx2", "blas": "2"})
 
 
 @pytest.mark.parametrize(
@@ -31,10 +31,19 @@ OLD = ({"python": "3.11.7", "torch": "2.12.0", "numpy": "2.1.0"}, {"machine": "x
         ({"numpy": "2.2.0"}, {}, []),
         ({}, {"threads": 8}, ["torch's threads 2 → 8"]),
         ({}, {"machine": "arm64"}, ["processor x86_64 → arm64"]),
+        ({}, {"vectors": "avx512f"}, ["the processor's vector instructions avx2 → avx512f"]),
+        ({}, {"blas": "8"}, []),
     ],
 )
 def test_what_decides_about_bits_is_named_and_nothing_else(versions: dict[str, str], facts: dict[str, Any], expected: list[str]) -> None:
     assert surroundings.compare(*OLD, OLD[0] | versions, OLD[1] | facts) == expected
+
+
+def test_threads_of_numpys_products_are_named_where_torch_was_not_used() -> None:
+    old = {"machine": "x86_64", "used": ["numpy"], "vectors": "avx2", "blas": "2"}
+    assert surroundings.compare({}, old, {}, old | {"blas": "8"}) == ["threads of matrix products 2 → 8"]
+    assert surroundings.compare({}, old | {"used": []}, {}, old | {"blas": "8", "vectors": "avx512f"}) == []
+    assert {"vectors", "blas"} <= surroundings.facts().keys()
 
 
 def test_devices_that_held_memory_are_named() -> None:
@@ -116,3 +125,25 @@ def test_code_of_another_python_is_refused_before_it_can_end_the_kernel(new_kern
     kernel = new_kernel()
     assert kernel.guarded(plain) == 4
     assert kernel.inexact[0].endswith("→ 3.99")
+
+
+@pytest.mark.parametrize("opaque", [True, False])
+def test_a_pass_that_is_made_again_and_cannot_be_compared_is_said(new_kernel: New, opaque: bool) -> None:
+    setup = f"from tests.session.notebook import Stream\nstream = Stream(6, {opaque})"
+    cell = "out = []\nfor item in stream:\n    out.append(getattr(item, 'number', item))\n    here()\nout"
+    assert new_kernel(setup).guarded(cell, lose_at=4) is None
+    kernel = new_kernel(setup)
+    assert kernel.guarded(cell, lose_at=2) is None
+    told = [reason for reason in kernel.inexact if "cannot be compared" in reason]
+    assert told == (["the loop at line 3 was led past 3 items again, and items of its kind (tests.session.notebook.Opaque) cannot be compared with those of before"] if opaque else [])
+    again = new_kernel(setup)
+    assert again.guarded(cell) == [0, 1, 2, 3, 4, 5]
+    assert len([reason for reason in again.inexact if "led past 3 items" in reason]) == opaque, "it is carried along"
+
+
+def test_a_pass_that_ends_earlier_than_before_is_refused(new_kernel: New) -> None:
+    setup = "from tests.session.notebook import Stream\nstream = Stream(6)"
+    cell = "for item in stream:\n    stream.count = 1\n    here()\n"
+    assert new_kernel(setup).guarded(cell, lose_at=4) is None
+    with pytest.raises(CannotResume, match="gave other items"):
+        new_kernel(setup).guarded(cell)

@@ -75,3 +75,19 @@ def test_a_notebook_that_was_saved_meanwhile_is_neither_kept_nor_put_back(tmp_pa
     assert watch.changed() == {}
     watch.restore(["mine.ipynb"], lambda name: b"an old one", {})
     assert (tmp_path / "mine.ipynb").read_text() == "edited by its user"
+
+
+def test_what_is_stored_is_what_was_there_at_the_safe_point(tmp_path: Path) -> None:
+    root, staging = tmp_path / "work", tmp_path / "store"
+    root.mkdir()
+    staging.mkdir()
+    watch = FolderWatch(root, staging=staging)
+    for content in ("one\n", "two\n", "one\ntwo\n"):
+        (root / "log.txt").write_text(content)
+        (copy,) = watch.captured().values()
+        (root / "log.txt").write_text("later")
+        assert copy.read_text() == content
+    (root / "log.txt").unlink()
+    assert watch.captured() == {}
+    watch.forget()
+    assert list(staging.iterdir()) == []
