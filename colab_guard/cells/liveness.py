@@ -15,6 +15,7 @@ from colab_guard.cells.syntax import FUNCTIONS, SCOPES, local_names, own_nodes
 Names = frozenset[str]
 NONE: Names = frozenset()
 INTROSPECTION = frozenset({"locals", "vars", "eval", "exec", "dir"})
+SWALLOWING = frozenset({"suppress", "ExitStack", "AsyncExitStack", "raises", "assertRaises"})
 
 
 def reads(node: ast.AST | None) -> Names:
@@ -69,6 +70,14 @@ def _seen_by_introspection(body: list[ast.stmt]) -> Names:
     return frozenset(n.id for n in names)
 
 
+def _may_swallow(item: ast.withitem) -> bool:
+    """Whether a context manager is one that is known to end errors: most do not, and take names of graphs with them."""
+    made = item.context_expr
+    called = made.func if isinstance(made, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    return name in SWALLOWING
+
+
 class Liveness:
     """`at[id(statement)]`: for a loop, what is live before its next item; for others, what is live after or during it."""
 
@@ -115,12 +124,14 @@ class Liveness:
             self.at[id(node)] = head
             return head
         if isinstance(node, (ast.With, ast.AsyncWith)):
-            # a context manager may swallow an error from anywhere in the body: what follows reads is live all through it
-            outer, self._caught = self._caught, self._caught | out
+            # where an error from anywhere in the body is swallowed, what follows reads is live all through it
+            outer = self._caught
+            if any(map(_may_swallow, node.items)):
+                self._caught |= out
             inside = self._block(node.body, out, on_break, on_continue)
             self._caught = outer
             for item in node.items:
-                inside -= writes(item.optional_vars) - out - outer
+                inside -= writes(item.optional_vars) - outer
             return inside.union(*(reads(item.context_expr) for item in node.items))
         if isinstance(node, (ast.Try, ast.TryStar)):
             return self._try(node, out, on_break, on_continue)
