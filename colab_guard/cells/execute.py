@@ -21,7 +21,7 @@ from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
-from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
+from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, WayBack
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
@@ -59,6 +59,7 @@ class Execution:
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
     say: Callable[[str], None] = lambda why: None
+    way_back: WayBack | None = None
     _ahead: Ahead | None = field(default=None, init=False)
 
     def none_ahead(self, frame: FrameType | None) -> str | None:
@@ -75,7 +76,7 @@ class Execution:
         generators.start()
         functions.swap()()
         self._set_outside(needed, kept)
-        state.set_random_state(needed["random"])
+        self._arrive(needed)
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:
@@ -161,13 +162,15 @@ class Execution:
         generators.start(entries)
         self._set_outside(needed, kept)
 
-        def set_random() -> None:
+        def arrive() -> None:
             self.scope.outside.set_switches()
-            state.set_random_state(needed["random"])
+            self._arrive(needed)
 
-        return runtime.resume(entries, needed.get("library"), set_names, set_random)
+        return runtime.resume(entries, needed.get("library"), set_names, arrive)
 
     def _restore(self, loaded: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self.way_back is not None:
+            self.way_back.begin()
         self.scope.outside.set_early(loaded.parts)
         needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
         if state.ORDERS not in loaded.parts:
@@ -184,6 +187,12 @@ class Execution:
     def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
         for failure in self.scope.outside.set_things(needed, kept):
             self.engine.name_loss(failure, "could not be put back here; the code goes on without it")
+
+    def _arrive(self, needed: Mapping[str, Any]) -> None:
+        """The position is reached; random state is set last."""
+        state.set_random_state(needed["random"])
+        if self.way_back is not None:
+            self.way_back.end()
 
     def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True

@@ -22,6 +22,10 @@ RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime")
 """The modules whose calls stand between a frame and what it had called, after a resume."""
 
 
+SMALL = frozenset({bool, int, float, complex, type(None)})
+SMALL_TEXT = 1000
+
+
 @dataclass(slots=True)
 class FrameEntry:
     """One frame of a position.
@@ -211,9 +215,16 @@ def entry_of(standing: Standing) -> FrameEntry:
 
 
 def own_variables(names: Mapping[str, Any], info: FrameInfo, point: Point | None) -> dict[str, Any]:
-    """A function's own variables that code to come may read; all, where nothing has run yet."""
-    wanted = info.locals if point is None else [n for n in info.locals if n in point.live or _private(n) in point.live]
-    return {name: names[name] for name in wanted if name in names}
+    """A function's own variables that code to come may read, and small ones that only a debugger would look at."""
+    present = {name: names[name] for name in info.locals if name in names}
+    if point is None:
+        return present
+    live = point.live
+    return {n: value for n, value in present.items() if n in live or _private(n) in live or _is_small(value)}
+
+
+def _is_small(value: Any) -> bool:
+    return type(value) in SMALL or (type(value) in (str, bytes) and len(value) <= SMALL_TEXT)
 
 
 def _private(name: str) -> str:

@@ -1,8 +1,8 @@
 """Which names may be read, from a statement on, before they are written again (backward data-flow over the AST).
 
 What is not live at a safe point need not be whole in the snapshot there: a `loss` whose graph is spent, an iterator
-used up. What is live must be. Names that nested functions and classes read count as live everywhere (their calls
-cannot be seen from here).
+used up. What is live must be. Names of this scope that nested functions and classes read count as live everywhere
+(their calls cannot be seen from here).
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable
 
+from colab_guard.cells.syntax import FUNCTIONS, SCOPES, local_names, own_nodes
+
 Names = frozenset[str]
 NONE: Names = frozenset()
 INTROSPECTION = frozenset({"locals", "vars", "eval", "exec", "dir"})
-SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef)
 
 
 def reads(node: ast.AST | None) -> Names:
@@ -33,13 +34,31 @@ def writes(node: ast.AST | None) -> Names:
 
 
 def nested_reads(body: Iterable[ast.stmt]) -> Names:
-    """Names read inside functions, lambdas and classes anywhere below `body`."""
-    found: set[str] = set()
-    for statement in body:
-        for node in ast.walk(statement):
-            if isinstance(node, SCOPES):
-                found |= reads(node)
-    return frozenset(found)
+    """Names of this scope that functions, lambdas and classes anywhere below `body` read: not those of their own."""
+    return NONE.union(*(_free(node) for node in own_nodes(list(body)) if isinstance(node, SCOPES)))
+
+
+def _free(scope: ast.AST) -> Names:
+    """Names that a function, lambda or class reads and does not bind itself."""
+    body: list[ast.AST] = scope.body if isinstance(scope.body, list) else [scope.body]  # type: ignore[attr-defined]
+    inside: set[str] = set()
+    for node in own_nodes(body):
+        if isinstance(node, SCOPES):
+            inside |= _free(node)
+        elif isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Load, ast.Del)):
+            inside.add(node.id)
+        elif isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Name):
+            inside.add(node.target.id)
+    head = NONE
+    if isinstance(scope, FUNCTIONS):
+        inside -= local_names(scope)
+        head = reads(scope.args).union(*map(reads, scope.decorator_list), reads(scope.returns))
+    elif isinstance(scope, ast.Lambda):
+        inside -= {argument.arg for argument in ast.walk(scope.args) if isinstance(argument, ast.arg)}
+        head = reads(scope.args)
+    elif isinstance(scope, ast.ClassDef):
+        head = NONE.union(*map(reads, [*scope.decorator_list, *scope.bases, *scope.keywords]))
+    return head | inside
 
 
 def _seen_by_introspection(body: list[ast.stmt]) -> Names:

@@ -203,6 +203,28 @@ class Program:
         return code.replace(co_consts=tuple(map(exchange, code.co_consts)))
 
 
+def alone(tree: ast.Module, qualname: str) -> ast.Module:
+    """`tree` with those of its functions and classes alone that lead to the function called `qualname`, or lie in it."""
+    wanted = [part for part in qualname.split(".") if part != "<locals>"]
+
+    def kept(body: list[ast.stmt], depth: int) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for node in body:
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                if node.name != wanted[depth]:
+                    continue
+                if isinstance(node, ast.ClassDef) and depth + 1 < len(wanted):
+                    node.body = kept(node.body, depth + 1) or [ast.Pass()]
+            for name in () if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else ("body", "orelse", "finalbody"):
+                if getattr(node, name, None):
+                    setattr(node, name, kept(getattr(node, name), depth) or [ast.Pass()])
+            found.append(node)
+        return found
+
+    tree.body = kept(tree.body, 0)
+    return ast.fix_missing_locations(tree)
+
+
 class _Versions(ast.NodeTransformer):
     """Puts every function of a tree into its version."""
 

@@ -278,12 +278,13 @@ class Runtime(Idle):
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
         info = self._codes.get(frame.f_code)
-        if info is not None and info.passive:
+        if info is None or info.passive or not self._engine.may((info.id, loop.where.id)):
             return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
             if self._engine.overdue():
+                self._engine.schedule.refused_at((info.id, loop.where.id))
                 self._engine.refuse(Position(f"line {loop.where.line}", 0), str(refusal))
             return
         around = [outer for standing in standings for _, outer in standing.loops()][:-1]
@@ -313,7 +314,9 @@ class Runtime(Idle):
 
         position = describe(standings, inside)
         noted = noting(self._functions, position, capture)
-        self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        taken = self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        place = (standings[-1].info.id, standings[-1].point.id)
+        (self._engine.schedule.taken_at if taken else self._engine.schedule.refused_at)(place)
 
 
 def noting(functions: Functions, position: Position, capture: Callable[[], Any]) -> Callable[[], Any]:

@@ -18,7 +18,15 @@ from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
+GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
+GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
+GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def asks_for_gradients(name: str) -> bool:
+    """Whether code that mentions `name` may run a backward pass; where none does, a graph is never asked for again."""
+    return name in GRADIENTS_AT_ONCE or (name not in GRADIENTS_NOT and any(word in name for word in GRADIENTS))
 
 
 def code_names(code: types.CodeType) -> Iterator[str]:
@@ -42,13 +50,14 @@ class Scope:
     ) -> None:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
-        self.live = state.Live(namespace, self.start)
         self.outside = state.Outside()
         self._skip = frozenset(skip)
         mentioned = set(code_names(code)) | set(keep)
-        self.through_functions = frozenset(names_through_functions(mentioned, namespace))
-        self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
-        self.outside.watch(mentioned | self.through_functions, namespace)
+        reached, looked_up = names_through_functions(mentioned, namespace)
+        self.through_functions = frozenset(looked_up)
+        self.tracked = {name for name in mentioned | reached if self._is_users(name)}
+        self.outside.watch(mentioned | reached, namespace)
+        self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
         self._shared_looked_for = False
 
     def _is_users(self, name: str) -> bool:

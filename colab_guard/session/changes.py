@@ -14,7 +14,7 @@ from typing import Any
 
 from colab_guard import cells, state, store
 from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, StateNotRegistered, StoreDamaged
-from colab_guard.session import inputs
+from colab_guard.session import inputs, output
 from colab_guard.snapshots import Position
 
 TOLD = 5
@@ -146,7 +146,8 @@ class GrownScope(cells.Scope):
 def check_python(name: str, committed: str, parts: Mapping[str, bytes]) -> None:
     """Raise PythonChanged where the snapshot holds instructions of another Python: to run them would end the kernel."""
     before, here = (".".join(version.split(".")[:2]) for version in (committed, platform.python_version()))
-    if before and before != here and any(CODE in bytes(part) for part in parts.values()):
+    pickles = [part for name, part in parts.items() if not name.startswith(output.PREFIX)]
+    if before and before != here and any(CODE in bytes(part) for part in pickles):
         raise PythonChanged(
             f"{name!r} was saved by Python {before} with functions that are kept as its instructions (lambdas, or functions "
             f"that the cell defines), which Python {here} cannot run; go on with Python {before}, or --fresh begins again"

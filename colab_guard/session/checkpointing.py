@@ -30,6 +30,7 @@ from colab_guard.session import changes, differences, explain, inputs, surroundi
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
 from colab_guard.workers import Abandoned
@@ -70,6 +71,7 @@ class GuardedCell:
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
+        self._output = CellOutput(session.shell, session.clock, self._not_recorded)
         self._outside: state.Outside | None = None
 
     # what the session asks of running work
@@ -186,10 +188,12 @@ class GuardedCell:
             units=units,
             newest=lambda: opened.newest()[0],
             say=lambda why: self._say_inexact(engine, why),
+            way_back=self._output,
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
         self._restore_files(opened, loaded.record, files)
+        self._output.take_up(loaded.parts)
         position = Position.from_json(loaded.record.position)
         finished = loaded.record.kind == "cell"
         self._bus.post(
@@ -197,7 +201,8 @@ class GuardedCell:
         )
         self._found.say(self.name, self._bus)
         if finished:
-            return execution.restore_finished(loaded), "restored"
+            with self._output.heard():
+                return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
@@ -206,8 +211,12 @@ class GuardedCell:
         interrupts = Interrupts(
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
-        with session.guarded(self), interrupts, RequestFolder(self, session):
+        session.aside = self._output.aside
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
             return execution.run(loaded)
+
+    def _not_recorded(self, why: str) -> None:
+        self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
 
     # parts
 
@@ -264,6 +273,7 @@ class GuardedCell:
                 **self._found.meta,
             },
             facts=self._facts,
+            output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)

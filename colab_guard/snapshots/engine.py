@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
@@ -69,7 +69,7 @@ class _Refused:
 
 
 class Engine:
-    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` as they are then."""
+    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` and the parts of `output()` as they are then."""
 
     def __init__(
         self,
@@ -84,6 +84,7 @@ class Engine:
         meta: Mapping[str, Any] | None = None,
         on_saved: Callable[[CommitRecord], None] | None = None,
         facts: Callable[[], Mapping[str, Any]] | None = None,
+        output: Callable[[], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
@@ -99,6 +100,7 @@ class Engine:
         self._files = files
         self._on_saved = on_saved
         self._facts: Callable[[], Mapping[str, Any]] = facts or dict
+        self._output: Callable[[], Mapping[str, bytes]] = output or dict
         self._commit_asked = False
         self._stop_asked: str | None = None
         self._left: str | None = None
@@ -148,6 +150,10 @@ class Engine:
 
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
+
+    def may(self, place: Hashable) -> bool:
+        """Whether a safe point at `place` in the code is worth trying; those where state was not whole wait a while."""
+        return self._stop_asked is not None or self._commit_asked or self.schedule.may(place)
 
     # taking
 
@@ -238,7 +244,7 @@ class Engine:
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
-            parts=captured.parts,
+            parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
             files=self._files.captured() if self._files is not None else {},
             meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},

@@ -71,6 +71,7 @@ BUILT_IN: dict[str, Reducer] = {
     "torch.nn.modules.module.Module": training_objects.name_module,
     "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
     "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
+    "torch.jit.torch.jit.ScriptFunction": training_objects.reduce_scripted,
     "torch.utils.data.dataloader._BaseDataLoaderIter": loaders.reduce_loader_iterator,
 }
 REGISTERED: dict[str, Reducer] = {}
@@ -231,10 +232,16 @@ class Reducing:
         """`thing` cannot be kept as it is: refuse, or note it and reduce to a placeholder."""
         path = path_to(thing, self._roots)
         if self._refusing:
-            raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}")
+            raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}{self._way_out(path)}")
         lost = Placeholder(path, f"{type(thing).__module__}.{type(thing).__qualname__}", reason)
         self.placeholders.append(lost)
         return Placeholder, (lost.path, lost.type_name, lost.reason)
+
+    def _way_out(self, path: str) -> str:
+        """What the user can do about a name that an earlier cell makes."""
+        name = path.split("[")[0].split(".")[0]
+        made_before = name in self.live.start and self.live.start[name] is self.live.namespace.get(name)
+        return f"; --skip {name} leaves it to the cell that makes it" if made_before and path == name else ""
 
     def start_keeping(self) -> None:
         self._refusing = False

@@ -23,6 +23,10 @@ class Killed(BaseException):
     """Stands for SIGKILL at a safe point."""
 
 
+def _nothing(place: object) -> None:
+    """Every safe point is tried, whatever happened there before."""
+
+
 @dataclass
 class FakeEngine:
     """Every safe point is due; at the `kill_at`-th one that could be captured, everything ends."""
@@ -34,13 +38,16 @@ class FakeEngine:
     seen: list[Position] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
     inexact: list[str] = field(default_factory=list)
-    schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0))
+    schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0, refused_at=_nothing, taken_at=_nothing))
     units: list[UnitRecord] = field(default_factory=list)
 
     def due(self) -> bool:
         return True
 
     def overdue(self) -> bool:
+        return True
+
+    def may(self, place: object) -> bool:
         return True
 
     def name_inexact(self, reason: str) -> None:

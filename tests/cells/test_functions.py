@@ -78,6 +78,12 @@ def echo():
         got.append(x)
 
 @contextlib.contextmanager
+def bare():
+    log.append("in")
+    yield
+    log.append("out")
+
+@contextlib.contextmanager
 def scope(name):
     log.append("enter " + name)
     try:
@@ -132,6 +138,7 @@ CELLS = {
     "while in a function": "def train():\n    step = 0\n    best = None\n    while True:\n        step += 1\n        if step == 4:\n            break\n        best = step\n    else:\n        best = 'never'\n    return step, best\nresult = train()",
     "with in a function": "def work():\n    out = []\n    with scope('a') as name:\n        for i in range(3):\n            out.append((name, i))\n    return out\nresult = work()\nsaid = list(log)",
     "try and finally in a function": "def work():\n    out = []\n    try:\n        for i in range(3):\n            out.append(i)\n            if i == 2:\n                raise ValueError('x')\n    except ValueError as error:\n        out.append(str(error))\n    finally:\n        out.append('f')\n    return out\nresult = work()",
+    "a contextmanager without variables": "out = []\nwith bare():\n    for i in range(3):\n        out.append(i)\nsaid = list(log)",
     "a contextmanager of the notebook": "out = []\nwith scope('b') as name:\n    for i in range(3):\n        out.append((name, i))\nsaid = list(log)",
     "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
     "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
