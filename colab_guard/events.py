@@ -137,6 +137,16 @@ class NotKept(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesPutBack(Event):
+    """A resume has met files that differ from the commit's: `replaced` ones are kept under `where` as they were, texts
+    that people edit are `left`, and the commit's version of them is under `where`/committed."""
+
+    replaced: tuple[str, ...]
+    left: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorChanged(Event):
     """The mirror's state: "ok", "catching up", "degraded" (with `reason`) or "off"."""
 

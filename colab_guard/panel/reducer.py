@@ -27,6 +27,8 @@ from colab_guard.panel.state import (
 )
 from colab_guard.panel.words import clip, duration, finite
 
+LONG_LINE = 800
+"""Characters of a line that names files: all of them are to be read."""
 Step = Callable[[PanelState, Any, float], PanelState]
 
 
@@ -36,8 +38,8 @@ def reduce(state: PanelState, event: e.Event, at: float) -> PanelState:
     return state if step is None else step(state, event, at)
 
 
-def _said(state: PanelState, at: float, tone: str, text: str) -> PanelState:
-    return replace(state, events=(*state.events, Line(at, tone, clip(text, 140)))[-EVENTS:])
+def _said(state: PanelState, at: float, tone: str, text: str, limit: int = 140) -> PanelState:
+    return replace(state, events=(*state.events, Line(at, tone, clip(text, limit)))[-EVENTS:])
 
 
 def _fresh(state: PanelState, name: str) -> PanelState:
@@ -160,6 +162,17 @@ def _not_taken(state: PanelState, event: e.SnapshotNotTaken, at: float) -> Panel
 def _not_kept(state: PanelState, event: e.NotKept, at: float) -> PanelState:
     state = replace(state, safety=replace(state.safety, not_kept=state.safety.not_kept + 1))
     return _said(state, at, "warn", f"Not kept: {clip(event.what, 50)}: {event.why}")
+
+
+def _files_put_back(state: PanelState, event: e.FilesPutBack, at: float) -> PanelState:
+    where, names = clip(event.where, 160), LONG_LINE - 260
+    if event.replaced:
+        told = f"Put back as committed: {clip(', '.join(event.replaced), names)}; what lay there before is in {where}"
+        state = _said(state, at, "warn", told, LONG_LINE)
+    if event.left:
+        told = f"Edited since, left as it is: {clip(', '.join(event.left), names)}; the commit's version is in {where}/committed"
+        state = _said(state, at, "warn", told, LONG_LINE)
+    return state
 
 
 def _mirror_changed(state: PanelState, event: e.MirrorChanged, at: float) -> PanelState:
@@ -291,6 +304,7 @@ _STEPS: dict[type[e.Event], Step] = {
     e.SnapshotDurable: _durable,
     e.SnapshotNotTaken: _not_taken,
     e.NotKept: _not_kept,
+    e.FilesPutBack: _files_put_back,
     e.MirrorChanged: _mirror_changed,
     e.SweepStarted: _sweep_started,
     e.UnitStarted: _unit_started,
