@@ -18,7 +18,7 @@ from pathlib import Path
 
 import psutil
 
-from colab_guard.snapshots.bringing import BroughtBack, Bringing, is_edited
+from colab_guard.snapshots.bringing import Bringing, BroughtBack, is_edited
 
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
