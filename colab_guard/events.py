@@ -173,6 +173,13 @@ class SweepStarted(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepBypassed(Event):
+    """A loop takes a sweep's waiting runs from a list: none of them is marked, skipped or committed by itself."""
+
+    sweep: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class UnitStarted(Event):
     """A unit begins (or goes on): `index` counts from 0; `label` and `params` are for people."""
 

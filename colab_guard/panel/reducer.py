@@ -196,6 +196,15 @@ def _sweep_started(state: PanelState, event: e.SweepStarted, at: float) -> Panel
     return replace(state, sweep=part)
 
 
+def _sweep_bypassed(state: PanelState, event: e.SweepBypassed, at: float) -> PanelState:
+    name = clip(event.sweep, 40)
+    told = (
+        f"A loop goes over a list of the runs of '{name}': none of them is skipped, marked or committed when it ends; loop over "
+        "the sweep itself (`for run in sweep:`, `enumerate(sweep)`)"
+    )
+    return _said(state, at, "warn", told, LONG_LINE)
+
+
 def _unit_started(state: PanelState, event: e.UnitStarted, at: float) -> PanelState:
     return replace(state, sweep=runs.started(state.sweep, event), current=None)
 
@@ -307,6 +316,7 @@ _STEPS: dict[type[e.Event], Step] = {
     e.FilesPutBack: _files_put_back,
     e.MirrorChanged: _mirror_changed,
     e.SweepStarted: _sweep_started,
+    e.SweepBypassed: _sweep_bypassed,
     e.UnitStarted: _unit_started,
     e.UnitFinished: _unit_finished,
     e.UnitSkipped: _unit_skipped,

@@ -171,7 +171,7 @@ def reduce_bar(pickler: GraphPickler, bar: Any) -> Any:
         "initial": bar.n,
         "desc": (getattr(bar, "desc", None) or "").removesuffix(": ") or None,
         "leave": bar.leave,
-        "unit": bar.unit,
+        "unit": getattr(bar, "unit", "it"),  # a disabled bar knows less
         "disable": bar.disable,
     }
     return rebuild_bar, (type(bar), settings), {"iterable": bar.iterable}, None, None, set_bar
