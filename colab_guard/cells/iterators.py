@@ -10,8 +10,10 @@ barred   the iterator cannot be kept: no snapshot while the loop runs
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import itertools
+import operator
 import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Sized
@@ -114,6 +116,24 @@ class BarIterator:
         if self._bar.total is not None:
             self._bar.total = len(iterable)
         return True
+
+
+def over_bars(iterator: Any) -> Any:
+    """`iterator`, an `enumerate` or `zip`, over bars that can be captured in place of bars' own generators, not yet begun."""
+    if type(iterator) is enumerate:
+        reduced: Any = iterator.__reduce__()
+        below, count = reduced[1]
+        again = over_bars(below)
+        return iterator if again is below else enumerate(again, count)
+    if type(iterator) is zip:
+        reduced = iterator.__reduce__()
+        parts = [over_bars(part) for part in reduced[1]]
+        same = all(map(operator.is_, parts, reduced[1]))
+        return iterator if same else zip(*parts, strict=bool(reduced[2:]))
+    if isinstance(iterator, types.GeneratorType) and inspect.getgeneratorstate(iterator) == inspect.GEN_CREATED:
+        bar = inspect.getgeneratorlocals(iterator).get("self")
+        return BarIterator(bar) if is_bar(bar) and iterator.gi_code.co_name == "__iter__" else iterator
+    return iterator
 
 
 class Lines:
