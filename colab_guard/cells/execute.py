@@ -26,12 +26,15 @@ from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
 from colab_guard.cells.scope import Scope, local_variables
+from colab_guard.cells.short import OFF
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
 from colab_guard.snapshots import Engine, Leaving, Position, Stopped, UnitRecord
 from colab_guard.store import Loaded
 
 NO_VALUE = object()
+WATCHES = 20
+"""How often in an interval a loop that has become slow may be noticed."""
 
 
 def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
@@ -119,6 +122,7 @@ class Execution:
                 else:
                     undo.enter_context(when_imported(loop.module, hook))
             undo.callback(state.track_dataloaders())
+            undo.callback(self.engine.periodically("watch", self.engine.schedule.every_s / WATCHES, runtime.watch))
             undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
             namespace[BARE] = functions.bare
@@ -224,7 +228,7 @@ class Execution:
         for name in [n for n in namespace if n.startswith((PREFIX, HIDDEN)) and n != VALUE]:
             del namespace[name]
         namespace[RUNTIME] = Idle()
-        namespace[BARE] = [False] * len(runtime.bare)
+        namespace[BARE] = [OFF] * len(runtime.short_loops.bare)
 
 
 def _hook_into(loop: LibraryLoop, runtime: Runtime, undo: ExitStack) -> None:

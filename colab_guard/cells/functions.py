@@ -20,6 +20,7 @@ from typing import Any
 from colab_guard.cells.calls import NOTHING, Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program, alone
+from colab_guard.cells.short import OFF, Bare, Off
 from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
@@ -133,7 +134,7 @@ class Functions:
         self.by_code: dict[CodeType, Function] = {}
         self.by_id: dict[str, Function] = {}
         self.codes: dict[CodeType, FrameInfo] = {}
-        self.bare: list[bool] = []
+        self.bare: list[Bare | Off] = []
         self.met: dict[str, dict[str, Any]] = {}
         """Functions whose code the capture under way has met, by their ids: what a later kernel must have of them."""
         self.aliases: dict[str, str] = {}
@@ -158,7 +159,7 @@ class Functions:
             self.find(function.__code__)
 
     def new_slot(self) -> int:
-        self.bare.append(False)
+        self.bare.append(OFF)
         return len(self.bare) - 1
 
     def find(self, code: CodeType) -> Function | None:
@@ -167,12 +168,13 @@ class Functions:
             self.read(code.co_filename, code.co_flags)
         return self.by_code.get(code)
 
-    def find_in_library(self, code: CodeType) -> Function | None:
-        """The function of a library's module whose code `code` is."""
+    def find_in_library(self, code: CodeType, file: str) -> Function | None:
+        """The function of a library's module whose code `code` is; `file` is the module's, which frozen code does not name."""
         if code not in self.by_code:
-            self.read_library(code.co_filename, code.co_qualname, code.co_flags)
+            filename = file if code.co_filename.startswith("<frozen") else code.co_filename
+            self.read_library(filename, code.co_qualname, code.co_flags)
             if code not in self.by_code:
-                self._recognise(code, f"{code.co_filename}:{code.co_qualname}")
+                self._recognise(code, f"{filename}:{code.co_qualname}")
         return self.by_code.get(code)
 
     def read_library(self, filename: str, name: str, future: int = 0) -> None:

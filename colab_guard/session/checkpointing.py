@@ -19,6 +19,7 @@ from colab_guard.errors import BadCell, BadOption, MirrorUnusable
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
+    FilesPutBack,
     NoSafePoint,
     NotBitExact,
     NotKept,
@@ -54,6 +55,7 @@ class WorkStatus:
     stall_share: float
     interval_s: float
     mirror: str
+    guard_share: float = 0.0
 
 
 class GuardedCell:
@@ -94,6 +96,7 @@ class GuardedCell:
             snapshots=engine.taken if engine is not None else 0,
             refused=tuple(engine.refusals.words()) if engine is not None else (),
             stall_share=engine.schedule.stall_share if engine is not None else 0.0,
+            guard_share=engine.schedule.guard_share if engine is not None else 0.0,
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
             mirror=self.mirror.status.state if self.mirror is not None else "off",
         )
@@ -137,7 +140,7 @@ class GuardedCell:
             finally:
                 self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
             self._over(engine, outcome)
-            bus.post(WorkEnded(name=self.name, outcome=outcome))
+            bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
 
     def _begun(self) -> differences.Differences:
@@ -294,8 +297,13 @@ class GuardedCell:
 
     def _restore_files(self, opened: store.Store, record: store.CommitRecord, files: FolderWatch) -> None:
         known = opened.files(record)
-        later = files.restore(known, lambda name: opened.read_file(record, name), {n: i.mode for n, i in known.items()})
-        for name in later:
+        modes = {name: info.mode for name, info in known.items()}
+        held = record.meta.get("held_files", ())
+        brought = files.restore(known, lambda name: opened.read_file(record, name), modes, held)
+        if brought.where is not None:
+            where = str(brought.where)
+            self._bus.post(FilesPutBack(name=self.name, replaced=brought.replaced, left=brought.left, where=where))
+        for name in brought.later:
             why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
             self._bus.post(NotKept(name=self.name, what=name, why=why))
 

@@ -25,6 +25,7 @@ from colab_guard.state import Captured
 from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
+SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
 HOPELESS_TIMES = 5
 HOPELESS_S = 10.0
 """Refused so often in a row, and for so long, a snapshot will hardly be taken at the next safe point."""
@@ -151,6 +152,11 @@ class Engine:
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
 
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Call `action` in a thread every `every_s` seconds, within reason; give what ends that."""
+        worker = self._workers.periodic(name, min(max(every_s, SHORTEST_TURN_S), LONGEST_TURN_S), action)
+        return lambda: worker.stopping.set()
+
     def may(self, place: Hashable) -> bool:
         """Whether a safe point at `place` in the code is worth trying; those where state was not whole wait a while."""
         return self._stop_asked is not None or self._commit_asked or self.schedule.may(place)
@@ -241,13 +247,20 @@ class Engine:
 
     def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
+        files = self._files.captured() if self._files is not None else {}
+        held = self._files.held(files) if self._files is not None else []
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
             parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
-            files=self._files.captured() if self._files is not None else {},
-            meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
+            files=files,
+            meta={
+                **self.meta,
+                **self._facts(),
+                "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
+                **({"held_files": held} if held else {}),
+            },
         )
         units: tuple[CommitDraft, ...] = tuple(
             replace(

@@ -24,6 +24,7 @@ from colab_guard.state.random_state import random_state, set_random_state
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
 from colab_guard.state.sizes import Size, sizes
+from colab_guard.state.split import Split
 from colab_guard.state.things import CannotKeep
 from colab_guard.state.trial import Trial, trial
 
@@ -37,6 +38,7 @@ __all__ = [
     "Print",
     "Size",
     "SnapshotRefused",
+    "Split",
     "Trial",
     "canonical",
     "capture",
