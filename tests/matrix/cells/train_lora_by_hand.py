@@ -7,6 +7,12 @@ from transformers import AutoModelForCausalLM, GPT2Config, get_linear_schedule_w
 
 set_seed(24)
 ids = torch.randint(0, 60, (48, 10))
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 base = AutoModelForCausalLM.from_config(GPT2Config(vocab_size=60, n_positions=16, n_embd=16, n_layer=2, n_head=2, bos_token_id=0, eos_token_id=0))
 model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.1, target_modules=["c_attn"], task_type="CAUSAL_LM"))
@@ -34,5 +40,9 @@ for epoch in range(num_epochs):
         best = epoch_loss
         best_adapter = {k: v.detach().clone() for k, v in model.state_dict().items() if "lora_" in k}
 trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
-del outputs
-trainable, round(best, 6)
+weights = {n: p.detach().clone() for n, p in model.named_parameters()}
+held = {id(p) for group in optimizer.param_groups for p in group["params"]}
+linked = held == {id(p) for p in base.parameters() if p.requires_grad}
+tied = base.lm_head.weight is base.transformer.wte.weight
+del outputs, loss, held, model, base, optimizer, scheduler
+linked, tied, trainable, round(best, 6)
