@@ -38,10 +38,14 @@ class NoSafePoint(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnded(Event):
-    """Guarded work ended: `outcome` is "done", "failed", "stopped" or "restored"."""
+    """Guarded work ended: `outcome` is "done", "failed", "stopped" or "restored".
+
+    `guard_share` is the share of the time that passed in safe points, snapshots included.
+    """
 
     outcome: str
     reason: str = ""
+    guard_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,6 +20,7 @@ from typing import Any
 from colab_guard.cells.calls import NOTHING, Callees, callees
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function, Program, alone
+from colab_guard.cells.short import OFF, Bare, Off
 from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
@@ -133,7 +134,7 @@ class Functions:
         self.by_code: dict[CodeType, Function] = {}
         self.by_id: dict[str, Function] = {}
         self.codes: dict[CodeType, FrameInfo] = {}
-        self.bare: list[bool] = []
+        self.bare: list[Bare | Off] = []
         self.met: dict[str, dict[str, Any]] = {}
         """Functions whose code the capture under way has met, by their ids: what a later kernel must have of them."""
         self.aliases: dict[str, str] = {}
@@ -158,7 +159,7 @@ class Functions:
             self.find(function.__code__)
 
     def new_slot(self) -> int:
-        self.bare.append(False)
+        self.bare.append(OFF)
         return len(self.bare) - 1
 
     def find(self, code: CodeType) -> Function | None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from colab_guard.cells.runtime import Runtime
 
 NOT_BEGUN = 0
+HEADER = 7
+"""Referents of a generator that are not on its stack, at most (3.11: code, two names, frame, its locals, function, code)."""
 
 
 class Generators:
@@ -176,7 +178,9 @@ def _laid_open(generator: Any, frame: Any) -> tuple[dict[str, Any], list[Any]]:
     # parameters that are shared lie among the plain variables, as cells; the others follow
     count = len(expected) + len(shared)
     del own
-    for start in range(len(referents) - count + 1):
+    # its names, its frame, its function and, last, its code come before the variables
+    first = max((number for number, value in enumerate(referents[:HEADER]) if value is code), default=-1) + 1
+    for start in range(first, len(referents) - count + 1):
         run = referents[start : start + count]
         plain = [value for value in run if type(value) is not CellType] if shared else run
         if len(plain) == len(expected) and all(a is b for a, b in zip(plain, expected, strict=True)):

@@ -69,6 +69,8 @@ BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in 
     type(reversed({})),
     type(iter(int, 1)),
 }
+OWN_ITERATORS: frozenset[type] = BUILTIN_ITERATORS | {types.GeneratorType}
+"""Asking these for an iterator draws no random numbers."""
 READER = type(csv.reader([]))
 ITERTOOLS: frozenset[type] = frozenset(value for value in vars(itertools).values() if isinstance(value, type))
 

@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
@@ -49,11 +50,14 @@ class Scope:
     ) -> None:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
+        self.outside = state.Outside()
         self._skip = frozenset(skip)
+        self._split = state.Split()
         mentioned = set(code_names(code)) | set(keep)
         reached, looked_up = names_through_functions(mentioned, namespace)
         self.through_functions = frozenset(looked_up)
         self.tracked = {name for name in mentioned | reached if self._is_users(name)}
+        self.outside.watch(mentioned | reached, namespace)
         self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
         self._shared_looked_for = False
 
@@ -84,16 +88,25 @@ class Scope:
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
         gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
-        return state.capture(
+        frames = needed.get("frames", ())
+        taken = self.outside.take(in_context=any(entry.contexts for entry in frames), at_end=live is None)
+        captured = state.capture(
             {
                 **needed,
                 "names": {name: present[name] for name in sorted(wanted)},
                 "gone": gone,
                 "random": state.random_state(),
+                "outside": taken.needed,
             },
-            {"names": rest},
+            {"names": rest, "outside things": taken.kept},
             self.live,
+            self._split,
         )
+        if state.holds_sets(captured.parts):
+            captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
+        captured.parts.update(taken.parts)
+        captured.placeholders.extend(taken.losses)
+        return captured
 
     def _sharing(self, captured: state.Captured) -> set[str]:
         """Other names whose values share objects or memory with what was captured."""
@@ -126,3 +139,12 @@ class Scope:
                     self.namespace.pop(name, None)
         for name in needed["gone"]:
             self.namespace.pop(name, None)
+
+
+def local_variables(frames: Iterable[FrameEntry]) -> dict[str, Any]:
+    """Variables of functions that are running, by a name that none of the notebook has."""
+    return {
+        f"{name} (of {entry.frame.partition('#')[0]}(), {depth})": value
+        for depth, entry in enumerate(frames)
+        for name, value in (entry.cells | entry.locals).items()
+    }

@@ -30,6 +30,8 @@ class Schedule:
         self._waits: dict[Hashable, float] = {}
         self._not_before: dict[Hashable, float] = {}
         self._stalled_s = 0.0
+        self.safe_s = 0.0
+        """Time that passed in safe points: looks at the clock, and snapshots."""
         self.started = clock.monotonic()
         self.last_taken = self.started
         self.due_at = self.started + every_s
@@ -73,6 +75,11 @@ class Schedule:
     def stall_share(self) -> float:
         """Share of the time so far for which training stood still."""
         return self._stalled_s / max(self._clock.monotonic() - self.started, 1e-9)
+
+    @property
+    def guard_share(self) -> float:
+        """Share of the time so far that passed in safe points."""
+        return self.safe_s / max(self._clock.monotonic() - self.started, 1e-9)
 
     def _plan(self, stall_s: float, write_s: float) -> None:
         self.interval_s = max(self.every_s, COST_FACTOR * (stall_s + write_s), stall_s / self.budget)

@@ -22,6 +22,7 @@ from colab_guard.state import arrays, files, functions, iterators, loaders, tens
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
+from colab_guard.state.split import BEFORE, Split
 
 Reducer = Callable[["GraphPickler", Any], Any]
 
@@ -76,6 +77,7 @@ BUILT_IN: dict[str, Reducer] = {
 }
 REGISTERED: dict[str, Reducer] = {}
 PLAIN = (bool, int, float, str, bytes, type(None))
+GRAPH = "graph"
 LOST_LIMIT = 20
 """Objects whose pickling fails after their reduction, each of which costs an attempt."""
 
@@ -179,12 +181,18 @@ class Reducing:
     def label(self, thing: Any) -> str:
         return self._names.get(id(thing), "")
 
+    def reducer_of(self, kind: type) -> Reducer | None:
+        """The reducer of ours for instances of `kind`."""
+        if kind not in self._found:
+            self._found[kind] = self._look_up(kind)
+        return self._found[kind]
+
     def reducer_override(self, thing: Any) -> Any:
         kind = type(thing)
         try:
             reducer = self._found[kind]
         except KeyError:
-            reducer = self._found[kind] = self._look_up(kind)
+            reducer = self.reducer_of(kind)
         if reducer is None and not self._careful:
             return NotImplemented
         self.last = thing
@@ -203,6 +211,8 @@ class Reducing:
 
     def _reduce(self, thing: Any, reducer: Reducer | None) -> Any:
         reduced = reducer(self, thing) if reducer is not None else NotImplemented  # type: ignore[arg-type]
+        if reduced is things.PLAINLY:
+            return NotImplemented
         if reduced is NotImplemented:
             if reducer is functions.reduce_function and functions.importable(thing):
                 return NotImplemented
@@ -276,8 +286,13 @@ def _flip(pickler: GraphPickler, mark: KeptFromHere) -> Any:
     return KeptFromHere, ()
 
 
-def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False) -> tuple[bytes, Reducing]:
-    """Pickle `graph`; careful attempts follow where the fast one fails."""
+def dump(
+    graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False, split: Split | None = None
+) -> tuple[dict[str, bytes], Reducing]:
+    """Pickle `graph`, in segments as far as that goes; careful attempts follow where the fast one fails.
+
+    Gives the parts by name, in the order in which they are to be read.
+    """
     lost: dict[int, str] = {}
     careful = False
     # the C pickler reads its table from the class, and asks it once per object: a ChainMap costs more than the object
@@ -287,9 +302,12 @@ def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: boo
         pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)
         pickler.begin(live, roots, careful=careful, lost=lost)
         pickler.trial = trial
+        segments = split if not (careful or deep) else None
         try:
-            _dump(pickler, graph)
-            return file.getvalue(), pickler
+            parts = _dump(pickler, file, graph, segments, roots)
+            if parts is None:
+                continue  # without the segment that could not be made
+            return parts, pickler
         except (SnapshotRefused, RecursionError, MemoryError):
             raise
         except Exception as error:
@@ -301,7 +319,7 @@ def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: boo
         careful = True
 
 
-def _dump(pickler: Any, graph: Any) -> None:
+def _dump(pickler: Any, file: io.BytesIO, graph: Any, split: Split | None, roots: Roots) -> dict[str, bytes] | None:
     for part in graph:
         if isinstance(part, Definitions):
             part.pickler = pickler
@@ -310,4 +328,11 @@ def _dump(pickler: Any, graph: Any) -> None:
     stand_in = Namespace()
     write(pickler, stand_in)
     pickler.put_namespace(stand_in)
+    if split is None or not (named := split.roots(roots.names)):
+        write(pickler, graph)
+        return {GRAPH: file.getvalue()}
+    if not split.put(pickler, file, named, write):
+        return None
+    at = file.tell()
     write(pickler, graph)
+    return {f"{BEFORE}{n:02d}": made.data for n, made in enumerate(split.segments)} | {GRAPH: file.getvalue()[at:]}

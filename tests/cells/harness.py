@@ -37,7 +37,10 @@ class FakeEngine:
     kind: str = ""
     seen: list[Position] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0, refused_at=_nothing, taken_at=_nothing))
+    inexact: list[str] = field(default_factory=list)
+    schedule: Any = field(
+        default_factory=lambda: SimpleNamespace(every_s=0.0, safe_s=0.0, refused_at=_nothing, taken_at=_nothing)
+    )
     units: list[UnitRecord] = field(default_factory=list)
 
     def due(self) -> bool:
@@ -48,6 +51,15 @@ class FakeEngine:
 
     def may(self, place: object) -> bool:
         return True
+
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+    def name_inexact(self, reason: str) -> None:
+        self.inexact.append(reason)
+
+    def name_loss(self, what: str, why: str) -> None:
+        self.inexact.append(f"{what}: {why}")
 
     def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
         self.refused.append(reason)

@@ -78,6 +78,12 @@ def echo():
         got.append(x)
 
 @contextlib.contextmanager
+def bare():
+    log.append("in")
+    yield
+    log.append("out")
+
+@contextlib.contextmanager
 def scope(name):
     log.append("enter " + name)
     try:
@@ -128,10 +134,14 @@ CELLS = {
     "a global that only an inherited method changes": "result = Heir().run(2)",
     "self that only super reads": "result = Third(2).describe(1)",
     "values sent into a generator below": "def outer():\n    got = yield from echo()\ne = outer()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
+    "an annotated variable that is shared": "def work(n):\n    total: int = 0\n    other: int\n    def add(x):\n        nonlocal total\n        total += x\n    for i in range(n):\n        add(i)\n        other: int = total\n    return total, other\nresult = work(3)",
+    "a handler reads what the body binds anew": "def risky(n):\n    for i in range(n):\n        if i == 1:\n            raise ValueError(i)\ndef work():\n    acc = ['before']\n    try:\n        risky(3)\n        acc = ['after']\n    except ValueError:\n        acc.append('caught')\n    return acc\nresult = work()",
+    "what is read after a with that swallows": "def risky(n):\n    for i in range(n):\n        if i == 1:\n            raise ValueError(i)\ndef work():\n    acc = ['before']\n    with contextlib.suppress(ValueError):\n        risky(3)\n        acc = ['after']\n    return acc\nresult = work()",
     "return of a call": "def low(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\ndef high(n):\n    return low(n) + 1\nresult = high(4)",
     "while in a function": "def train():\n    step = 0\n    best = None\n    while True:\n        step += 1\n        if step == 4:\n            break\n        best = step\n    else:\n        best = 'never'\n    return step, best\nresult = train()",
     "with in a function": "def work():\n    out = []\n    with scope('a') as name:\n        for i in range(3):\n            out.append((name, i))\n    return out\nresult = work()\nsaid = list(log)",
     "try and finally in a function": "def work():\n    out = []\n    try:\n        for i in range(3):\n            out.append(i)\n            if i == 2:\n                raise ValueError('x')\n    except ValueError as error:\n        out.append(str(error))\n    finally:\n        out.append('f')\n    return out\nresult = work()",
+    "a contextmanager without variables": "out = []\nwith bare():\n    for i in range(3):\n        out.append(i)\nsaid = list(log)",
     "a contextmanager of the notebook": "out = []\nwith scope('b') as name:\n    for i in range(3):\n        out.append((name, i))\nsaid = list(log)",
     "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
     "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
