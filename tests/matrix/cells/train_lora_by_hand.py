@@ -1,5 +1,6 @@
 """LoRA on a small transformers model made from a config, with a hand-written loop, gradient checkpointing and a linear schedule."""
 # needs: torch, transformers, peft
+# unit: 0.05
 # %% setup
 import torch
 from peft import LoraConfig, get_peft_model
@@ -18,7 +19,7 @@ base = AutoModelForCausalLM.from_config(GPT2Config(vocab_size=60, n_positions=16
 model = get_peft_model(base, LoraConfig(r=4, lora_alpha=8, lora_dropout=0.1, target_modules=["c_attn"], task_type="CAUSAL_LM"))
 loader = torch.utils.data.DataLoader(ids, batch_size=4, shuffle=True)
 optimizer = torch.optim.AdamW((p for p in model.parameters() if p.requires_grad), lr=5e-3)
-num_epochs = 4
+num_epochs = 8
 scheduler = get_linear_schedule_with_warmup(optimizer, 5, num_epochs * len(loader))
 log, best, best_adapter = [], float("inf"), None
 model.train()
