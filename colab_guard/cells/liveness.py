@@ -15,6 +15,7 @@ from colab_guard.cells.syntax import FUNCTIONS, SCOPES, local_names, own_nodes
 Names = frozenset[str]
 NONE: Names = frozenset()
 INTROSPECTION = frozenset({"locals", "vars", "eval", "exec", "dir"})
+SWALLOWING = frozenset({"suppress", "ExitStack", "AsyncExitStack", "raises", "assertRaises"})
 
 
 def reads(node: ast.AST | None) -> Names:
@@ -67,6 +68,14 @@ def _seen_by_introspection(body: list[ast.stmt]) -> Names:
     if not INTROSPECTION & {n.id for n in names if isinstance(n.ctx, ast.Load)}:
         return NONE
     return frozenset(n.id for n in names)
+
+
+def _may_swallow(item: ast.withitem) -> bool:
+    """Whether a context manager is one that is known to end errors: most do not, and take names of graphs with them."""
+    made = item.context_expr
+    called = made.func if isinstance(made, ast.Call) else None
+    name = called.attr if isinstance(called, ast.Attribute) else called.id if isinstance(called, ast.Name) else ""
+    return name in SWALLOWING
 
 
 class Liveness:
@@ -129,7 +138,9 @@ class Liveness:
             self._kept(self.at, node, head)
             return head
         if isinstance(node, (ast.With, ast.AsyncWith)):
-            inside = self._inside(node.body, out, on_break, on_continue, out)  # it may swallow an error
+            # where an error from anywhere in the body is swallowed, what follows reads is live all through it
+            swallowed = out if any(map(_may_swallow, node.items)) else NONE
+            inside = self._inside(node.body, out, on_break, on_continue, swallowed)
             for item in node.items:
                 inside -= writes(item.optional_vars)
             return inside.union(*(reads(item.context_expr) for item in node.items))

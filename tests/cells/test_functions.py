@@ -222,3 +222,69 @@ def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_t
     Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
     assert deepest(engine) == 2, engine.seen
     assert shell.user_ns["train"].__code__ is before
+
+
+HANDLED = """
+def fragile(n):
+    for i in range(3):
+        if i == 1 and n % 2:
+            raise RuntimeError(n)
+    return n
+
+def careful(items):
+    good, bad = [], []
+    for item in items:
+        for attempt in range(2):
+            try:
+                good.append(fragile(item))
+                break
+            except RuntimeError as error:
+                bad.append((item, attempt, str(error)))
+        else:
+            good.append(None)
+    return good, bad
+"""
+
+
+def test_what_only_a_handler_reads_is_there_after_a_resume() -> None:
+    engine = FakeEngine()
+    expected = results(run(HANDLED, "x = careful([0, 1])", engine)[0])["x"]
+    for number in range(len(engine.seen)):
+        assert results(killed_at(HANDLED, "x = careful([0, 1])", number)[1])["x"] == expected
+
+
+NESTED = """
+def count(tree):
+    def walk(node, depth):
+        total = depth
+        for child in node:
+            total += walk(child, depth + 1)
+        return total
+    return walk(tree, 0)
+"""
+
+
+def test_a_nested_function_that_calls_itself_is_entered_again() -> None:
+    engine = FakeEngine()
+    source = "x = count([[], [[], []]])"
+    expected = results(run(NESTED, source, engine)[0])["x"]
+    for number in range(len(engine.seen)):
+        assert results(killed_at(NESTED, source, number)[1])["x"] == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for i in range(3):\n    globals()[f'v{i}'] = [i]\n    exec(f'w{i} = v{i} * 2')\ntotal = len(w0 + w2)",
+        "import re\nfound = []\nfor m in re.finditer('a*', 'aab a'):\n    found.append(m.span())\n",
+        "stream = (x * 2 for x in iter([1, 2, 3, 4]))\nfirst = next(stream)\nout = []\nfor x in stream:\n    out.append(x)\n",
+    ],
+    ids=["names made by globals() and exec", "matches", "a generator expression"],
+)
+def test_killed_at_every_safe_point(source: str) -> None:
+    engine = FakeEngine()
+    expected = {name: repr(value) for name, value in results(run("", source, engine)[0]).items() if name != "stream"}
+    assert not engine.refused
+    for number in range(len(engine.seen)):
+        found = results(killed_at("", source, number)[1])
+        assert {name: repr(value) for name, value in found.items() if name != "stream"} == expected
