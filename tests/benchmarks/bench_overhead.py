@@ -3,7 +3,7 @@
     python tests/benchmarks/bench_overhead.py [micro|cells] [NAME ...]
 
 Every case runs plain and under `%%checkpointed` (default schedule) in one process, in turn. `micro` takes the processor
-time of the training thread around the loop alone, and the best of its pairs. `cells` takes wall time around whole
+time of the training thread around the loop alone, and the best of its pairs. `cells` takes that time around whole
 training loops, and prints the ratio of each pair beside the share that the runtime itself measured inside.
 """
 
@@ -205,7 +205,7 @@ def cells(bench: Bench, words: list[str]) -> None:
     print(f"{'training cell':20}{'iteration':>11}{'inside':>9}{'pairs: median':>15}{'  each':6}")
     for name, (setup, loop, count) in chosen(CELLS, words).items():
         bench.setup(setup)
-        source = timed(loop, "perf_counter")
+        source = timed(loop, "thread_time")
         bench.plain(source)
         bench.shares.clear()
         pairs = [(bench.plain(source), bench.guarded(source)) for _ in range(PAIRS)]
