@@ -109,9 +109,9 @@ TORCH = "import torch\ntorch.manual_seed(0)\ntorch.set_num_threads(1)\n"
 CELLS: dict[str, Case] = {
     "numpy SGD": (
         "import numpy as np\nr = np.random.default_rng(0)\nX, w = r.normal(size=(4096, 32)), np.zeros(32)\ny = X @ r.normal(size=32)",
-        "for epoch in range(50):\n    for b in range(0, 4096, 16):\n        x = X[b:b + 16]\n"
+        "for epoch in range(400):\n    for b in range(0, 4096, 16):\n        x = X[b:b + 16]\n"
         "        w -= 0.01 * (x.T @ (x @ w - y[b:b + 16])) / 16",
-        50 * 256,
+        400 * 256,
     ),
     "torch MLP": (
         TORCH + "net = torch.nn.Sequential(torch.nn.Linear(20, 64), torch.nn.ReLU(), torch.nn.Linear(64, 2))\n"
