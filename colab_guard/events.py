@@ -141,6 +141,16 @@ class NotKept(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesPutBack(Event):
+    """A resume has met files that differ from the commit's: `replaced` ones are kept under `where` as they were, texts
+    that people edit are `left`, and the commit's version of them is under `where`/committed."""
+
+    replaced: tuple[str, ...]
+    left: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorChanged(Event):
     """The mirror's state: "ok", "catching up", "degraded" (with `reason`) or "off"."""
 
@@ -164,6 +174,13 @@ class SweepStarted(Event):
     total: int
     done: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepBypassed(Event):
+    """A loop takes a sweep's waiting runs from a list: none of them is marked, skipped or committed by itself."""
+
+    sweep: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -272,13 +272,21 @@ def describe(standings: Sequence[Standing], inside: str = "") -> Position:
 
 def _told(loop: Loop, point: Point, count: int, function: str) -> str:
     """Where a loop is, in people's words: a governed loop's by its item, where it has a name."""
-    item = loop.item
+    item = _named(loop.item)
     if item is not None:
-        return f"model {getattr(item, 'index', count - 1) + 1} ({getattr(item, 'label', item)})"
+        index = getattr(item, "index", None)
+        return f"model {(index if isinstance(index, int) else count - 1) + 1} ({getattr(item, 'label', item)})"
     if loop.policy is not None:
         return f"between models, {count - 1} done in this loop"
     where = f"in {function}()" if function else f"(line {point.line})"
     return f"iteration {count:,} of '{point.text}' {where}"
+
+
+def _named(item: Any) -> Any:
+    """The part of a governed loop's item that has a name: `(number, run)` is the run."""
+    if not isinstance(item, tuple):
+        return item
+    return next((part for part in map(_named, item) if hasattr(part, "label")), item)
 
 
 def _refuse_barred(loop: Loop, point: Point) -> None:

@@ -168,12 +168,13 @@ class Functions:
             self.read(code.co_filename, code.co_flags)
         return self.by_code.get(code)
 
-    def find_in_library(self, code: CodeType) -> Function | None:
-        """The function of a library's module whose code `code` is."""
+    def find_in_library(self, code: CodeType, file: str) -> Function | None:
+        """The function of a library's module whose code `code` is; `file` is the module's, which frozen code does not name."""
         if code not in self.by_code:
-            self.read_library(code.co_filename, code.co_qualname, code.co_flags)
+            filename = file if code.co_filename.startswith("<frozen") else code.co_filename
+            self.read_library(filename, code.co_qualname, code.co_flags)
             if code not in self.by_code:
-                self._recognise(code, f"{code.co_filename}:{code.co_qualname}")
+                self._recognise(code, f"{filename}:{code.co_qualname}")
         return self.by_code.get(code)
 
     def read_library(self, filename: str, name: str, future: int = 0) -> None:

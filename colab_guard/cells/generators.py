@@ -58,7 +58,10 @@ class Generators:
             held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
             return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
         code = generator.gi_code
-        function = self._functions.find(code) if module is None else self._functions.find_in_library(code)
+        if module is None:
+            function = self._functions.find(code)
+        else:
+            function = self._functions.find_in_library(code, str(sys.modules[module].__file__))
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
         if status == inspect.GEN_RUNNING:
@@ -77,11 +80,12 @@ class Generators:
         """The module whose function the generator is of; None for the notebook itself."""
         if frame.f_globals is self._namespace:
             return None
-        name = str(frame.f_globals.get("__name__"))
-        module = sys.modules.get(name)
-        if module is None or module.__dict__ is not frame.f_globals or not getattr(module, "__file__", None):
-            raise state.CannotKeep(f"the generator {generator.__name__}() is of {name}, which is no module with a file")
-        return name
+        told = str(frame.f_globals.get("__name__"))
+        for name in (told, f"_{told.replace('.', '_')}"):  # `_collections_abc` calls itself collections.abc
+            module = sys.modules.get(name)
+            if module is not None and module.__dict__ is frame.f_globals and getattr(module, "__file__", None):
+                return name
+        raise state.CannotKeep(f"the generator {generator.__name__}() is of {told}, which is no module with a file")
 
     def _running(self, generator: Any, frame: Any) -> FrameEntry:
         """The entry that the snapshot under way has of it, where the position is inside."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
 from colab_guard.cells.edits import extend
-from colab_guard.cells.iterators import OWN_ITERATORS, Counted, LoopState, Mode, open_iterator
+from colab_guard.cells.iterators import OWN_ITERATORS, Counted, LoopState, Mode, open_iterator, over_bars
 from colab_guard.cells.pace import Pace
 from colab_guard.cells.points import Point
 from colab_guard.cells.progress import progress_of
@@ -77,6 +77,8 @@ class Loop:
     def enter(cls, runtime: Runtime, where: Point, iterable: Any, slot: int | None = None) -> Loop:
         """A loop that begins now."""
         if type(iterable) in PLAIN:
+            if type(iterable) in (enumerate, zip):
+                iterable = over_bars(iterable)
             return cls(runtime, where, LoopState("live", 0, iter(iterable)), slot=slot)
         entry = None if type(iterable) in OWN_ITERATORS else state.random_state()
         mode, iterator = open_iterator(iterable)

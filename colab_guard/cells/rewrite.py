@@ -347,7 +347,9 @@ def _is_constant(iterable: ast.expr) -> bool:
 
 
 def _never_governed(iterable: ast.expr) -> bool:
-    """Whether `iterable` is surely none that a policy could be for."""
+    """Whether `iterable` is surely none that a policy could be for: it, and what is handed on by `enumerate` and its like."""
     if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name):
-        return iterable.func.id in ("range", "enumerate", "zip", "reversed", "sorted", "map", "filter")
-    return not isinstance(iterable, (ast.Name, ast.Attribute, ast.Call))
+        if iterable.func.id in ("enumerate", "zip", "reversed", "map", "filter"):
+            return all(map(_never_governed, iterable.args))
+        return iterable.func.id in ("range", "sorted")
+    return not isinstance(iterable, (ast.Name, ast.Attribute, ast.Call, ast.Starred))

@@ -78,6 +78,7 @@ class Scope:
         return captured
 
     def _capture(self, live: frozenset[str] | None, needed: Mapping[str, Any]) -> state.Captured:
+        self.tracked |= self._made_unseen()
         present = {name: self.namespace[name] for name in sorted(self.tracked) if name in self.namespace}
         if live is None:
             wanted: set[str] = set()
@@ -87,7 +88,7 @@ class Scope:
         rest = {name: value for name, value in present.items() if name not in wanted}
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
-        gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
+        gone = sorted(name for name in self.start if name not in self.namespace and self._is_users(name))
         frames = needed.get("frames", ())
         taken = self.outside.take(in_context=any(entry.contexts for entry in frames), at_end=live is None)
         captured = state.capture(
@@ -107,6 +108,12 @@ class Scope:
         captured.parts.update(taken.parts)
         captured.placeholders.extend(taken.losses)
         return captured
+
+    def _made_unseen(self) -> set[str]:
+        """Names that the cell has bound in ways that its text does not show: `globals()[...]`, `exec`, a magic."""
+        missing = object()
+        changed = [name for name, value in list(self.namespace.items()) if self.start.get(name, missing) is not value]
+        return {name for name in changed if not name.startswith("__") and self._is_users(name)}
 
     def _sharing(self, captured: state.Captured) -> set[str]:
         """Other names whose values share objects or memory with what was captured."""

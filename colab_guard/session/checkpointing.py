@@ -19,6 +19,7 @@ from colab_guard.errors import BadCell, BadOption, MirrorUnusable
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
+    FilesPutBack,
     NoSafePoint,
     NotBitExact,
     NotKept,
@@ -296,8 +297,13 @@ class GuardedCell:
 
     def _restore_files(self, opened: store.Store, record: store.CommitRecord, files: FolderWatch) -> None:
         known = opened.files(record)
-        later = files.restore(known, lambda name: opened.read_file(record, name), {n: i.mode for n, i in known.items()})
-        for name in later:
+        modes = {name: info.mode for name, info in known.items()}
+        held = record.meta.get("held_files", ())
+        brought = files.restore(known, lambda name: opened.read_file(record, name), modes, held)
+        if brought.where is not None:
+            where = str(brought.where)
+            self._bus.post(FilesPutBack(name=self.name, replaced=brought.replaced, left=brought.left, where=where))
+        for name in brought.later:
             why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
             self._bus.post(NotKept(name=self.name, what=name, why=why))
 

@@ -8,6 +8,7 @@ loops, calls and blocks are the same, `--resume` goes on in the edited code; whe
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -85,5 +86,7 @@ def _read_module(cell: cells.CompiledCell, module: str, ident: str) -> None:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return
-    if found is not None and found.origin:
-        cell.functions.read_library(found.origin, ident)
+    # a module that is frozen into Python says so instead of naming its file, but is there from the start
+    file = getattr(sys.modules.get(module), "__file__", None) or (found.origin if found is not None else None)
+    if file:
+        cell.functions.read_library(file, ident)

@@ -247,13 +247,20 @@ class Engine:
 
     def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
+        files = self._files.captured() if self._files is not None else {}
+        held = self._files.held(files) if self._files is not None else []
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
             parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
-            files=self._files.captured() if self._files is not None else {},
-            meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
+            files=files,
+            meta={
+                **self.meta,
+                **self._facts(),
+                "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
+                **({"held_files": held} if held else {}),
+            },
         )
         units: tuple[CommitDraft, ...] = tuple(
             replace(

@@ -18,6 +18,8 @@ from IPython.display import display, update_display, clear_output, HTML
 def note(line):
     with open(os.environ["SIDE"], "a") as side:
         side.write(line + "\\n")
+from colab_guard.session import current
+current().bus.subscribe(lambda event, at: note(f"event {type(event).__name__} {getattr(event, 'depth', '')}"))
 """
 CELL = """%%checkpointed shown --every 0.1s --budget 90%
 import matplotlib.pyplot as plt, pandas as pd, subprocess, threading
@@ -124,6 +126,11 @@ def steps(machine: Machine) -> int:
     return len({line for line in machine.lines() if line.startswith("step")})
 
 
+def resumed(machine: Machine) -> list[int]:
+    """How deep each resume went."""
+    return [int(line.split()[-1]) for line in machine.lines() if line.startswith("event Resumed")]
+
+
 def run_to_end(machine: Machine) -> tuple[list[Any], list[int]]:
     with machine.kernel() as kernel:
         set_up(kernel)
@@ -135,7 +142,7 @@ def run_to_end(machine: Machine) -> tuple[list[Any], list[int]]:
 def test_a_cell_killed_three_times_shows_what_an_uninterrupted_one_shows(machine: Machine, tmp_path: Path) -> None:
     expected, expected_bars = run_to_end(Machine(tmp_path / "whole", machine.python))
     assert str(expected).count("from a child process") == str(expected).count("from a thread") == 1, "the reference has it"
-    for target in (9, 19, 27):
+    for target in (12, 20, 27):
         with machine.kernel() as kernel:
             set_up(kernel)
             killed = kernel.run(CELL, kill_when=lambda target=target: steps(machine) >= target)
@@ -143,10 +150,36 @@ def test_a_cell_killed_three_times_shows_what_an_uninterrupted_one_shows(machine
     found, bars = run_to_end(machine)
     assert found == expected
     assert bars == sorted(bars) and bars[-1] == expected_bars[-1] == 30
-    assert 30 < len(machine.lines()) < 60, "it began again instead of resuming"
+    assert len(resumed(machine)) == 3 and resumed(machine)[1:] == [1, 1], "it began again instead of resuming inside"
     # and once more, when it is done: all of it, and the value once
     assert run_to_end(machine) == (found, bars)
-    assert 30 < len(machine.lines()) < 60
+    assert resumed(machine)[1:] == [1, 1, 0]
+
+
+FIGURE = """%%checkpointed figure --every 0.1s --budget 90%
+import matplotlib.pyplot as plt
+plt.figure()
+for step in range(20):
+    time.sleep(0.03)
+    note(f"step {step}")
+    plt.plot([step, 1])
+"the value"
+"""
+
+
+def test_a_figure_that_is_left_open_is_shown_whole_after_the_value_also_when_the_cell_is_done(machine: Machine, tmp_path: Path) -> None:
+    def run(machine: Machine) -> list[Any]:
+        with machine.kernel() as kernel:
+            set_up(kernel)
+            return front_end(kernel.run(FIGURE).messages)[0]
+
+    expected = run(Machine(tmp_path / "whole", machine.python))
+    assert "image/png" in expected[3]["data"]
+    with machine.kernel() as kernel:
+        set_up(kernel)
+        assert kernel.run(FIGURE, kill_when=lambda: steps(machine) >= 12).died
+    assert run(machine) == expected
+    assert run(machine) == expected
 
 
 WIDGETS = """%%checkpointed widgets --every 0.1s --budget 90%

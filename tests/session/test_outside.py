@@ -25,6 +25,7 @@ def named(kernel: Kernel) -> dict[str, str]:
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
+    pytest.importorskip("torch")  # what is imported before is put back as it was
     outside = state.Outside()
     outside.take()
     environment = dict(os.environ)

@@ -14,11 +14,11 @@ from __future__ import annotations
 import json
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from colab_guard.session.output.bundles import Bundle, bundled
 from colab_guard.session.output.folding import Folded
+from colab_guard.session.output.items import LIMITS, ClearNext, Displayed, LeftOut, Limits, Printed, size_words
 from colab_guard.session.output.segments import ITEM_BYTES, Item, Segment, Shown, Text, decoded, encoded, sealed
 
 AnItem = TypeVar("AnItem", Text, Shown)
@@ -28,52 +28,8 @@ PREFIX = "output/"
 INDEX = PREFIX + "index"
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """Of one segment, of what is kept of the beginning, and of the end; bytes of text, bytes and number of blobs."""
-
-    segment: tuple[int, int, int] = (64 * 2**10, 2**20, 16)
-    head: tuple[int, int, int] = (256 * 2**10, 4 * 2**20, 48)
-    tail: tuple[int, int, int] = (2**20, 12 * 2**20, 192)
-
-
-LIMITS = Limits()
 ELSEWHERE = 64
 """Displays of other cells whose newest update is kept."""
-
-
-@dataclass(frozen=True, slots=True)
-class LeftOut:
-    """What is not kept between the beginning and the end."""
-
-    bytes: int = 0
-    displays: int = 0
-
-    def __str__(self) -> str:
-        displays = f" with {self.displays} display{'s' * (self.displays != 1)}" if self.displays else ""
-        return f"... {_size(self.bytes)} of output{displays} left out ..."
-
-
-@dataclass(frozen=True, slots=True)
-class Printed:
-    """To be shown again: text of a stream."""
-
-    stream: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class Displayed:
-    """To be shown again: a display, or (`update`) the new content of one that another cell made."""
-
-    bundle: Bundle
-    display_id: str | None = None
-    update: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ClearNext:
-    """The next output will clear all others."""
 
 
 class Record:
@@ -310,7 +266,7 @@ class Record:
     def _bounded(self, bundle: Bundle) -> Bundle:
         if bundle.size <= self._limits.head[1]:
             return bundle
-        return bundled({"text/plain": f"... a display of {_size(bundle.size)} left out ..."}, {})
+        return bundled({"text/plain": f"... a display of {size_words(bundle.size)} left out ..."}, {})
 
     def _clear_if_asked(self) -> None:
         if self._clear_next:
@@ -350,9 +306,3 @@ def _weight(segments: Iterable[Segment], *more: Segment) -> tuple[int, int, int]
 
 def _exceeds(weight: tuple[int, int, int], limit: tuple[int, int, int]) -> bool:
     return any(mine > most for mine, most in zip(weight, limit, strict=True))
-
-
-def _size(count: int) -> str:
-    if count < 10**6:
-        return f"{count / 1000:.1f} kB"
-    return f"{count / 10**6:.1f} MB"

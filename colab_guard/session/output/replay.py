@@ -11,7 +11,8 @@ import threading
 from typing import Any
 
 from colab_guard.clock import Clock
-from colab_guard.session.output.record import ClearNext, Displayed, LeftOut, Printed, Record
+from colab_guard.session.output.items import ClearNext, Displayed, LeftOut, Printed
+from colab_guard.session.output.record import Record
 from colab_guard.session.output.widgets import without_view
 
 BYTES_AT_ONCE = 2_000_000
@@ -78,10 +79,7 @@ class _Pace:
     def sent(self, size: int) -> None:
         self._bytes += size
         self._messages += 1
-        needed_s = max(
-            (self._bytes - BYTES_AT_ONCE) / BYTES_A_SECOND, (self._messages - MESSAGES_AT_ONCE) / MESSAGES_A_SECOND
-        )
+        needed_s = max((self._bytes - BYTES_AT_ONCE) / BYTES_A_SECOND, (self._messages - MESSAGES_AT_ONCE) / MESSAGES_A_SECOND)
         ahead_s = needed_s - (self._clock.monotonic() - self._began)
         if ahead_s > 0:
             self._clock.wait(threading.Event(), ahead_s)
-

@@ -26,6 +26,7 @@ from functools import partial
 from typing import Any
 
 from colab_guard.session.output.bundles import bundled
+from colab_guard.session.output.calls import message_of, replaced_on, told
 from colab_guard.session.output.folding import width
 from colab_guard.session.output.record import Record
 from colab_guard.session.output.wayback import HeldBack
@@ -73,7 +74,7 @@ class Taps:
 
     def open(self) -> None:
         """Begin to hear."""
-        self._cell = _message(sys.stdout)
+        self._cell = message_of(sys.stdout)
         streams = {name: getattr(sys, name) for name in STREAMS}
         if streams["stderr"] is streams["stdout"]:
             del streams["stderr"]
@@ -167,7 +168,7 @@ class Taps:
         name = threading.current_thread().name
         if name.startswith(OUR_THREADS) and name != CELL_THREAD:
             return False
-        return bool(_message(source) == self._cell)
+        return bool(message_of(source) == self._cell)
 
     def _is_on_its_way(self, thread: int) -> bool:
         return thread == self._thread or threading.current_thread().name == CELL_THREAD
@@ -176,7 +177,7 @@ class Taps:
 
     def _publishing(self, publisher: Any, original: Callable[..., Any]) -> Callable[..., Any]:
         def publish(*args: Any, **words: Any) -> Any:
-            data, metadata, display_id, update = _told(args, words)
+            data, metadata, display_id, update = told(args, words)
             me = threading.get_ident()
             heard = self._hearing and (me == self._thread or self._is_heard(publisher))
             if heard and display_id is None and WIDGET in data:
@@ -227,24 +228,11 @@ class Taps:
     # inside
 
     def _tap(self, thing: Any, name: str, make: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
-        original = getattr(thing, name)
-        mine = make(original)
-        replaced = name in getattr(thing, "__dict__", {})
-        try:
-            setattr(thing, name, mine)
-        except (AttributeError, TypeError):
+        undo = replaced_on(thing, name, make)
+        if undo is None:
             self._failed(f"{type(thing).__name__}.{name} cannot be listened to")
-            return
-
-        def undo() -> None:
-            if vars(thing).get(name) is not mine:
-                return  # the cell put something of its own there, which goes on through ours
-            if replaced:
-                setattr(thing, name, original)
-            else:
-                delattr(thing, name)
-
-        self._undo.append(undo)
+        else:
+            self._undo.append(undo)
 
     def _work_out_soon(self) -> None:
         """Bring notes into the record, unless that is being done: by another thread, or below a signal's handler."""
@@ -296,8 +284,8 @@ class Taps:
             widget = living(model_of(data))
             if widget is None:
                 del self._widgets[display_id]
-            told = {} if widget is None else {**data, "text/plain": text_of(widget)}
-            self.record.update(bundled(told, {}), display_id)
+            now = {} if widget is None else {**data, "text/plain": text_of(widget)}
+            self.record.update(bundled(now, {}), display_id)
 
     def _settle(self) -> None:
         """Wait a moment for what child processes have written and the kernel's own thread has not read yet."""
@@ -307,20 +295,3 @@ class Taps:
                 time.sleep(0.002)
         except (OSError, ValueError):
             self._pipes.clear()  # closed, or too many files are open: nothing can be told
-
-
-def _told(args: tuple[Any, ...], words: dict[str, Any]) -> tuple[Mapping[str, Any], Any, str | None, bool]:
-    """Data, metadata, display id and whether it is an update, from a call of any version's `publish`."""
-    data = words.get("data", args[0] if args else {})
-    metadata = words.get("metadata", args[1] if len(args) > 1 else None)
-    # the third is `source` for some, and `transient` for others
-    third = args[2] if len(args) > 2 and isinstance(args[2], dict) else None
-    transient = words.get("transient", third) or {}
-    update = bool(words.get("update", args[3] if len(args) > 3 else False))
-    return data, metadata, transient.get("display_id"), update
-
-
-def _message(source: Any) -> Any:
-    """The request that the kernel sends this output for; None where there is no kernel."""
-    header = getattr(source, "parent_header", None)
-    return header.get("msg_id") if isinstance(header, dict) else None

@@ -11,7 +11,8 @@ from typing import Any
 
 from colab_guard.session.output.bundles import Bundle
 from colab_guard.session.output.folding import folded
-from colab_guard.session.output.record import Displayed, Printed, Record
+from colab_guard.session.output.items import Displayed, Printed
+from colab_guard.session.output.record import Record
 from colab_guard.session.output.widgets import same_bar
 
 UP = "\x1b[A"

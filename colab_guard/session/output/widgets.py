@@ -6,6 +6,7 @@ with the cell's state makes a widget anew; that one takes the place of the text.
 
 from __future__ import annotations
 
+import html
 import re
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,10 @@ def text_of(widget: Any) -> str:
 
     try:
         return str(pretty(widget))[:LONGEST]
+    except ReferenceError:  # a bar of tqdm that is over and gone: its parts still say where it ended
+        parts = [getattr(child, "value", None) for child in getattr(widget, "children", ())]
+        text = "|".join(part if isinstance(part, str) else "" for part in parts)
+        return html.unescape(text).replace("\u2007", " ")[:LONGEST]
     except Exception as error:  # a widget's own words; the cell does not fail for them
         return f"<{type(widget).__name__}: {type(error).__name__}>"
 

@@ -10,7 +10,8 @@ from collections.abc import Callable
 import pytest
 
 from colab_guard.session.output.bundles import Bundle, bundled
-from colab_guard.session.output.record import INDEX, PREFIX, ClearNext, Displayed, LeftOut, Limits, Printed, Record
+from colab_guard.session.output.items import ClearNext, Displayed, LeftOut, Limits, Printed
+from colab_guard.session.output.record import INDEX, PREFIX, Record
 
 PNG = base64.b64encode(bytes(range(256)) * 40).decode()
 SMALL = Limits(segment=(2000, 50_000, 4), head=(8000, 200_000, 8), tail=(20_000, 400_000, 16))

@@ -24,9 +24,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return found.out, found.err
 
 
-def test_a_resumed_cell_reads_as_if_nothing_had_happened(
-    new_kernel: Callable[..., Kernel], capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_resumed_cell_reads_as_if_nothing_had_happened(new_kernel: Callable[..., Kernel], capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert new_kernel().guarded(CELL, fresh=True) == 3
     whole = said(capsys)

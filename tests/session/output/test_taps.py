@@ -20,7 +20,8 @@ from colab_guard.clock import FakeClock, SystemClock
 from colab_guard.events import NotKept
 from colab_guard.session.output import CellOutput
 from colab_guard.session.output.folding import folded
-from colab_guard.session.output.record import Printed, Record
+from colab_guard.session.output.items import Printed
+from colab_guard.session.output.record import Record
 from colab_guard.session.output.replay import show_again
 from colab_guard.session.output.taps import MOST_NOTES, Taps
 from colab_guard.workers import Workers
@@ -122,6 +123,7 @@ def test_what_the_cell_put_in_our_place_stays_and_goes_on_through_us(in_kernel: 
 
 def test_threads_of_the_cell_are_heard_and_others_are_not(in_kernel: Callable[[], Any]) -> None:
     shell = in_kernel()
+
     def in_thread(action: Callable[[], Any], name: str | None = None) -> None:
         thread = threading.Thread(target=action, name=name)
         thread.start()
@@ -195,8 +197,11 @@ def test_an_image_is_named_in_a_terminal(capsys: pytest.CaptureFixture[str], in_
     assert "(image/png: not shown in a terminal)" in sys.stdout.getvalue()  # type: ignore[attr-defined]
 
 
-def test_a_stream_that_cannot_be_tapped_is_named_and_the_rest_is_heard(in_kernel: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stream_that_cannot_be_tapped_is_named_and_the_rest_is_heard(
+    in_kernel: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shell = in_kernel()
+
     class Closed:
         __slots__ = ()
 
@@ -214,7 +219,9 @@ def test_a_stream_that_cannot_be_tapped_is_named_and_the_rest_is_heard(in_kernel
     assert failures == ["Closed.write cannot be listened to"]
 
 
-def test_an_error_while_recording_never_reaches_the_cell_and_is_said_once(in_kernel: Callable[[], Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_error_while_recording_never_reaches_the_cell_and_is_said_once(
+    in_kernel: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     shell = in_kernel()
     failures: list[str] = []
     with heard(shell, failures) as taps:
@@ -270,8 +277,8 @@ def test_a_bar_that_comes_back_covers_the_line_that_is_longer_than_its_own(in_ke
         sys.stderr.write("\r 50%|#####     | 5/10 [?]")
         sys.stderr.write("\r 60%|######    | 6/10 [?]")
         print(" after it", file=sys.stderr)
-        assert text(taps) == "\r 60%|######    | 6/10 [?] after it  \n"
-    assert folded(sys.stderr.getvalue()) == "\r 60%|######    | 6/10 [?] after it  \n"  # type: ignore[attr-defined]
+        assert text(taps) == "\r 60%|######    | 6/10 [?] after it \n"
+    assert folded(sys.stderr.getvalue()) == "\r 60%|######    | 6/10 [?] after it \n"  # type: ignore[attr-defined]
 
 
 def test_what_is_said_again_on_the_way_back_is_held_and_what_is_new_is_said(
