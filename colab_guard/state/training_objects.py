@@ -29,6 +29,8 @@ def name_module(pickler: GraphPickler, module: Any) -> Any:
     if type(module).__module__ == PARAMETRIZE and type(module).__name__.startswith("Parametrized"):
         made = (type(module).__bases__[0], tuple(module._modules["parametrizations"]._modules))
         return rebuild_parametrized, made, dict(module.__dict__), None, None, set_attributes
+    if "_flat_weight_refs" in module.__dict__:  # a recurrent module makes these anew, and so at another place
+        return rebuild_plain, (type(module),), dict(module.__dict__), None, None, set_attributes
     return NotImplemented
 
 
@@ -61,6 +63,8 @@ def rebuild_optimizer(cls: Any) -> Any:
 
 
 def set_attributes(instance: Any, state: dict[str, Any]) -> None:
+    # making it may have set some already; they are to stand in their order
+    instance.__dict__.clear()
     instance.__dict__.update(state)
 
 

@@ -1081,4 +1081,50 @@ for step in range(3):
     loss.backward()
     optimizer.step()
 """,
+    "losses with their graph, where nothing ever asks for gradients": """
+model = Net()
+losses = []
+for i in range(0, 24, 8):
+    losses.append(F.cross_entropy(model(X[i:i+8]), y[i:i+8]))
+mean = torch.stack(losses).mean().item()
+del losses
+""",
+    "a graph that was left over, beside a function that has a variable of that name": """
+model = Net()
+optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+def evaluate(model):
+    loss = F.cross_entropy(model(X), y)
+    return loss.item()
+log = []
+for epoch in range(2):
+    loss = F.cross_entropy(model(X), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+    loss = F.cross_entropy(model(X), y)
+    for i in range(2):
+        log.append(evaluate(model))
+loss = None
+""",
+    "TorchScript": """
+@torch.jit.script
+def double(x):
+    return x * 2
+out = []
+for i in range(3):
+    out.append(double(X).sum().item())
+del double
+""",
+    "a compiled model": """
+model = Net()
+compiled = torch.compile(model, backend='eager')
+optimizer = torch.optim.Adam(compiled.parameters())
+for i in range(3):
+    loss = F.cross_entropy(compiled(X), y)
+    optimizer.zero_grad()
+    loss.backward()
+    optimizer.step()
+same = compiled._orig_mod is model
+del compiled
+""",
 }

@@ -22,6 +22,12 @@ class GradStats:
             return grad.clamp(-1, 1)
 
         return inner
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 model = nn.Sequential(nn.Linear(12, 24), nn.GELU(), nn.LayerNorm(24), nn.Linear(24, 3))
 stats = GradStats(model)

@@ -36,6 +36,10 @@ def sample(model, start, n):
             out.append(int(torch.multinomial(probs, 1)))
     model.train()
     return "".join(itos[i] for i in out)
+# %% setup
+import random
+
+random.seed(0)
 # %% cell
 model = CharRNN(len(chars))
 optimizer = torch.optim.RMSprop(model.parameters(), lr=3e-3)

@@ -56,6 +56,12 @@ class DCGAN:
                 tick()
             self.log.append(total)
         return self
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 gan = DCGAN()
 loader = torch.utils.data.DataLoader(images, batch_size=8, shuffle=True)

@@ -10,6 +10,12 @@ import torch.nn as nn
 torch.manual_seed(5)
 angles = torch.rand(80) * 6.28
 data = torch.stack([angles.cos(), angles.sin()], 1)
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 T = 20
 betas = torch.linspace(1e-3, 0.2, T)

@@ -31,6 +31,9 @@ class ReplayMemory:
 def env_step(x, action):
     x = x + (0.2 if action == 1 else -0.2) + random.gauss(0, 0.05)
     return x, -abs(x), abs(x) > 1
+# %% setup
+import numpy
+numpy.random.seed(0)
 # %% cell
 policy_net = nn.Sequential(nn.Linear(1, 12), nn.ReLU(), nn.Linear(12, 2))
 target_net = copy.deepcopy(policy_net)

@@ -6,6 +6,12 @@ import torch.nn as nn
 
 torch.manual_seed(0)
 real_data = torch.randn(96, 2) @ torch.tensor([[1.0, 0.4], [0.0, 0.6]]) + torch.tensor([2.0, -1.0])
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 latent = 4
 generator = nn.Sequential(nn.Linear(latent, 16), nn.LeakyReLU(0.2), nn.Linear(16, 2))

@@ -21,8 +21,17 @@ class Threshold(ClassifierMixin, BaseEstimator):
 
     def predict(self, X):
         return (X[:, self.feature] > self.at).astype(int)
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 search = GridSearchCV(Threshold(), {"at": np.linspace(-1, 1, 8).tolist(), "feature": [0, 1, 2]}, cv=4)
 search.fit(X, y)
 best = search.best_params_
-round(search.best_score_, 8)
+score = round(search.best_score_, 8)
+ranks = search.cv_results_['rank_test_score'].tolist()
+del search
+score, ranks[:5]

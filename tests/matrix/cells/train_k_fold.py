@@ -16,6 +16,12 @@ def reset_weights(m):
     for layer in m.children():
         if hasattr(layer, "reset_parameters"):
             layer.reset_parameters()
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 k_folds, num_epochs = 4, 6
 results, states = {}, []

@@ -30,6 +30,10 @@ class Sequence(nn.Module):
             output = self.linear(h)
             outputs += [output]
         return torch.cat(outputs, dim=1)
+# %% setup
+import random
+
+random.seed(0)
 # %% cell
 seq = Sequence()
 criterion = nn.MSELoss()

@@ -11,6 +11,12 @@ import numpy as np
 from tqdm.auto import tqdm
 
 rng = np.random.default_rng(27)
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 fig, (ax1, ax2) = plt.subplots(1, 2, figsize=(6, 3))
 (train_line,) = ax1.plot([], [], label="train")

@@ -6,6 +6,12 @@ import pandas as pd
 
 rng = np.random.RandomState(22)
 ratings = pd.DataFrame({"user": rng.randint(0, 12, 90), "item": rng.randint(0, 9, 90), "rating": rng.randint(1, 6, 90).astype(float)})
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 class MF:
     def __init__(self, ratings, k=3, lr=0.02, reg=0.05):

@@ -9,11 +9,19 @@ import numpy as np
 
 rng = np.random.default_rng(30)
 out = Path("run")
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 out.mkdir(exist_ok=True)
 features = np.memmap(out / "features.dat", dtype="float32", mode="w+", shape=(60, 5))
 state_path = out / "state.json"
 done, totals = set(), {}
+state_path.write_text(json.dumps({"saves": 0}))
+(out / "log.txt").write_text("i key total\n")
 for i in range(60):
     key = f"doc{i % 20}"
     features[i] = rng.normal(size=5)
@@ -21,7 +29,7 @@ for i in range(60):
     done.add(key)
     totals[key] = totals.get(key, 0.0) + float(features[i].sum())
     if i % 6 == 0:
-        state = json.loads(state_path.read_text()) if state_path.exists() else {"saves": 0}
+        state = json.loads(state_path.read_text())
         state["saves"] += 1
         state["done"] = sorted(done)
         temporary = state_path.with_suffix(".tmp")

@@ -96,6 +96,12 @@ class Trainer:
             if self.should_stop:
                 break
         return self
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 model = nn.Sequential(nn.Linear(6, 16), nn.ReLU(), nn.Dropout(0.1), nn.Linear(16, 1))
 stopper, history = EarlyStopping(3), History()

@@ -82,6 +82,12 @@ def estimate_loss(model, config, iters=3):
         out[split] = losses.mean()
     model.train()
     return out
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 config = GPTConfig()
 model = GPT(config)

@@ -9,6 +9,10 @@ X = np.random.randn(100, 4)
 w_true = np.array([[1.0], [-1.0], [2.0], [0.5]])
 t = X @ w_true + 0.3 + 0.05 * np.random.randn(100, 1)
 labels = (t > 0).astype(float)
+# %% setup
+import random
+
+random.seed(0)
 # %% cell
 w, b = np.zeros((4, 1)), 0.0
 cost_history = []

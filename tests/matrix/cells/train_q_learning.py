@@ -18,6 +18,12 @@ class Grid:
         c = min(max(state[1] + self.moves[action][1], 0), self.n - 1)
         done = (r, c) == self.goal
         return (r, c), (10.0 if done else -0.1), done
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 env = Grid(5)
 Q = np.zeros((5, 5, 4))

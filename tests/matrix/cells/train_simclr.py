@@ -24,6 +24,9 @@ class Compose:
 
 
 augment = Compose([lambda x: x + 0.1 * torch.randn_like(x), lambda x: x * random.uniform(0.8, 1.2), lambda x: F.dropout(x, 0.2)])
+# %% setup
+import numpy
+numpy.random.seed(0)
 # %% cell
 class SimCLR(nn.Module):
     def __init__(self):

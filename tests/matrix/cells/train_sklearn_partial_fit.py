@@ -15,6 +15,12 @@ from sklearn.preprocessing import StandardScaler
 
 X, y = make_classification(160, 8, random_state=25)
 X_train, X_test, y_train, y_test = train_test_split(X, y, test_size=0.25, random_state=1)
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 scaler = StandardScaler()
 sgd = SGDClassifier(loss="log_loss", random_state=2)
@@ -41,4 +47,6 @@ for epoch in range(25):
     else:
         no_gain += 1
 fresh = clone(best_model)
+boosted = boost.predict_proba(X_test)
+del boost
 best_score, round(scores[-1][1], 8), scores[-1][2]

@@ -16,6 +16,12 @@ def gram_matrix(t):
     a, b, c, d = t.size()
     f = t.view(a * b, c * d)
     return torch.mm(f, f.t()).div(a * b * c * d)
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 features = {}
 handles = [layer.register_forward_hook(lambda m, i, o, n=n: features.__setitem__(n, o)) for n, layer in enumerate(cnn) if n % 2 == 0]

@@ -28,6 +28,12 @@ class EMA:
         for n, p in self.model.named_parameters():
             p.data = self.backup[n]
         self.backup = {}
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 model = nn.Sequential(nn.Linear(8, 16), nn.BatchNorm1d(16), nn.ReLU(), nn.Linear(16, 2))
 loader = torch.utils.data.DataLoader(torch.utils.data.TensorDataset(X, y), batch_size=10, shuffle=True)

@@ -15,6 +15,12 @@ X = torch.randn(96, 10)
 y = (X[:, :3].sum(1) > 0).long()
 datasets = {"train": torch.utils.data.TensorDataset(X[:64], y[:64]), "val": torch.utils.data.TensorDataset(X[64:], y[64:])}
 backbone = nn.Sequential(nn.Linear(10, 16), nn.ReLU(), nn.Linear(16, 12), nn.ReLU())
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 dataloaders = {x: torch.utils.data.DataLoader(datasets[x], batch_size=8, shuffle=x == "train") for x in ["train", "val"]}
 dataset_sizes = {x: len(datasets[x]) for x in ["train", "val"]}

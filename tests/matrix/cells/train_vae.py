@@ -11,6 +11,12 @@ torch.manual_seed(3)
 digits = torch.tensor(load_digits().data[:160] / 16.0, dtype=torch.float32)
 train_loader = torch.utils.data.DataLoader(digits[:128], batch_size=16, shuffle=True)
 test_loader = torch.utils.data.DataLoader(digits[128:], batch_size=16)
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 class VAE(nn.Module):
     def __init__(self):

@@ -13,6 +13,12 @@ def infinite(tensor, size):
         order = torch.randperm(len(tensor))
         for start in range(0, len(tensor), size):
             yield tensor[order[start : start + size]]
+# %% setup
+import numpy
+import random
+
+random.seed(0)
+numpy.random.seed(0)
 # %% cell
 critic = nn.Sequential(nn.Linear(3, 12), nn.ReLU(), nn.Linear(12, 1))
 gen = nn.Sequential(nn.Linear(2, 12), nn.ReLU(), nn.Linear(12, 3))
