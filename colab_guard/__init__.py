@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from colab_guard.errors import GuardError, UserMistake
     from colab_guard.plan import Plan, autoconfig
     from colab_guard.session import guard, work
+    from colab_guard.state import register_state, unregister_state
     from colab_guard.sweep import Run, Sweep, grid
 
 __version__ = "0.1.0"
@@ -37,7 +38,9 @@ __all__ = [
     "grid",
     "guard",
     "load_ipython_extension",
+    "register_state",
     "unload_ipython_extension",
+    "unregister_state",
     "work",
 ]
 
@@ -50,6 +53,8 @@ _HOMES = {
     "autoconfig": "plan",
     "grid": "sweep",
     "guard": "session",
+    "register_state": "state",
+    "unregister_state": "state",
     "work": "session",
 }
 

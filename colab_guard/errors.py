@@ -13,7 +13,8 @@
     │   │   ├── InputChanged     a value that the cell reads is not the committed one
     │   │   ├── FunctionChanged  a function that was running at the commit is not the same here, or not here
     │   │   ├── DeviceMissing    the commit holds tensors of a device that is not here
-    │   │   └── PythonChanged    the commit holds code that this version of Python cannot run
+    │   │   ├── PythonChanged    the commit holds code that this version of Python cannot run
+    │   │   └── StateNotRegistered  the commit holds registered state, and nothing is registered under its name here
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
     ├── StoreDamaged             bytes on disk are not the bytes that were committed
@@ -81,6 +82,10 @@ class DeviceMissing(NeedsDecision):
 
 class PythonChanged(NeedsDecision):
     """The commit holds functions as instructions of another version of Python."""
+
+
+class StateNotRegistered(NeedsDecision):
+    """The commit holds state of `register_state`, and nothing is registered here that could take it."""
 
 
 class MissingExtra(UserMistake, ImportError):

@@ -38,10 +38,14 @@ class NoSafePoint(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkEnded(Event):
-    """Guarded work ended: `outcome` is "done", "failed", "stopped" or "restored"."""
+    """Guarded work ended: `outcome` is "done", "failed", "stopped" or "restored".
+
+    `guard_share` is the share of the time that passed in safe points, snapshots included.
+    """
 
     outcome: str
     reason: str = ""
+    guard_share: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +141,16 @@ class NotKept(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FilesPutBack(Event):
+    """A resume has met files that differ from the commit's: `replaced` ones are kept under `where` as they were, texts
+    that people edit are `left`, and the commit's version of them is under `where`/committed."""
+
+    replaced: tuple[str, ...]
+    left: tuple[str, ...]
+    where: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorChanged(Event):
     """The mirror's state: "ok", "catching up", "degraded" (with `reason`) or "off"."""
 
@@ -160,6 +174,13 @@ class SweepStarted(Event):
     total: int
     done: int
     failed: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepBypassed(Event):
+    """A loop takes a sweep's waiting runs from a list: none of them is marked, skipped or committed by itself."""
+
+    sweep: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

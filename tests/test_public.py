@@ -19,7 +19,9 @@ def test_the_public_names_are_these() -> None:
         "grid",
         "guard",
         "load_ipython_extension",
+        "register_state",
         "unload_ipython_extension",
+        "unregister_state",
         "work",
     ]
 

@@ -41,6 +41,10 @@ class Callees:
         return isinstance(called, ast.Attribute) and (called.attr in self.names or called.attr in self.library)
 
 
+NOTHING = Callees(frozenset(), frozenset())
+"""What code of libraries leads to."""
+
+
 def callees(trees: Iterable[ast.AST], library: Iterable[str]) -> Callees:
     """Those of all functions and classes defined anywhere in `trees`."""
     calls: dict[str, set[str]] = {}

@@ -17,7 +17,7 @@ from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.iterators import BarIterator
-from colab_guard.cells.liveness import SCOPES
+from colab_guard.cells.syntax import SCOPES
 
 LINES_TOLD = 3
 LINE_CLIP = 80

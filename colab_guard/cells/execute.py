@@ -21,17 +21,20 @@ from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
-from colab_guard.cells.protocols import LibraryLoop, PolicyFactory
+from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, WayBack
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
-from colab_guard.cells.scope import Scope
+from colab_guard.cells.scope import Scope, local_variables
+from colab_guard.cells.short import OFF
 from colab_guard.cells.source import CompiledCell
 from colab_guard.errors import CannotResume
 from colab_guard.snapshots import Engine, Leaving, Position, Stopped, UnitRecord
 from colab_guard.store import Loaded
 
 NO_VALUE = object()
+WATCHES = 20
+"""How often in an interval a loop that has become slow may be noticed."""
 
 
 def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
@@ -59,6 +62,7 @@ class Execution:
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
     say: Callable[[str], None] = lambda why: None
+    way_back: WayBack | None = None
     _ahead: Ahead | None = field(default=None, init=False)
 
     def none_ahead(self, frame: FrameType | None) -> str | None:
@@ -70,11 +74,12 @@ class Execution:
         functions = self.cell.functions
         runtime = Runtime(functions, self.cell.info, self.scope, self.engine, self.now)
         generators = self._let_code_travel(runtime)
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
         self.scope.set_names(needed, kept)
         generators.start()
         functions.swap()()
-        state.set_random_state(needed["random"])
+        self._set_outside(needed, kept)
+        self._arrive(needed)
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:
@@ -117,6 +122,7 @@ class Execution:
                 else:
                     undo.enter_context(when_imported(loop.module, hook))
             undo.callback(state.track_dataloaders())
+            undo.callback(self.engine.periodically("watch", self.engine.schedule.every_s / WATCHES, runtime.watch))
             undo.callback(functions.swap())
             namespace[RUNTIME] = runtime
             namespace[BARE] = functions.bare
@@ -149,7 +155,7 @@ class Execution:
         return generators
 
     def _take_up(self, loaded: Loaded, runtime: Runtime, generators: Generators) -> Resumer:
-        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        needed, kept = self._restore(loaded)
 
         def set_names() -> None:
             self.scope.set_names(needed, kept)
@@ -158,9 +164,39 @@ class Execution:
         entries = needed["frames"]
         self.scope.namespace.update(entries[0].locals)
         generators.start(entries)
-        return runtime.resume(
-            entries, needed.get("library"), set_names, lambda: state.set_random_state(needed["random"])
-        )
+        self._set_outside(needed, kept)
+
+        def arrive() -> None:
+            self.scope.outside.set_switches()
+            self._arrive(needed)
+
+        return runtime.resume(entries, needed.get("library"), set_names, arrive)
+
+    def _restore(self, loaded: Loaded) -> tuple[dict[str, Any], dict[str, Any]]:
+        if self.way_back is not None:
+            self.way_back.begin()
+        self.scope.outside.set_early(loaded.parts)
+        needed, kept = state.restore(loaded.parts, loaded.buffers, self.scope.live)
+        if state.ORDERS not in loaded.parts:
+            return needed, kept
+        everything = {**kept["names"], **needed["names"], **local_variables(needed.get("frames", ()))}
+        lost = state.put_in_order(bytes(loaded.parts[state.ORDERS]), everything)
+        if read := [path for path in lost if path.partition("[")[0].partition(".")[0] not in kept["names"]]:
+            self.engine.name_inexact(
+                f"sets that may iterate in another order: {', '.join(read[:5])} (their items' hashes differ between kernels; those "
+                "of texts do not where kernels start with PYTHONHASHSEED=0, as colab-guard run starts them)"
+            )
+        return needed, kept
+
+    def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
+        for failure in self.scope.outside.set_things(needed, kept):
+            self.engine.name_loss(failure, "could not be put back here; the code goes on without it")
+
+    def _arrive(self, needed: Mapping[str, Any]) -> None:
+        """The position is reached; random state is set last."""
+        state.set_random_state(needed["random"])
+        if self.way_back is not None:
+            self.way_back.end()
 
     def _execute(self, code: CodeType, namespace: dict[str, Any], runtime: Runtime) -> None:
         __tracebackhide__ = True
@@ -192,7 +228,7 @@ class Execution:
         for name in [n for n in namespace if n.startswith((PREFIX, HIDDEN)) and n != VALUE]:
             del namespace[name]
         namespace[RUNTIME] = Idle()
-        namespace[BARE] = [False] * len(runtime.bare)
+        namespace[BARE] = [OFF] * len(runtime.short_loops.bare)
 
 
 def _hook_into(loop: LibraryLoop, runtime: Runtime, undo: ExitStack) -> None:

@@ -15,11 +15,16 @@ from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop
 from colab_guard.cells.points import CELL, Chain, FrameInfo, Point
 from colab_guard.cells.rewrite import CELLS, context_name, loop_name
+from colab_guard.cells.short import LATE
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
 RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime")
 """The modules whose calls stand between a frame and what it had called, after a resume."""
+
+
+SMALL = frozenset({bool, int, float, complex, type(None)})
+SMALL_TEXT = 1000
 
 
 @dataclass(slots=True)
@@ -72,7 +77,10 @@ class Standing:
         """The loops that are under way in this frame, outermost first."""
         numbers = [k for k, arm in self.point.chain if arm == "body"] + [self.point.id]
         points = [self.info.points[k] for k in numbers]
-        return [(point, self.names[loop_name(point.id)]) for point in points if point.is_loop]
+        return [(point, self.loop(point.id)) for point in points if point.is_loop]
+
+    def loop(self, point: int) -> Loop:
+        return self.names.get(loop_name(point)) or LATE[id(self.frame), point]
 
 
 def ending_at(frame: FrameType) -> tuple[int, int]:
@@ -136,7 +144,9 @@ def _said(frame: FrameType) -> str:
 def _refuse_bare(standing: Standing) -> None:
     names = standing.names
     for number, arm in standing.point.chain:
-        if standing.info.points[number].is_loop and arm == "body" and names.get(loop_name(number)) is None:
+        if not standing.info.points[number].is_loop or arm != "body":
+            continue
+        if names.get(loop_name(number)) is None and (id(standing.frame), number) not in LATE:
             raise SnapshotRefused(f"inside a short loop (line {standing.info.points[number].line})")
 
 
@@ -194,7 +204,7 @@ def entry_of(standing: Standing) -> FrameEntry:
     for number, arm in steps:
         part = info.points[number]
         if part.is_loop and arm == "body":
-            loop = names[loop_name(number)]
+            loop = standing.loop(number)
             _refuse_barred(loop, part)
             entry.loops[number] = loop.state()
         elif part.is_loop:
@@ -211,9 +221,16 @@ def entry_of(standing: Standing) -> FrameEntry:
 
 
 def own_variables(names: Mapping[str, Any], info: FrameInfo, point: Point | None) -> dict[str, Any]:
-    """A function's own variables that code to come may read; all, where nothing has run yet."""
-    wanted = info.locals if point is None else [n for n in info.locals if n in point.live or _private(n) in point.live]
-    return {name: names[name] for name in wanted if name in names}
+    """A function's own variables that code to come may read, and small ones that only a debugger would look at."""
+    present = {name: names[name] for name in info.locals if name in names}
+    if point is None:
+        return present
+    live = point.live
+    return {n: value for n, value in present.items() if n in live or _private(n) in live or _is_small(value)}
+
+
+def _is_small(value: Any) -> bool:
+    return type(value) in SMALL or (type(value) in (str, bytes) and len(value) <= SMALL_TEXT)
 
 
 def _private(name: str) -> str:
@@ -255,13 +272,21 @@ def describe(standings: Sequence[Standing], inside: str = "") -> Position:
 
 def _told(loop: Loop, point: Point, count: int, function: str) -> str:
     """Where a loop is, in people's words: a governed loop's by its item, where it has a name."""
-    item = loop.item
+    item = _named(loop.item)
     if item is not None:
-        return f"model {getattr(item, 'index', count - 1) + 1} ({getattr(item, 'label', item)})"
+        index = getattr(item, "index", None)
+        return f"model {(index if isinstance(index, int) else count - 1) + 1} ({getattr(item, 'label', item)})"
     if loop.policy is not None:
         return f"between models, {count - 1} done in this loop"
     where = f"in {function}()" if function else f"(line {point.line})"
     return f"iteration {count:,} of '{point.text}' {where}"
+
+
+def _named(item: Any) -> Any:
+    """The part of a governed loop's item that has a name: `(number, run)` is the run."""
+    if not isinstance(item, tuple):
+        return item
+    return next((part for part in map(_named, item) if hasattr(part, "label")), item)
 
 
 def _refuse_barred(loop: Loop, point: Point) -> None:

@@ -8,6 +8,7 @@ Their source is what the shell keeps of every cell (or the lines of the file, fo
 from __future__ import annotations
 
 import ast
+import dis
 import functools
 import gc
 import linecache
@@ -16,13 +17,16 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from types import CodeType, FunctionType
 from typing import Any
 
-from colab_guard.cells.calls import Callees, callees
+from colab_guard.cells.calls import NOTHING, Callees, callees
 from colab_guard.cells.points import FrameInfo
-from colab_guard.cells.programs import Function, Program
+from colab_guard.cells.programs import Function, Program, alone
+from colab_guard.cells.short import OFF, Bare, Off
 from colab_guard.cells.syntax import FunctionNode
 
 MOST_OBJECTS = 20_000
 MOST_ITEMS = 200
+LOOK_UPS = frozenset(f"{what}_{where}" for what in ("LOAD", "STORE", "DELETE") for where in ("GLOBAL", "NAME"))
+LOOK_UPS |= {"LOAD_FROM_DICT_OR_GLOBALS"}
 ATOMS = (str, bytes, int, float, complex, bool, type(None), types.ModuleType, types.BuiltinFunctionType)
 
 
@@ -31,14 +35,16 @@ def notebook_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> li
     return _reached(names, namespace)[0]
 
 
-def names_through_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> set[str]:
-    """Names that the notebook's functions and waiting generators mention to which `names` lead."""
-    return _reached(names, namespace)[1]
+def names_through_functions(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[set[str], set[str]]:
+    """Names that the notebook's functions and waiting generators mention to which `names` lead; those they look up."""
+    _, mentioned, codes = _reached(names, namespace)
+    return mentioned, {name for code in codes for name in _looked_up_in(code)}
 
 
-def _reached(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[list[FunctionType], set[str]]:
+def _reached(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[list[FunctionType], set[str], list[CodeType]]:
     found: dict[int, FunctionType] = {}
     mentioned: set[str] = set()
+    codes: list[CodeType] = []
     seen: set[int] = set()
     looked_up = set(names)
     todo = [namespace[name] for name in looked_up if name in namespace]
@@ -54,12 +60,13 @@ def _reached(names: Iterable[str], namespace: Mapping[str, Any]) -> tuple[list[F
         elif isinstance(thing, types.GeneratorType) and thing.gi_frame is not None and thing.gi_frame.f_globals is namespace:
             code = thing.gi_code
         if code is not None:
+            codes.append(code)
             more = set(_names_in(code))
             mentioned |= more
             todo += [namespace[name] for name in more - looked_up if name in namespace]
             looked_up |= more
         todo += _below(thing)
-    return list(found.values()), mentioned
+    return list(found.values()), mentioned, codes
 
 
 def _names_in(code: CodeType) -> Iterator[str]:
@@ -67,6 +74,16 @@ def _names_in(code: CodeType) -> Iterator[str]:
     for constant in code.co_consts:
         if isinstance(constant, CodeType):
             yield from _names_in(constant)
+
+
+def _looked_up_in(code: CodeType) -> Iterator[str]:
+    """Those of them that are looked up as names, not as attributes: `outputs.loss` says nothing about `loss`."""
+    for instruction in dis.get_instructions(code):
+        if instruction.opname in LOOK_UPS:
+            yield instruction.argval
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _looked_up_in(constant)
 
 
 def _below(thing: Any) -> Iterator[Any]:
@@ -117,7 +134,7 @@ class Functions:
         self.by_code: dict[CodeType, Function] = {}
         self.by_id: dict[str, Function] = {}
         self.codes: dict[CodeType, FrameInfo] = {}
-        self.bare: list[bool] = []
+        self.bare: list[Bare | Off] = []
         self.met: dict[str, dict[str, Any]] = {}
         """Functions whose code the capture under way has met, by their ids: what a later kernel must have of them."""
         self.aliases: dict[str, str] = {}
@@ -142,7 +159,7 @@ class Functions:
             self.find(function.__code__)
 
     def new_slot(self) -> int:
-        self.bare.append(False)
+        self.bare.append(OFF)
         return len(self.bare) - 1
 
     def find(self, code: CodeType) -> Function | None:
@@ -150,6 +167,34 @@ class Functions:
         if code not in self.by_code:
             self.read(code.co_filename, code.co_flags)
         return self.by_code.get(code)
+
+    def find_in_library(self, code: CodeType, file: str) -> Function | None:
+        """The function of a library's module whose code `code` is; `file` is the module's, which frozen code does not name."""
+        if code not in self.by_code:
+            filename = file if code.co_filename.startswith("<frozen") else code.co_filename
+            self.read_library(filename, code.co_qualname, code.co_flags)
+            if code not in self.by_code:
+                self._recognise(code, f"{filename}:{code.co_qualname}")
+        return self.by_code.get(code)
+
+    def read_library(self, filename: str, name: str, future: int = 0) -> None:
+        """Know one function (by its id or qualified name) of a library's module: the others can be thousands."""
+        qualname = name.partition("#")[0]
+        key = f"{filename}:{qualname}"
+        if key in self._programs:
+            return
+        self._programs[key] = None
+        tree = _parsed(filename)
+        if tree is not None:
+            self._add(Program(alone(tree, qualname), filename, NOTHING, self.new_slot, future=future), key)
+
+    def _recognise(self, code: CodeType, text: str) -> None:
+        """Know `code` by its place in its file: what is compiled together decides about some instructions."""
+        program = self._programs.get(text)
+        for function in program.functions.values() if program is not None else ():
+            if function.place == (code.co_qualname, code.co_firstlineno):
+                self.by_code[code] = function
+                self.codes.setdefault(code, function.info)
 
     def read(self, filename: str, future: int = 0) -> None:
         """Know the functions of a text, by the name under which it was compiled."""
@@ -221,8 +266,8 @@ class Functions:
             if isinstance(holder, FunctionType) and (original := codes.get(id(holder.__code__))) is not None:
                 holder.__code__ = original
 
-    def _add(self, program: Program) -> None:
-        self._programs[program.filename] = program
+    def _add(self, program: Program, key: str = "") -> None:
+        self._programs[key or program.filename] = program
         for function in program.functions.values():
             self.by_id.setdefault(function.id, function)
             self._of.setdefault(function.id, program)

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from colab_guard.cells.runtime import Runtime
 
 NOT_BEGUN = 0
+HEADER = 7
+"""Referents of a generator that are not on its stack, at most (3.11: code, two names, frame, its locals, function, code)."""
 
 
 class Generators:
@@ -55,7 +57,11 @@ class Generators:
         if genexprs.is_expression(generator):
             held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)
             return (genexprs.NAME, *genexprs.parts(generator, module, held, cells)), None
-        function = self._functions.find(generator.gi_code)
+        code = generator.gi_code
+        if module is None:
+            function = self._functions.find(code)
+        else:
+            function = self._functions.find_in_library(code, str(sys.modules[module].__file__))
         if function is None:
             raise state.CannotKeep(f"the source of the generator {generator.__name__}() is not at hand")
         if status == inspect.GEN_RUNNING:
@@ -74,11 +80,12 @@ class Generators:
         """The module whose function the generator is of; None for the notebook itself."""
         if frame.f_globals is self._namespace:
             return None
-        name = str(frame.f_globals.get("__name__"))
-        module = sys.modules.get(name)
-        if module is None or module.__dict__ is not frame.f_globals or not getattr(module, "__file__", None):
-            raise state.CannotKeep(f"the generator {generator.__name__}() is of {name}, which is no module with a file")
-        return name
+        told = str(frame.f_globals.get("__name__"))
+        for name in (told, f"_{told.replace('.', '_')}"):  # `_collections_abc` calls itself collections.abc
+            module = sys.modules.get(name)
+            if module is not None and module.__dict__ is frame.f_globals and getattr(module, "__file__", None):
+                return name
+        raise state.CannotKeep(f"the generator {generator.__name__}() is of {told}, which is no module with a file")
 
     def _running(self, generator: Any, frame: Any) -> FrameEntry:
         """The entry that the snapshot under way has of it, where the position is inside."""
@@ -92,7 +99,7 @@ class Generators:
         if number is None:
             raise state.CannotKeep(f"the generator {generator.__name__}() waits where it cannot be entered again (line {frame.f_lineno})")
         point = function.info.points[number]
-        if function.works or RESUMER in frame.f_locals:
+        if RESUMER in frame.f_locals or (function.works and frame.f_code is function.running):
             entry = entry_of(Standing(frame, function.info, point))
         else:
             entry = _read_stack(generator, frame, function.info, point)
@@ -112,7 +119,7 @@ class Generators:
         assert self.runtime is not None
         if module is not None:
             namespace = importlib.import_module(module).__dict__
-            self._functions.read(str(namespace["__file__"]))
+            self._functions.read_library(str(namespace["__file__"]), name)
         function = self.runtime.function(name)
         resumer = Resumer(self.runtime, [], function.info, started=False)
         generator = made_again(self._functions.variant(function), namespace, cells, resumer)
@@ -175,7 +182,9 @@ def _laid_open(generator: Any, frame: Any) -> tuple[dict[str, Any], list[Any]]:
     # parameters that are shared lie among the plain variables, as cells; the others follow
     count = len(expected) + len(shared)
     del own
-    for start in range(len(referents) - count + 1):
+    # its names, its frame, its function and, last, its code come before the variables
+    first = max((number for number, value in enumerate(referents[:HEADER]) if value is code), default=-1) + 1
+    for start in range(first, len(referents) - count + 1):
         run = referents[start : start + count]
         plain = [value for value in run if type(value) is not CellType] if shared else run
         if len(plain) == len(expected) and all(a is b for a, b in zip(plain, expected, strict=True)):

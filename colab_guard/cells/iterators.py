@@ -10,8 +10,11 @@ barred   the iterator cannot be kept: no snapshot while the loop runs
 from __future__ import annotations
 
 import csv
+import inspect
 import io
 import itertools
+import operator
+import re
 import types
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
@@ -58,6 +61,7 @@ class Counted:
 
 
 _SAMPLES: tuple[Iterable[Any], ...] = ([], (), range(1), range(2**70), {}, {}.items(), {}.values(), set(), "", b"", bytearray())
+CALLED = type(iter(int, 1))
 BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in _SAMPLES) | {
     enumerate,
     zip,
@@ -67,8 +71,12 @@ BUILTIN_ITERATORS: frozenset[type] = frozenset(type(iter(sample)) for sample in 
     type(reversed([])),
     type(reversed(range(3))),
     type(reversed({})),
-    type(iter(int, 1)),
+    CALLED,
 }
+OWN_ITERATORS: frozenset[type] = BUILTIN_ITERATORS | {types.GeneratorType}
+"""Asking these for an iterator draws no random numbers."""
+ITERATED_BY = frozenset({"__main__", "collections.abc"})
+"""Modules whose generators are kept where they stand: replaying a `Sequence` would call the notebook's code again."""
 READER = type(csv.reader([]))
 ITERTOOLS: frozenset[type] = frozenset(value for value in vars(itertools).values() if isinstance(value, type))
 
@@ -110,6 +118,24 @@ class BarIterator:
         return True
 
 
+def over_bars(iterator: Any) -> Any:
+    """`iterator`, an `enumerate` or `zip`, over bars that can be captured in place of bars' own generators, not yet begun."""
+    if type(iterator) is enumerate:
+        reduced: Any = iterator.__reduce__()
+        below, count = reduced[1]
+        again = over_bars(below)
+        return iterator if again is below else enumerate(again, count)
+    if type(iterator) is zip:
+        reduced = iterator.__reduce__()
+        parts = [over_bars(part) for part in reduced[1]]
+        same = all(map(operator.is_, parts, reduced[1]))
+        return iterator if same else zip(*parts, strict=bool(reduced[2:]))
+    if isinstance(iterator, types.GeneratorType) and inspect.getgeneratorstate(iterator) == inspect.GEN_CREATED:
+        bar = inspect.getgeneratorlocals(iterator).get("self")
+        return BarIterator(bar) if is_bar(bar) and iterator.gi_code.co_name == "__iter__" else iterator
+    return iterator
+
+
 class Lines:
     """The lines of a text file, as its own iterator gives them; but its position can be told meanwhile."""
 
@@ -124,6 +150,39 @@ class Lines:
         if not line:
             raise StopIteration
         return line
+
+
+class Matches:
+    """What `re.finditer` gives: the match that it gave last tells where it goes on."""
+
+    def __init__(self, iterator: Iterator[re.Match[Any]], last: re.Match[Any] | None = None) -> None:
+        self._iterator = iterator
+        self._last = last
+
+    def __iter__(self) -> Matches:
+        return self
+
+    def __next__(self) -> re.Match[Any]:
+        self._last = next(self._iterator)
+        return self._last
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._last is None:
+            raise TypeError("a search that has found nothing yet cannot be kept")
+        return _searched_on, (self._last,)
+
+
+def _searched_on(last: re.Match[Any]) -> Matches:
+    iterator = last.re.finditer(last.string, last.pos, last.endpos)
+    next(found for found in iterator if found.span() == last.span())
+    return Matches(iterator, last)
+
+
+def _is_search(iterator: Any) -> bool:
+    if type(iterator) is not CALLED:
+        return False
+    called: Any = iterator.__reduce__()[1][0]
+    return type(getattr(called, "__self__", None)).__name__ == "SRE_Scanner" and str(called.__name__) == "search"
 
 
 def is_file(iterable: object) -> bool:
@@ -145,11 +204,13 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
     if is_file(iterable):
         return "live", Lines(iterable) if isinstance(iterable, io.TextIOWrapper) else iter(iterable)
     iterator = iter(iterable)
+    if _is_search(iterator):
+        return "live", Matches(iterator)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:
         return ("live" if _known(iterator) or _reducible(iterator) else _again(iterable, iterator)), iterator
     if isinstance(iterator, types.GeneratorType):
-        notebooks = iterator.gi_frame is not None and iterator.gi_frame.f_globals.get("__name__") == "__main__"
-        return ("live" if notebooks or iterator is iterable else "replay"), iterator
+        made_in = iterator.gi_frame.f_globals.get("__name__") if iterator.gi_frame is not None else None
+        return ("live" if made_in in ITERATED_BY or iterator is iterable else "replay"), iterator
     if _known(iterator) or _reducible(iterator):
         return "live", iterator
     return _again(iterable, iterator), iterator
@@ -162,7 +223,7 @@ def _again(iterable: object, iterator: object) -> Mode:
 def _known(iterator: object) -> bool:
     """Iterators that `state` knows how to reduce though their own reduce fails."""
     return type(iterator) in (READER, itertools.pairwise) or any(
-        base.__name__ == "_BaseDataLoaderIter" for base in type(iterator).__mro__
+        base.__name__ in ("_BaseDataLoaderIter", "flatiter") for base in type(iterator).__mro__
     )
 
 

@@ -1,22 +1,26 @@
 """A loop of the user's code while it runs: hands out items, passes safe points, keeps its place.
 
 The iteration itself is a generator of a few lines, because it stands between every two items: it counts, and looks at
-the clock only when the count reaches a limit that `Pace` sets.
+the clock only when the count reaches a limit that `Pace` sets. Where iterations turn out to be shorter than a few
+microseconds, it hands out `STRIDE` items at a time without counting them, and learns from the iterator where it is.
+`hurry`, called from another thread, ends the wait for the limit: iterations may become slow all of a sudden.
 """
 
 from __future__ import annotations
 
 import itertools
 import types
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import replace
 from types import FrameType, TracebackType
 from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard import state
 from colab_guard.cells.edits import extend
-from colab_guard.cells.iterators import Counted, LoopState, Mode, open_iterator
+from colab_guard.cells.iterators import OWN_ITERATORS, Counted, LoopState, Mode, open_iterator, over_bars
+from colab_guard.cells.pace import Pace
 from colab_guard.cells.points import Point
+from colab_guard.cells.progress import progress_of
 from colab_guard.cells.protocols import Decision, LoopPolicy
 from colab_guard.errors import CannotResume, GuardError
 
@@ -27,37 +31,22 @@ if TYPE_CHECKING:
 ReEnter = Literal["before", "fetching", "inside", "orelse"]
 """How a resume comes back into a loop: at its own safe point, asking a generator, in its body, or in its else arm."""
 
-FAST_S = 0.0002
-SLOW_S = 0.001
 MOST_BETWEEN_LOOKS = 4096
-PLAIN = frozenset({range, list, tuple, str, bytes, dict, set, frozenset, enumerate, zip, map, filter, reversed})
+STRIDE = 64
+TRIVIAL_LOOKS = 1024
+"""So many iterations between two looks at the clock mean a few microseconds each: then strides are taken."""
+PLAIN = frozenset(
+    {range, list, tuple, str, bytes, dict, set, frozenset, enumerate, zip, map, filter, reversed}
+    | {type({}.keys()), type({}.values()), type({}.items())}
+)
 """Iterating these draws no random numbers, and their iterators can be captured."""
 ENDED = LoopState("while", 0)
 
 
-class Pace:
-    """How many iterations pass between two looks at the clock: doubling while they are fast, back to one when slow."""
-
-    __slots__ = ("iteration_s", "last", "looks")
-
-    def __init__(self, now: float) -> None:
-        self.looks = 1
-        self.last = now
-        self.iteration_s = 0.0
-
-    def next(self, now: float) -> int:
-        spent = now - self.last
-        self.last = now
-        self.iteration_s = spent / self.looks
-        if spent < FAST_S * 10 and self.iteration_s < FAST_S:
-            self.looks = min(2 * self.looks, MOST_BETWEEN_LOOKS)
-        elif self.iteration_s > SLOW_S or spent > 0.05:
-            self.looks = max(1, self.looks // 4)
-        return self.looks
-
-
 class Loop:
     """One `for` or `while` on its way. `run` (or `ticks`) is the generator that the rewritten code iterates."""
+
+    hurry: Callable[[], None] = staticmethod(lambda: None)
 
     def __init__(
         self,
@@ -70,7 +59,7 @@ class Loop:
         slot: int | None = None,
     ) -> None:
         self.where = where
-        self.pace = Pace(runtime.now())
+        self.pace = Pace(runtime.now(), MOST_BETWEEN_LOOKS)
         self.policy: LoopPolicy | None = None
         self._runtime = runtime
         self._kept = kept if re_enter is None else _grown(where, kept)
@@ -80,13 +69,18 @@ class Loop:
         self._re_enter = re_enter
         self._item = kept.item
         self._generator: types.GeneratorType[Any, None, None] | None = None
+        self._mark: int | None = None
+        self._count = 0
+        self.over = self.watched = False
 
     @classmethod
     def enter(cls, runtime: Runtime, where: Point, iterable: Any, slot: int | None = None) -> Loop:
         """A loop that begins now."""
         if type(iterable) in PLAIN:
+            if type(iterable) in (enumerate, zip):
+                iterable = over_bars(iterable)
             return cls(runtime, where, LoopState("live", 0, iter(iterable)), slot=slot)
-        entry = state.random_state()
+        entry = None if type(iterable) in OWN_ITERATORS else state.random_state()
         mode, iterator = open_iterator(iterable)
         if mode == "replay":
             kept = LoopState(mode, 0, Counted(iterator), iterable=iterable, random=entry)
@@ -97,48 +91,90 @@ class Loop:
 
     def run(self) -> Iterator[Any]:
         """The items of a `for`."""
-        return self._started(self._governed(self.policy) if self.policy is not None else self._items())
+        if self.policy is not None:
+            return self._started(self._governed(self.policy))
+        return self._started(self._items(progress_of(self._kept.iterator)))
 
-    def ticks(self) -> Iterator[bool]:
-        """True before every test of a `while`."""
-        return self._started(self._ticks())
+    def ticks(self) -> Iterator[tuple[()]]:
+        """An item of no meaning before every test of a `while`."""
+        return self._started(self._ticks(()))
+
+    def tests(self) -> Iterator[bool]:
+        """True before every test of a `while` that stays one."""
+        return self._started(self._ticks(True))
 
     def _started(self, generator: Generator[Any, None, None]) -> Iterator[Any]:
         assert isinstance(generator, types.GeneratorType)
         self._generator = generator
         return generator
 
-    def _items(self) -> Generator[Any, None, None]:
+    def _items(self, progress: Callable[[Any], int] | None) -> Generator[Any, None, None]:
         __tracebackhide__ = True  # between an error in what is gone over, and the user's loop
         k = 0
         limit = 1
+
+        def hurry() -> None:
+            nonlocal limit
+            limit = 0
+
         safe = self._runtime.safe
         if self._re_enter == "orelse":
             return
         if self._re_enter == "inside":
             yield None
             k = 1
-            limit = k + safe(self)
+            limit = k + safe(self, k)
         else:
             self._come_back()
-        for item in self._ready():
+        self.hurry = hurry
+        iterator = self._ready()
+        while True:
+            for item in iterator:
+                yield item
+                k += 1
+                if k >= limit:
+                    looks = safe(self, k)
+                    limit = k + looks
+                    if looks >= TRIVIAL_LOOKS and progress is not None:
+                        break
+            else:
+                break
+            item = None
+            self._mark = at = progress(iterator)
+            while looks >= TRIVIAL_LOOKS:
+                yield from itertools.islice(iterator, STRIDE)
+                now = progress(iterator)
+                if now - at < STRIDE:
+                    self._count = k + STRIDE
+                    return
+                k += STRIDE
+                self._mark = at = now
+                if k >= limit:
+                    looks = safe(self, k)
+                    limit = k + looks
+            self._mark = None
+        self._count = k
+
+    def _ticks(self, item: Any) -> Generator[Any, None, None]:
+        k = 0
+        limit = 1
+
+        def hurry() -> None:
+            nonlocal limit
+            limit = 0
+
+        if self._re_enter == "orelse":
+            if item:
+                yield False
+            return
+        self._come_back()
+        self.hurry = hurry
+        safe = self._runtime.safe
+        while True:
             yield item
             k += 1
             if k >= limit:
-                limit = k + safe(self)
-
-    def _ticks(self) -> Generator[bool, None, None]:
-        k = 0
-        limit = 1
-        if self._re_enter == "orelse":
-            yield False
-        self._come_back()
-        safe = self._runtime.safe
-        while True:
-            yield True
-            k += 1
-            if k >= limit:
-                limit = k + safe(self)
+                limit = k + safe(self, k)
 
     def _governed(self, policy: LoopPolicy) -> Generator[Any, None, None]:
         """The items of a loop that a policy governs: every end of an iteration is a unit end."""
@@ -216,10 +252,11 @@ class Loop:
     def end(self) -> None:
         """The loop statement is over: exhausted, or left by `break`."""
         left_by_break = self.policy is not None and self._item is not None
-        self._generator = None
-        self._kept = ENDED  # an iterator may hold workers
         if self._slot is not None:
-            self._runtime.ended(self._slot, self._runtime.now() - self._entered)
+            self._runtime.short_loops.ended(self._slot, self._runtime.now() - self._entered, self)
+        self._generator = None
+        self.over = True
+        self._kept = ENDED  # an iterator may hold workers
         if left_by_break and self.policy is not None:
             self._unit_end(self.policy)
 
@@ -252,10 +289,22 @@ class Loop:
         return self._generator is not None and not self._generator.gi_running and self._generator.gi_frame is not None
 
     @property
+    def items(self) -> int:
+        """Items that were handed out, of a loop that is about to end."""
+        return max(self._count, self.done + 1)
+
+    @property
     def done(self) -> int:
         """Iterations that are complete."""
         frame = self._generator.gi_frame if self._generator is not None else None
-        return self._kept.done + (int(frame.f_locals["k"]) if frame is not None and "k" in frame.f_locals else 0)
+        if frame is None or "k" not in frame.f_locals:
+            return self._kept.done
+        done = self._kept.done + int(frame.f_locals["k"])
+        if self._mark is None:
+            return done
+        # within a stride; the item handed out last is still in its iteration
+        progress = frame.f_locals["progress"]
+        return done + max(progress(self._kept.iterator) - self._mark - 1, 0)
 
     def state(self) -> LoopState:
         """The loop's place, to be captured; references, not copies."""

@@ -18,7 +18,7 @@ import functools
 import hashlib
 import operator
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
 
@@ -203,6 +203,28 @@ class Program:
         return code.replace(co_consts=tuple(map(exchange, code.co_consts)))
 
 
+def alone(tree: ast.Module, qualname: str) -> ast.Module:
+    """`tree` with those of its functions and classes alone that lead to the function called `qualname`, or lie in it."""
+    wanted = [part for part in qualname.split(".") if part != "<locals>"]
+
+    def kept(body: list[ast.stmt], depth: int) -> list[ast.stmt]:
+        found: list[ast.stmt] = []
+        for node in body:
+            if isinstance(node, (*FUNCTIONS, ast.ClassDef)):
+                if node.name != wanted[depth]:
+                    continue
+                if isinstance(node, ast.ClassDef) and depth + 1 < len(wanted):
+                    node.body = kept(node.body, depth + 1) or [ast.Pass()]
+            for name in () if isinstance(node, (*FUNCTIONS, ast.ClassDef)) else ("body", "orelse", "finalbody"):
+                if getattr(node, name, None):
+                    setattr(node, name, kept(getattr(node, name), depth) or [ast.Pass()])
+            found.append(node)
+        return found
+
+    tree.body = kept(tree.body, 0)
+    return ast.fix_missing_locations(tree)
+
+
 class _Versions(ast.NodeTransformer):
     """Puts every function of a tree into its version."""
 
@@ -254,6 +276,7 @@ class _Versions(ast.NodeTransformer):
         head = [*(statements(f"nonlocal {', '.join(own)}") if own else []), *setting]
         if function.info.cells:
             head += statements(_cells(function.info))
+        body = [_WithoutAnnotations(own).visit(part) for part in body]
         body = [part for part in body if not (isinstance(part, ast.Nonlocal) and set(part.names) & set(own))]
         alone = ast.arguments([], [ast.arg(name) for name in given], None, [], [], None, [])
         kind = type(node)
@@ -267,6 +290,24 @@ class _Versions(ast.NodeTransformer):
         # the function may speak of itself (a recursive one, a wrapper that counts): its name stays a variable out there
         itself = located(ast.Assign([ast.Name(node.name, ast.Store())], ast.Constant(None)), node)
         return [ast.fix_missing_locations(located(outer, node)), ast.fix_missing_locations(itself)]
+
+
+class _WithoutAnnotations(ast.NodeTransformer):
+    """A variable that is shared is nonlocal in a resume version, and may have no annotation there."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST:
+        if not isinstance(node.target, ast.Name) or node.target.id not in self._names:
+            return node
+        made = ast.Pass() if node.value is None else ast.Assign([node.target], node.value)
+        return ast.copy_location(made, node)
+
+    def visit_FunctionDef(self, node: FunctionNode) -> ast.AST:
+        return node
+
+    visit_AsyncFunctionDef = visit_ClassDef = visit_FunctionDef  # type: ignore[assignment]
 
 
 class _ExplicitSuper(ast.NodeTransformer):

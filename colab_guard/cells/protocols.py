@@ -55,6 +55,14 @@ class LoopNeeds(Protocol):
         """The loop stands where it was: random state is set, as the last act before training goes on."""
 
 
+class WayBack(Protocol):
+    """Is told when a resume begins to find its way back, and when the position is reached."""
+
+    def begin(self) -> None: ...
+
+    def end(self) -> None: ...
+
+
 class LibraryLoop(Protocol):
     """A training loop inside a library, with a safe point of its own (transformers' `Trainer` first)."""
 

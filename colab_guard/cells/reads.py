@@ -11,7 +11,8 @@ from types import CodeType
 from typing import Any
 
 from colab_guard import state
-from colab_guard.cells.liveness import SCOPES, reads, writes
+from colab_guard.cells.liveness import reads, writes
+from colab_guard.cells.syntax import SCOPES
 
 READS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
 SHELL_NAMES = re.compile(r"In|Out|get_ipython|exit|quit|open|_{1,3}|_i{1,3}|_i?\d+|_[dio]h|_exit_code|_cg_.*|__.*__")

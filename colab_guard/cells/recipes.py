@@ -13,8 +13,9 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from colab_guard import state
-from colab_guard.cells.liveness import SCOPES, reads
+from colab_guard.cells.liveness import reads
 from colab_guard.cells.reads import bound_names
+from colab_guard.cells.syntax import SCOPES
 
 MOST_STATEMENTS = 2000
 

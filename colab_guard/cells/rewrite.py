@@ -1,8 +1,9 @@
 """The AST of a cell, or of a notebook's function, made resumable: in two versions.
 
 The running version is the user's code with its loops seen through: `for t in X` becomes `L = loop(id, X)` and `for t in
-L.run()`, `while C` asks `L.ticks()` first, a context manager and what a statement evaluates before a call are noted
-under hidden names. Nothing else is added, so that what is not a loop costs nothing.
+L.run()`, `while C` becomes `for () in L.ticks(): if not C: break`, which is faster than a call before each test; a
+context manager and what a statement evaluates before a call are noted under hidden names. Nothing else is added, so
+that what is not a loop costs nothing.
 
 The resume version finds its way back to a position, and goes on from there as the running one does. In it,
 
@@ -192,7 +193,10 @@ class Rewriter:
             # short loops run bare: what is around them comes by soon enough
             made.keywords.append(ast.keyword("slot", ast.Constant(slot)))
             made = ast.IfExp(expression(f"{BARE}[{slot}]"), ast.Constant(None), made)
-            over = ast.IfExp(expression(f"{name} is None"), copied(iterable), over)
+            bare: ast.expr = copied(iterable)
+            if not _is_constant(iterable):
+                bare = ast.Call(expression(f"{BARE}[{slot}].over"), [copied(iterable)], [])
+            over = ast.IfExp(expression(f"{name} is None"), bare, over)
             end = statements(f"if {name} is not None: {name}.end()")
         enter = ast.Assign([ast.Name(name, ast.Store())], made)
         loop: ast.stmt = ast.For(target, over, body, orelse, None)
@@ -212,17 +216,27 @@ class Rewriter:
         again: ast.expr = node.test
         if re_entered:
             again = ast.BoolOp(ast.Or(), [expression(f"{RESUMER}.R"), node.test])
-        test = ast.BoolOp(ast.And(), [expression(f"{name}n()"), again])
         made = self._loop(point, f"{self._asked}.TICKS")
-        ticks, end = f"{name}.ticks().__next__", f"{name}.end()"
+        ticks, end, item = f"{name}.{'tests' if orelse else 'ticks'}()", f"{name}.end()", "True" if orelse else "()"
         if self._slot is not None and (chain or self.info.id != CELL):
             slot = self._slot()
             assert isinstance(made, ast.Call)
             made.keywords.append(ast.keyword("slot", ast.Constant(slot)))
             made = ast.IfExp(expression(f"{BARE}[{slot}]"), ast.Constant(None), made)
-            ticks, end = f"{RUNTIME}.ALWAYS if {name} is None else {ticks}", f"if {name} is not None: {end}"
-        enter = [ast.Assign([ast.Name(name, ast.Store())], made), *statements(f"{name}n = {ticks}")]
-        return placed([*enter, ast.While(test, body, orelse), *statements(end)], node), [point]
+            ticks, end = f"({BARE}[{slot}].ticks({item}) if {name} is None else {ticks})", f"if {name} is not None: {end}"
+        enter = ast.Assign([ast.Name(name, ast.Store())], made)
+        loop: ast.stmt
+        if orelse:
+            # `else` follows where the test fails, and only there
+            test = ast.BoolOp(ast.And(), [expression(f"{name}n()"), again])
+            head = [enter, *statements(f"{name}n = {ticks}.__next__")]
+            loop = ast.While(test, body, orelse)
+        else:
+            # a `for` asks its iterator faster than a call can
+            head = [enter]
+            leave = ast.If(ast.UnaryOp(ast.Not(), again), [ast.Break()], [])
+            loop = ast.For(ast.Tuple([], ast.Store()), expression(ticks), [leave, *body], [], None)
+        return placed([*head, loop, *statements(end)], node), [point]
 
     def _if(self, node: ast.If, chain: Chain) -> Made:
         point = self._point("if", chain, node)
@@ -323,8 +337,19 @@ def take_last_expression(tree: ast.Module) -> bool:
     return True
 
 
+def _is_constant(iterable: ast.expr) -> bool:
+    """Whether a loop over `iterable` has the same number of iterations every time."""
+    if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name) and iterable.func.id == "range":
+        return all(isinstance(argument, ast.Constant) for argument in iterable.args)
+    return isinstance(iterable, (ast.Tuple, ast.List, ast.Constant)) and not any(
+        isinstance(part, ast.Starred) for part in ast.walk(iterable)
+    )
+
+
 def _never_governed(iterable: ast.expr) -> bool:
-    """Whether `iterable` is surely none that a policy could be for."""
+    """Whether `iterable` is surely none that a policy could be for: it, and what is handed on by `enumerate` and its like."""
     if isinstance(iterable, ast.Call) and isinstance(iterable.func, ast.Name):
-        return iterable.func.id in ("range", "enumerate", "zip", "reversed", "sorted", "map", "filter")
-    return not isinstance(iterable, (ast.Name, ast.Attribute, ast.Call))
+        if iterable.func.id in ("enumerate", "zip", "reversed", "map", "filter"):
+            return all(map(_never_governed, iterable.args))
+        return iterable.func.id in ("range", "sorted")
+    return not isinstance(iterable, (ast.Name, ast.Attribute, ast.Call, ast.Starred))

@@ -11,6 +11,7 @@ import itertools
 import os
 import sys
 import threading
+import weakref
 from collections.abc import Callable, Mapping, Sequence
 from types import CodeType, FrameType
 from typing import Any
@@ -18,20 +19,21 @@ from typing import Any
 from colab_guard.cells.beside import name_threads, refuse_tasks
 from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, ending_at, entry_of, stack
 from colab_guard.cells.functions import Functions
-from colab_guard.cells.iterators import LoopState
+from colab_guard.cells.iterators import LoopState, open_iterator
 from colab_guard.cells.loops import Loop, ReEnter
-from colab_guard.cells.points import CELL, FrameInfo
+from colab_guard.cells.pace import LATE_S
+from colab_guard.cells.points import CELL, FrameInfo, Point
 from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop, LoopPolicy, PolicyFactory
 from colab_guard.cells.resuming import Resumer, made_again
 from colab_guard.cells.scope import Scope
+from colab_guard.cells.short import ShortLoops
 from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.snapshots import Engine, Position, UnitRecord
 
 TRAINING_ROOM = "colab_guard.training"
-SHORT_S = 0.005
-"""Loops that are over in less, `SHORT_RUNS` times in a row, run bare: the loop around them comes by soon enough."""
-SHORT_RUNS = 8
+SHARE_TO_WAIT = 0.25
+"""Of the interval: so long a due snapshot may wait for a loop further out."""
 LONG_S = 0.05
 """An iteration that takes longer makes all loops passed by again, since what is inside it may have grown."""
 SELDOM = 1 << 30
@@ -45,10 +47,9 @@ class Idle:
     """`_cg_` when no guarded cell runs: code that outlives its cell (in a thread, in another process) goes on by it."""
 
     TICKS = object()
-    ALWAYS = staticmethod(itertools.repeat(True).__next__)
 
     def loop(self, point: int, iterable: Any, frame: str = CELL, slot: int | None = None) -> Any:
-        return _PlainLoop(itertools.repeat(True) if iterable is self.TICKS or iterable is Runtime.TICKS else iterable)
+        return _PlainLoop(iterable)
 
     def point(self, number: int) -> None:
         """No snapshot is taken."""
@@ -66,7 +67,11 @@ class _PlainLoop:
     def run(self) -> Any:
         return iter(self._iterable)
 
-    ticks = run
+    def ticks(self) -> Any:
+        return itertools.repeat(())
+
+    def tests(self) -> Any:
+        return itertools.repeat(True)
 
     def end(self) -> None:
         """Nothing was kept."""
@@ -92,8 +97,8 @@ class Runtime(Idle):
         """Told why what follows may not be what it would have been."""
         self.lost = False
         self.over = False
-        self.bare = functions.bare
-        self._short: dict[int, int] = {}
+        self.short_loops = ShortLoops(functions.bare, self._start_late)
+        self._watched: dict[int, weakref.ref[Loop]] = {}
         self._functions = functions
         self._codes: Mapping[CodeType, FrameInfo] = functions.codes
         self._cell = cell
@@ -180,7 +185,9 @@ class Runtime(Idle):
         except SnapshotRefused as refusal:
             self._engine.refuse(Position(loop.name, 0), str(refusal))
             return
+        began = self.now()
         self._snapshot("step", standings, where or loop.name, capture)
+        self._engine.schedule.safe_s += self.now() - began
 
     # loops and safe points
 
@@ -197,44 +204,64 @@ class Runtime(Idle):
         self._govern(loop, iterable, info)
         return loop
 
+    def _start_late(self, where: Point, iterator: Any, done: int) -> Loop:
+        """A loop that was bare for its first `done` iterations; a `while` has no iterator."""
+        if iterator is None:
+            return Loop(self, where, LoopState("while", done))
+        mode, iterator = open_iterator(iterator)
+        return Loop(self, where, LoopState(mode, done, iterator))
+
     def again(self, info: FrameInfo, point: int, kept: LoopState, how: ReEnter, resumer: Resumer) -> Loop:
         """A loop that comes back."""
         loop = Loop(self, info.points[point], kept, how, resumer=resumer)
         self._govern(loop, kept.iterator, info)
         return loop
 
-    def safe(self, loop: Loop) -> int:
+    def safe(self, loop: Loop, done: int) -> int:
         """A loop's own safe point; gives the number of iterations until the next look."""
         now = self.now()
+        pace = loop.pace
         if self.over:
             return SELDOM
-        if now - loop.pace.last > LONG_S and any(self.bare):
-            self.bare[:] = [False] * len(self.bare)
-            self._short.clear()
+        if now - pace.last > LONG_S:
+            self.short_loops.instrument_all()
         if self._engine.due() and self._is_here():
             frame = sys._getframe(1).f_back
             if frame is not None:
                 self._loop_point(loop, frame)
-            loop.pace.last = self.now()
-            return loop.pace.looks
-        return loop.pace.next(now)
+            pace.last, pace.seen = self.now(), done
+            self._engine.schedule.safe_s += pace.last - now
+            return pace.looks
+        looks = pace.next(now, done)
+        if looks > 1 and not loop.watched:
+            loop.watched = True
+            self._watched[id(loop)] = weakref.ref(loop)
+        self._engine.schedule.safe_s += self.now() - now
+        return looks
 
-    def ended(self, slot: int, took_s: float) -> None:
-        """A loop that may run bare is over."""
-        runs = self._short[slot] = self._short.get(slot, 0) + 1 if took_s < SHORT_S else 0
-        if runs >= SHORT_RUNS:
-            self.bare[slot] = True
+    def watch(self) -> None:
+        """From another thread, now and then: loops whose iterations have become slow look at the clock at once."""
+        late = self.now() - LATE_S
+        for key, reference in list(self._watched.items()):
+            loop = reference()
+            if loop is None or loop.over:
+                self._watched.pop(key, None)
+            elif loop.pace.last < late:
+                loop.hurry()
 
     def point(self, number: int) -> None:
         """The safe point after a statement of the cell."""
         if self._engine.due():
+            began = self.now()
             self._snapshot("step", [Standing(sys._getframe(1), self._cell, self._cell.points[number])])
+            self._engine.schedule.safe_s += self.now() - began
 
     def unit_end(self, loop: Loop, unit: UnitRecord | None) -> None:
         """A unit of a governed loop is over."""
         if unit is None:
             return
         self._units.append(unit)
+        began = self.now()
         try:
             frame, _ = self._below(sys._getframe(1))
             standings = stack(frame, loop.where, self._codes)
@@ -242,6 +269,7 @@ class Runtime(Idle):
             self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
             return
         self._snapshot("unit", standings, unit=unit)
+        self._engine.schedule.safe_s += self.now() - began
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
@@ -278,20 +306,24 @@ class Runtime(Idle):
 
     def _loop_point(self, loop: Loop, frame: FrameType) -> None:
         info = self._codes.get(frame.f_code)
-        if info is not None and info.passive:
+        if info is None or info.passive or not self._engine.may((info.id, loop.where.id)):
             return
         try:
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
+            self.short_loops.instrument_all()  # one of them may stand in the way
             if self._engine.overdue():
+                self._engine.schedule.refused_at((info.id, loop.where.id))
                 self._engine.refuse(Position(f"line {loop.where.line}", 0), str(refusal))
             return
         around = [outer for standing in standings for _, outer in standing.loops()][:-1]
-        if around and not self._engine.overdue():
-            next_out = around[-1]
-            if next_out.policy is None and 0 < next_out.pace.iteration_s < self._engine.schedule.every_s / 4:
-                return  # the loop around comes by soon enough, and has less to keep
+        if not self._engine.overdue() and self._comes_soon(around):
+            return  # a loop around has less to keep
         self._snapshot("step", standings)
+
+    def _comes_soon(self, around: Sequence[Loop]) -> bool:
+        now, within_s = self.now(), self._engine.schedule.every_s * SHARE_TO_WAIT
+        return any(outer.policy is None and outer.pace.soon(now, within_s) for outer in around)
 
     def _snapshot(
         self,
@@ -313,7 +345,9 @@ class Runtime(Idle):
 
         position = describe(standings, inside)
         noted = noting(self._functions, position, capture)
-        self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        taken = self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        place = (standings[-1].info.id, standings[-1].point.id)
+        (self._engine.schedule.taken_at if taken else self._engine.schedule.refused_at)(place)
 
 
 def noting(functions: Functions, position: Position, capture: Callable[[], Any]) -> Callable[[], Any]:

@@ -12,12 +12,21 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
+GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
+GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
+GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
+
+
+def asks_for_gradients(name: str) -> bool:
+    """Whether code that mentions `name` may run a backward pass; where none does, a graph is never asked for again."""
+    return name in GRADIENTS_AT_ONCE or (name not in GRADIENTS_NOT and any(word in name for word in GRADIENTS))
 
 
 def code_names(code: types.CodeType) -> Iterator[str]:
@@ -41,11 +50,15 @@ class Scope:
     ) -> None:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
-        self.live = state.Live(namespace, self.start)
+        self.outside = state.Outside()
         self._skip = frozenset(skip)
+        self._split = state.Split()
         mentioned = set(code_names(code)) | set(keep)
-        self.through_functions = frozenset(names_through_functions(mentioned, namespace))
-        self.tracked = {name for name in mentioned | self.through_functions if self._is_users(name)}
+        reached, looked_up = names_through_functions(mentioned, namespace)
+        self.through_functions = frozenset(looked_up)
+        self.tracked = {name for name in mentioned | reached if self._is_users(name)}
+        self.outside.watch(mentioned | reached, namespace)
+        self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
         self._shared_looked_for = False
 
     def _is_users(self, name: str) -> bool:
@@ -65,6 +78,7 @@ class Scope:
         return captured
 
     def _capture(self, live: frozenset[str] | None, needed: Mapping[str, Any]) -> state.Captured:
+        self.tracked |= self._made_unseen()
         present = {name: self.namespace[name] for name in sorted(self.tracked) if name in self.namespace}
         if live is None:
             wanted: set[str] = set()
@@ -74,17 +88,32 @@ class Scope:
         rest = {name: value for name, value in present.items() if name not in wanted}
         if VALUE in self.namespace:
             rest[VALUE] = self.namespace[VALUE]
-        gone = sorted(name for name in self.tracked if name in self.start and name not in self.namespace)
-        return state.capture(
+        gone = sorted(name for name in self.start if name not in self.namespace and self._is_users(name))
+        frames = needed.get("frames", ())
+        taken = self.outside.take(in_context=any(entry.contexts for entry in frames), at_end=live is None)
+        captured = state.capture(
             {
                 **needed,
                 "names": {name: present[name] for name in sorted(wanted)},
                 "gone": gone,
                 "random": state.random_state(),
+                "outside": taken.needed,
             },
-            {"names": rest},
+            {"names": rest, "outside things": taken.kept},
             self.live,
+            self._split,
         )
+        if state.holds_sets(captured.parts):
+            captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
+        captured.parts.update(taken.parts)
+        captured.placeholders.extend(taken.losses)
+        return captured
+
+    def _made_unseen(self) -> set[str]:
+        """Names that the cell has bound in ways that its text does not show: `globals()[...]`, `exec`, a magic."""
+        missing = object()
+        changed = [name for name, value in list(self.namespace.items()) if self.start.get(name, missing) is not value]
+        return {name for name in changed if not name.startswith("__") and self._is_users(name)}
 
     def _sharing(self, captured: state.Captured) -> set[str]:
         """Other names whose values share objects or memory with what was captured."""
@@ -117,3 +146,12 @@ class Scope:
                     self.namespace.pop(name, None)
         for name in needed["gone"]:
             self.namespace.pop(name, None)
+
+
+def local_variables(frames: Iterable[FrameEntry]) -> dict[str, Any]:
+    """Variables of functions that are running, by a name that none of the notebook has."""
+    return {
+        f"{name} (of {entry.frame.partition('#')[0]}(), {depth})": value
+        for depth, entry in enumerate(frames)
+        for name, value in (entry.cells | entry.locals).items()
+    }

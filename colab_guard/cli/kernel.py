@@ -38,11 +38,11 @@ class CellDone:
 class Kernel:
     """One kernel process."""
 
-    def __init__(self, notebook: Path) -> None:
+    def __init__(self, notebook: Path, hash_seed: str = "0") -> None:
         from jupyter_client.kernelspec import KernelSpec
         from jupyter_client.manager import KernelManager
 
-        environment = {**os.environ, "COLAB_GUARD_NOTEBOOK": str(notebook.resolve())}
+        environment = {**os.environ, "COLAB_GUARD_NOTEBOOK": str(notebook.resolve()), "PYTHONHASHSEED": hash_seed}
         self._manager = KernelManager()
         # the kernel of this very Python: no kernel needs to be registered for it
         self._manager._kernel_spec = KernelSpec(

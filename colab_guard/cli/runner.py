@@ -14,10 +14,11 @@ from typing import Any, TextIO
 
 from colab_guard.cli.deaths import why_it_died
 from colab_guard.cli.kernel import CellDone, Kernel, KernelDied
+from colab_guard.cli.seeds import hash_seed
 from colab_guard.errors import UserMistake
 
 DONE, CELL_FAILED, KEPT_DYING, CHANGED, INTERRUPTED = 0, 1, 3, 4, 130
-CHANGES = ("CellChanged", "InputChanged", "DeviceMissing", "PythonChanged")
+CHANGES = ("CellChanged", "InputChanged", "DeviceMissing", "PythonChanged", "StateNotRegistered")
 """Errors after which a person decides (`--resume` or `--fresh`); nothing was run or restored."""
 
 
@@ -54,10 +55,11 @@ def run_notebook(
     run = _Run(path, output or path, _read(path), cell_limit_s, out or sys.stdout)
     if not os.access(run.target.parent, os.W_OK) or run.target.is_dir():
         raise UserMistake(f"--output {run.target} cannot be written; give a file in a folder that is there")
+    seed = hash_seed(cell.source for cell in run.notebook.cells if cell.cell_type == "code")
     for attempt in range(retries + 1):
         kernel: Kernel | None = None
         try:
-            kernel = Kernel(path)
+            kernel = Kernel(path, seed)
             return _run_cells(run, kernel)
         except KernelDied as death:
             run.write()

@@ -27,6 +27,8 @@ from colab_guard.panel.state import (
 )
 from colab_guard.panel.words import clip, duration, finite
 
+LONG_LINE = 800
+"""Characters of a line that names files: all of them are to be read."""
 Step = Callable[[PanelState, Any, float], PanelState]
 
 
@@ -36,8 +38,8 @@ def reduce(state: PanelState, event: e.Event, at: float) -> PanelState:
     return state if step is None else step(state, event, at)
 
 
-def _said(state: PanelState, at: float, tone: str, text: str) -> PanelState:
-    return replace(state, events=(*state.events, Line(at, tone, clip(text, 140)))[-EVENTS:])
+def _said(state: PanelState, at: float, tone: str, text: str, limit: int = 140) -> PanelState:
+    return replace(state, events=(*state.events, Line(at, tone, clip(text, limit)))[-EVENTS:])
 
 
 def _fresh(state: PanelState, name: str) -> PanelState:
@@ -162,6 +164,17 @@ def _not_kept(state: PanelState, event: e.NotKept, at: float) -> PanelState:
     return _said(state, at, "warn", f"Not kept: {clip(event.what, 50)}: {event.why}")
 
 
+def _files_put_back(state: PanelState, event: e.FilesPutBack, at: float) -> PanelState:
+    where, names = clip(event.where, 160), LONG_LINE - 260
+    if event.replaced:
+        told = f"Put back as committed: {clip(', '.join(event.replaced), names)}; what lay there before is in {where}"
+        state = _said(state, at, "warn", told, LONG_LINE)
+    if event.left:
+        told = f"Edited since, left as it is: {clip(', '.join(event.left), names)}; the commit's version is in {where}/committed"
+        state = _said(state, at, "warn", told, LONG_LINE)
+    return state
+
+
 def _mirror_changed(state: PanelState, event: e.MirrorChanged, at: float) -> PanelState:
     before, reason = state.mirror, clip(event.reason, 140)
     state = replace(state, mirror=MirrorPart(event.state, reason, event.lag_s))
@@ -181,6 +194,15 @@ def _sweep_started(state: PanelState, event: e.SweepStarted, at: float) -> Panel
     if known is not None and known.name == part.name:
         part = replace(part, rows=known.rows, best=known.best)
     return replace(state, sweep=part)
+
+
+def _sweep_bypassed(state: PanelState, event: e.SweepBypassed, at: float) -> PanelState:
+    name = clip(event.sweep, 40)
+    told = (
+        f"A loop goes over a list of the runs of '{name}': none of them is skipped, marked or committed when it ends; loop over "
+        "the sweep itself (`for run in sweep:`, `enumerate(sweep)`)"
+    )
+    return _said(state, at, "warn", told, LONG_LINE)
 
 
 def _unit_started(state: PanelState, event: e.UnitStarted, at: float) -> PanelState:
@@ -291,8 +313,10 @@ _STEPS: dict[type[e.Event], Step] = {
     e.SnapshotDurable: _durable,
     e.SnapshotNotTaken: _not_taken,
     e.NotKept: _not_kept,
+    e.FilesPutBack: _files_put_back,
     e.MirrorChanged: _mirror_changed,
     e.SweepStarted: _sweep_started,
+    e.SweepBypassed: _sweep_bypassed,
     e.UnitStarted: _unit_started,
     e.UnitFinished: _unit_finished,
     e.UnitSkipped: _unit_skipped,

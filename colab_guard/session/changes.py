@@ -13,8 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from colab_guard import cells, state, store
-from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, StoreDamaged
-from colab_guard.session import inputs
+from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, StateNotRegistered, StoreDamaged
+from colab_guard.session import inputs, output
 from colab_guard.snapshots import Position
 
 TOLD = 5
@@ -146,11 +146,24 @@ class GrownScope(cells.Scope):
 def check_python(name: str, committed: str, parts: Mapping[str, bytes]) -> None:
     """Raise PythonChanged where the snapshot holds instructions of another Python: to run them would end the kernel."""
     before, here = (".".join(version.split(".")[:2]) for version in (committed, platform.python_version()))
-    if before and before != here and any(CODE in bytes(part) for part in parts.values()):
+    pickles = [part for name, part in parts.items() if not name.startswith(output.PREFIX)]
+    if before and before != here and any(CODE in bytes(part) for part in pickles):
         raise PythonChanged(
             f"{name!r} was saved by Python {before} with functions that are kept as its instructions (lambdas, or functions "
             f"that the cell defines), which Python {here} cannot run; go on with Python {before}, or --fresh begins again"
         )
+
+
+def check_registered(name: str, outside: Mapping[str, Any], *, resume: bool) -> list[str]:
+    """Raise StateNotRegistered where the snapshot's registered state has nowhere to go; with `--resume`, what is left out."""
+    missing = [repr(one) for one in outside.get("registered", ()) if one not in state.registered_names()]
+    if missing and not resume:
+        raise StateNotRegistered(
+            f"{name!r} was saved with the registered state {', '.join(missing)}, and nothing is registered under that name here; run "
+            f"the cell that calls register_state({missing[0]}, ...), which must not be the guarded cell itself, or --resume goes on "
+            "without it (not exact from there on), or --fresh begins again"
+        )
+    return [f"the registered state {one} was not put back" for one in missing]
 
 
 def check_devices(name: str, parts: Mapping[str, bytes], *, resume: bool) -> tuple[str, ...]:

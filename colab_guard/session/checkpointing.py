@@ -19,6 +19,7 @@ from colab_guard.errors import BadCell, BadOption, MirrorUnusable
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
+    FilesPutBack,
     NoSafePoint,
     NotBitExact,
     NotKept,
@@ -30,6 +31,7 @@ from colab_guard.session import changes, differences, explain, inputs, surroundi
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
+from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
 from colab_guard.workers import Abandoned
@@ -53,6 +55,7 @@ class WorkStatus:
     stall_share: float
     interval_s: float
     mirror: str
+    guard_share: float = 0.0
 
 
 class GuardedCell:
@@ -70,6 +73,8 @@ class GuardedCell:
         self.engine: Engine | None = None
         self.mirror: store.Mirror | None = None
         self._found = differences.Differences()
+        self._output = CellOutput(session.shell, session.clock, self._not_recorded)
+        self._outside: state.Outside | None = None
 
     # what the session asks of running work
 
@@ -91,6 +96,7 @@ class GuardedCell:
             snapshots=engine.taken if engine is not None else 0,
             refused=tuple(engine.refusals.words()) if engine is not None else (),
             stall_share=engine.schedule.stall_share if engine is not None else 0.0,
+            guard_share=engine.schedule.guard_share if engine is not None else 0.0,
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
             mirror=self.mirror.status.state if self.mirror is not None else "off",
         )
@@ -134,7 +140,7 @@ class GuardedCell:
             finally:
                 self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
             self._over(engine, outcome)
-            bus.post(WorkEnded(name=self.name, outcome=outcome))
+            bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
 
     def _begun(self) -> differences.Differences:
@@ -175,6 +181,7 @@ class GuardedCell:
         shell = self._session.shell
         scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
         scope.grown = self._found.grown
+        self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
@@ -188,10 +195,12 @@ class GuardedCell:
             units=units,
             newest=lambda: opened.newest()[0],
             say=lambda why: self._say_inexact(engine, why),
+            way_back=self._output,
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
         self._restore_files(opened, loaded.record, files)
+        self._output.take_up(loaded.parts)
         position = Position.from_json(loaded.record.position)
         finished = loaded.record.kind == "cell"
         self._bus.post(
@@ -199,7 +208,8 @@ class GuardedCell:
         )
         self._found.say(self.name, self._bus)
         if finished:
-            return execution.restore_finished(loaded), "restored"
+            with self._output.heard():
+                return execution.restore_finished(loaded), "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:
@@ -208,8 +218,12 @@ class GuardedCell:
         interrupts = Interrupts(
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
-        with session.guarded(self), interrupts, RequestFolder(self, session):
+        session.aside = self._output.aside
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
             return execution.run(loaded)
+
+    def _not_recorded(self, why: str) -> None:
+        self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
 
     # parts
 
@@ -265,11 +279,17 @@ class GuardedCell:
                 "cwd": os.getcwd(),
                 **self._found.meta,
             },
-            facts=lambda: {"surroundings": surroundings.facts()},
+            facts=self._facts,
+            output=self._output.parts,
             on_saved=None if mirror is None else lambda record: mirror.nudge(),
         )
         undo.callback(self.engine.close)
         return self.engine
+
+    def _facts(self) -> dict[str, Any]:
+        """What holds at a commit: the machine, and what of its state lies outside the names."""
+        outside = self._outside.facts() if self._outside is not None else {}
+        return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
         excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
@@ -281,8 +301,13 @@ class GuardedCell:
 
     def _restore_files(self, opened: store.Store, record: store.CommitRecord, files: FolderWatch) -> None:
         known = opened.files(record)
-        later = files.restore(known, lambda name: opened.read_file(record, name), {n: i.mode for n, i in known.items()})
-        for name in later:
+        modes = {name: info.mode for name, info in known.items()}
+        held = record.meta.get("held_files", ())
+        brought = files.restore(known, lambda name: opened.read_file(record, name), modes, held)
+        if brought.where is not None:
+            where = str(brought.where)
+            self._bus.post(FilesPutBack(name=self.name, replaced=brought.replaced, left=brought.left, where=where))
+        for name in brought.later:
             why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
             self._bus.post(NotKept(name=self.name, what=name, why=why))
 

@@ -62,6 +62,9 @@ def look(
     )
     used = changes.check_inputs(name, record, compared, resume=options.resume)
     changes.check_python(name, record.meta.get("versions", {}).get("python", ""), loaded.parts)
+    outside = record.meta.get("outside", {})
+    without = changes.check_registered(name, outside, resume=options.resume)
+    without += [f"{path} had changed while the cell ran, and is in no snapshot" for path in outside.get("lost", ())]
     missing = changes.check_devices(name, loaded.parts, resume=options.resume)
     # code and tables that are taken as they are here are what the next resume compares with; values are the committed ones
     live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}
@@ -77,7 +80,7 @@ def look(
         grown=compared.grown,
         missing_devices=missing,
         inexact_before=tuple(record.meta.get("inexact", ())),
-        inexact_now=tuple(_inexact(record, missing)),
+        inexact_now=(*_inexact(record, missing), *without),
     )
 
 

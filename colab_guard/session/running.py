@@ -8,6 +8,7 @@ loops, calls and blocks are the same, `--resume` goes on in the edited code; whe
 from __future__ import annotations
 
 import importlib.util
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -25,7 +26,7 @@ def check(name: str, cell: cells.CompiledCell, record: store.CommitRecord, *, re
     where = "its end" if record.kind == "cell" else position.text
     for kept, what in _needed(position):
         if kept.get("module"):
-            _read_module(cell, str(kept["module"]))
+            _read_module(cell, str(kept["module"]), str(kept["id"]))
         ident = str(kept["id"])
         if ident == CELL:
             _check_cell_itself(name, where, cell, kept)
@@ -79,11 +80,13 @@ def _fits(kept: Mapping[str, Any], info: cells.FrameInfo, original: Any) -> bool
     return point is not None and list(point.temps) == list(kept["temps"])
 
 
-def _read_module(cell: cells.CompiledCell, module: str) -> None:
-    """Know the functions of a library's module, by its file; without importing it."""
+def _read_module(cell: cells.CompiledCell, module: str, ident: str) -> None:
+    """Know the function `ident` of a library's module, by its file; without importing it."""
     try:
         found = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return
-    if found is not None and found.origin:
-        cell.functions.read(found.origin)
+    # a module that is frozen into Python says so instead of naming its file, but is there from the start
+    file = getattr(sys.modules.get(module), "__file__", None) or (found.origin if found is not None else None)
+    if file:
+        cell.functions.read_library(file, ident)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ class Session:
         self.failures: list[str] = []
         self.left: dict[str, Mapping[str, Left]] = {}
         """By NAME: what the inputs of its cell held when it ended in this kernel."""
+        self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        """Around what is shown while a cell is recorded and is not the cell's own output."""
         self.begun: dict[str, Mapping[str, Input]] = {}
         """By NAME: the inputs of its cell when it last began from its start in this kernel."""
         self.ended = ""
@@ -188,7 +190,8 @@ class Session:
         panel = self.panel
         if panel is None:
             return False
-        panel.show()
+        with self.aside():
+            panel.show()
         self._panel_shown = True
         return True
 

@@ -60,6 +60,7 @@ def facts() -> dict[str, Any]:
         "vectors": _vectors(),
         "blas": _blas_threads(),
         "used": [name for name, module in DECIDE_BITS.items() if module in sys.modules],
+        "hash seed": hash_seed(),
     }
     torch = sys.modules.get("torch")
     if torch is not None:
@@ -68,8 +69,17 @@ def facts() -> dict[str, Any]:
     return found
 
 
+def hash_seed() -> str:
+    """PYTHONHASHSEED of this kernel: a number; or "random", where none was set and texts have hashes of their own here."""
+    told = os.environ.get("PYTHONHASHSEED", "")
+    return told if told.isdigit() else "random"
+
+
 def differences(meta: Mapping[str, Any]) -> list[str]:
-    """How this machine and these versions differ from those of a commit, in words; imports torch if the commit used it."""
+    """How this machine and these versions differ from those of a commit, in words; imports torch if the commit used it.
+
+    Another hash seed is not among them: which sets it puts into another order is known when they are back.
+    """
     committed, here = meta.get("surroundings", {}), versions()
     if "threads" not in committed or "torch" not in here:
         return compare(meta.get("versions", {}), committed, here, facts())
@@ -101,7 +111,7 @@ def compare(
         found.append(f"the processor's vector instructions {old['vectors']} → {new.get('vectors')}")
     if numerical and "blas" in old and "threads" not in old and old["blas"] != new.get("blas"):
         found.append(f"threads of matrix products {old['blas']} → {new.get('blas')}")
-    if "threads" in old and old["threads"] != new.get("threads"):
+    if "threads" in old and not old.get("threads kept") and old["threads"] != new.get("threads"):
         found.append(f"torch's threads {old['threads']} → {new.get('threads', 'n/a')}")
     return found
 

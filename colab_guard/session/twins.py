@@ -183,7 +183,7 @@ def _work_words(status: object) -> str:
     if not isinstance(status, WorkStatus):
         return str(status)
     saved = f"saved {status.position} ({status.snapshots} snapshots so far)" if status.saved else "NOT SAVED yet"
-    cost = f"saving every {status.interval_s:.3g} s costs {status.stall_share:.1%} of the time"
+    cost = f"saving every {status.interval_s:.3g} s costs {status.guard_share:.1%} of the time"
     words = [f"{status.name}: running, {saved}", cost, f"mirror: {status.mirror}", *not_saved(status)]
     return f"{'; '.join(words)}. Stop it: %guard stop"
 

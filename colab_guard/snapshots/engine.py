@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, LongUnsaved, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
@@ -25,6 +25,7 @@ from colab_guard.state import Captured
 from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
+SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
 HOPELESS_TIMES = 5
 HOPELESS_S = 10.0
 """Refused so often in a row, and for so long, a snapshot will hardly be taken at the next safe point."""
@@ -69,7 +70,7 @@ class _Refused:
 
 
 class Engine:
-    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` as they are then."""
+    """Takes snapshots into `sink`; `meta` goes into every commit record, `facts()` and the parts of `output()` as they are then."""
 
     def __init__(
         self,
@@ -84,6 +85,7 @@ class Engine:
         meta: Mapping[str, Any] | None = None,
         on_saved: Callable[[CommitRecord], None] | None = None,
         facts: Callable[[], Mapping[str, Any]] | None = None,
+        output: Callable[[], Mapping[str, bytes]] | None = None,
     ) -> None:
         self.name = name
         self.schedule = schedule
@@ -99,6 +101,7 @@ class Engine:
         self._files = files
         self._on_saved = on_saved
         self._facts: Callable[[], Mapping[str, Any]] = facts or dict
+        self._output: Callable[[], Mapping[str, bytes]] = output or dict
         self._commit_asked = False
         self._stop_asked: str | None = None
         self._left: str | None = None
@@ -148,6 +151,15 @@ class Engine:
 
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
+
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        """Call `action` in a thread every `every_s` seconds, within reason; give what ends that."""
+        worker = self._workers.periodic(name, min(max(every_s, SHORTEST_TURN_S), LONGEST_TURN_S), action)
+        return lambda: worker.stopping.set()
+
+    def may(self, place: Hashable) -> bool:
+        """Whether a safe point at `place` in the code is worth trying; those where state was not whole wait a while."""
+        return self._stop_asked is not None or self._commit_asked or self.schedule.may(place)
 
     # taking
 
@@ -235,13 +247,20 @@ class Engine:
 
     def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
+        files = self._files.captured() if self._files is not None else {}
+        held = self._files.held(files) if self._files is not None else []
         state = CommitDraft(
             kind=kind,
             position=position.to_json(),
-            parts=captured.parts,
+            parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
-            files=self._files.captured() if self._files is not None else {},
-            meta={**self.meta, **self._facts(), "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders]},
+            files=files,
+            meta={
+                **self.meta,
+                **self._facts(),
+                "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
+                **({"held_files": held} if held else {}),
+            },
         )
         units: tuple[CommitDraft, ...] = tuple(
             replace(
@@ -301,6 +320,17 @@ class Engine:
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():
-            if what not in self._said:
-                self._said.add(what)
-                self._bus.post(NotKept(name=self.name, what=what, why=why))
+            self.name_loss(what, why)
+
+    def name_inexact(self, reason: str) -> None:
+        """Say why what follows may differ in its bits; every commit from now on carries it."""
+        before = self.meta.setdefault("inexact", [])
+        if reason not in before:
+            self.meta["inexact"] = [*before, reason]
+            self._bus.post(NotBitExact(name=self.name, reasons=(reason,)))
+
+    def name_loss(self, what: str, why: str) -> None:
+        """Say once that `what` is not kept."""
+        if what not in self._said:
+            self._said.add(what)
+            self._bus.post(NotKept(name=self.name, what=what, why=why))

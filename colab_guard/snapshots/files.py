@@ -1,8 +1,8 @@
 """Files that the cell writes: what changed in the working folder since the cell began goes into its commits.
 
-On resume they are brought back as they were at the commit. Nothing is deleted: files that came after the commit stay,
-and are named. Large files, and more files than can be looked at, are named as not kept. Notebooks are left alone: Jupyter
-saves them while a cell runs, and a resume must never put an old one over what people have edited since.
+On resume they are brought back as they were at the commit (`bringing` tells how). Nothing is deleted: files that came
+after the commit stay, and are named. Large files, and more files than can be looked at, are named as not kept. Notebooks
+are left alone: Jupyter saves them while a cell runs, and a resume must never put an old one over what people have edited.
 """
 
 from __future__ import annotations
@@ -15,6 +15,10 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import psutil
+
+from colab_guard.snapshots.bringing import Bringing, BroughtBack, is_edited
 
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
@@ -91,21 +95,30 @@ class FolderWatch:
             path.unlink(missing_ok=True)
         self._copies.clear()
 
-    def restore(self, names: Iterable[str], read: Callable[[str], bytes], modes: Mapping[str, int]) -> list[str]:
-        """Bring `names` back as they were; give the files changed since the start that the commit does not know."""
+    def held(self, names: Iterable[str]) -> list[str]:
+        """Those of `names` that are texts as people edit them, but that this process has open for writing now."""
+        texts = {os.path.realpath(self.root / name): name for name in names if is_edited(name)}
+        if not texts:
+            return []
+        opened = {file.path for file in psutil.Process().open_files() if getattr(file, "mode", "r") != "r"}
+        return sorted(name for path, name in texts.items() if path in opened)
+
+    def restore(
+        self, names: Iterable[str], read: Callable[[str], bytes], modes: Mapping[str, int], held: Iterable[str] = ()
+    ) -> BroughtBack:
+        """Bring `names` back as they were; say what was replaced, what was left, and what the commit does not know.
+
+        `held` are those that the cell had open for writing at the commit. What lay there before is kept under `staging`.
+        """
+        assert self.staging is not None
         known = {name for name in names if not name.endswith(SKIPPED_NAMES)}
-        for name in known:
-            path = self._inside(name)
-            content = read(name)
-            if path.is_file() and path.stat().st_size == len(content) and path.read_bytes() == content:
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(path.name + ".colab_guard-tmp")
-            temporary.write_bytes(content)
-            temporary.chmod(modes.get(name, 0o644))
-            os.replace(temporary, path)
+        own = set(held)
+        bringing = Bringing(self.staging)
+        for name in sorted(known):
+            bringing.put(name, self._inside(name), read(name), modes.get(name, 0o644), cells_own=name in own)
         self._carried |= known
-        return sorted(set(self.changed()) - known)
+        later = tuple(sorted(set(self.changed()) - known))
+        return BroughtBack(tuple(bringing.replaced), tuple(bringing.left), later, bringing.where)
 
     def _inside(self, name: str) -> Path:
         path = (self.root / name).resolve()

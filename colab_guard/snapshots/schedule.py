@@ -3,9 +3,14 @@
 `every_s` bounds the work at risk; `budget` bounds the share of time for which training stands still. Where both can't
 be had the budget wins, and `interval_s` says what is at risk instead. A snapshot is also never due before three times
 what the last one took to capture and write, so that a slow disk is not fed without end.
+
+A place in the code where state was not whole (in the middle of an episode, say) is tried again less and less often, and
+all others as before: the end of the episode, which comes by seldom, must find its chance.
 """
 
 from __future__ import annotations
+
+from collections.abc import Hashable
 
 from colab_guard.clock import Clock
 
@@ -22,8 +27,11 @@ class Schedule:
         self.every_s = every_s
         self.budget = budget
         self.interval_s = every_s
-        self._retry_s = RETRY_S
+        self._waits: dict[Hashable, float] = {}
+        self._not_before: dict[Hashable, float] = {}
         self._stalled_s = 0.0
+        self.safe_s = 0.0
+        """Time that passed in safe points: looks at the clock, and snapshots."""
         self.started = clock.monotonic()
         self.last_taken = self.started
         self.due_at = self.started + every_s
@@ -38,7 +46,6 @@ class Schedule:
     def captured(self, stall_s: float) -> None:
         """A snapshot was captured in `stall_s` seconds just now."""
         self._stalled_s += stall_s
-        self._retry_s = RETRY_S
         self.last_taken = self._clock.monotonic()
         self._plan(stall_s, 0.0)
 
@@ -47,14 +54,32 @@ class Schedule:
         self._plan(stall_s, write_s)
 
     def refused(self) -> None:
-        """State was not whole: try again soon, and less and less soon while that lasts."""
-        self.due_at = self._clock.monotonic() + self._retry_s
-        self._retry_s = min(2 * self._retry_s, RETRY_MAX_S)
+        """State was not whole: try again soon, elsewhere."""
+        self.due_at = self._clock.monotonic() + RETRY_S
+
+    def refused_at(self, place: Hashable) -> None:
+        """It was not whole at `place`: try there less and less often."""
+        wait = self._waits.get(place, RETRY_S)
+        self._not_before[place] = self._clock.monotonic() + wait
+        self._waits[place] = min(2 * wait, RETRY_MAX_S)
+
+    def taken_at(self, place: Hashable) -> None:
+        """It was whole at `place`."""
+        self._waits.pop(place, None)
+
+    def may(self, place: Hashable) -> bool:
+        """Whether it is worth trying at `place` again."""
+        return not self._not_before or self._clock.monotonic() >= self._not_before.get(place, 0.0)
 
     @property
     def stall_share(self) -> float:
         """Share of the time so far for which training stood still."""
         return self._stalled_s / max(self._clock.monotonic() - self.started, 1e-9)
+
+    @property
+    def guard_share(self) -> float:
+        """Share of the time so far that passed in safe points."""
+        return self.safe_s / max(self._clock.monotonic() - self.started, 1e-9)
 
     def _plan(self, stall_s: float, write_s: float) -> None:
         self.interval_s = max(self.every_s, COST_FACTOR * (stall_s + write_s), stall_s / self.budget)

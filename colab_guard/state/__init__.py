@@ -17,10 +17,14 @@ from colab_guard.state.graph import Captured, capture, restore
 from colab_guard.state.live import Live
 from colab_guard.state.loaders import track_dataloaders
 from colab_guard.state.mapping import mapped_to_cpu, missing_devices
+from colab_guard.state.outside import Outside, register_state, registered_names, unregister_state
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
+from colab_guard.state.set_order import orders as set_orders
 from colab_guard.state.sizes import Size, sizes
+from colab_guard.state.split import Split
 from colab_guard.state.things import CannotKeep
 from colab_guard.state.trial import Trial, trial
 
@@ -28,25 +32,34 @@ __all__ = [
     "CannotKeep",
     "Captured",
     "Live",
+    "ORDERS",
+    "Outside",
     "Placeholder",
     "Print",
     "Size",
     "SnapshotRefused",
+    "Split",
     "Trial",
     "canonical",
     "capture",
     "fingerprint",
     "functions_of",
+    "holds_sets",
     "is_notebooks",
     "local_module_hash",
     "mapped_to_cpu",
     "missing_devices",
+    "put_in_order",
     "random_state",
     "register_reducer",
+    "register_state",
+    "registered_names",
     "restore",
+    "set_orders",
     "set_random_state",
     "sizes",
     "take_print",
     "track_dataloaders",
     "trial",
+    "unregister_state",
 ]

@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
+from colab_guard.state.blocks import SMALL_BYTES
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
@@ -19,6 +20,13 @@ def reduce_array(pickler: GraphPickler, array: Any) -> Any:
     import numpy
 
     kind = type(array)
+    if kind is numpy.ndarray and array.base is None and array.dtype.kind in "biufc" and array.flags.c_contiguous:
+        # alone or under others' views, it begins where its memory begins: most arrays, and there may be very many
+        address = array.__array_interface__["data"][0]
+        block = pickler.blocks.at("cpu", address, array.nbytes, array, torch=False)
+        if array.nbytes >= SMALL_BYTES:
+            _describe(pickler, block, array)
+        return rebuild_array, (block, array.dtype, array.shape, array.strides, 0, array.flags.writeable)
     if kind not in (numpy.ndarray, numpy.memmap, numpy.recarray, numpy.matrix) or array.dtype.kind == "T":
         return NotImplemented
     mapped = isinstance(array, numpy.memmap) and array.filename is not None and array.mode != "c"
@@ -37,11 +45,15 @@ def reduce_array(pickler: GraphPickler, array: Any) -> Any:
     else:
         low, high = span(owner)
         block = pickler.blocks.at("cpu", low, high - low, owner, torch=False)
-    size = max(array.itemsize, 1)
-    block.describe(pickler.label(array), str(array.dtype), array.shape, tuple(step // size for step in array.strides))
+    _describe(pickler, block, array)
     offset = _address(array) - block.address if block.nbytes and array.size else 0
     made = (block, array.dtype, array.shape, array.strides, offset, array.flags.writeable)
     return (rebuild_array, made) if kind in (numpy.ndarray, numpy.memmap) else (rebuild_array, (*made, kind))
+
+
+def _describe(pickler: GraphPickler, block: Any, array: Any) -> None:
+    size = max(array.itemsize, 1)
+    block.describe(pickler.label(array), str(array.dtype), array.shape, tuple(step // size for step in array.strides))
 
 
 def span(array: Any) -> tuple[int, int]:

@@ -55,25 +55,40 @@ class Blocks:
     """The blocks met during one capture."""
 
     by_place: dict[tuple[str, int, int], Block] = field(default_factory=dict)
+    by_key: dict[str, Block] = field(default_factory=dict)
 
-    def at(self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool) -> Block:
-        """The block of this range; an empty storage (`owner`) has no place and is known by its own address."""
+    def at(self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool, key: str = "") -> Block:
+        """The block of this range; an empty storage (`owner`) has no place and is known by its own address.
+
+        `key` is that of a block which an earlier capture had already named.
+        """
         place = (device, address if nbytes else id(owner), nbytes)
         block = self.by_place.get(place)
         if block is None:
-            block = self.by_place[place] = Block(f"b{len(self.by_place)}", address, nbytes, owner, device)
+            block = self.by_place[place] = Block(key or f"b{len(self.by_place)}", address, nbytes, owner, device)
+            self.by_key[block.key] = block
         block.torch = block.torch or torch
         block.users += 1
         return block
+
+    def key_of(self, device: str, address: int, nbytes: int, owner: Any) -> str | None:
+        found = self.by_place.get((device, address if nbytes else id(owner), nbytes))
+        return None if found is None else found.key
 
     def settle(self) -> tuple[list[BufferDraft], bytes, dict[str, Any]]:
         """Copy the memory: buffers that stand alone, small ones in a row, and the table for a restore."""
         drafts: list[BufferDraft] = []
         small = bytearray()
-        places: dict[str, tuple[int, int, int]] = {}
-        groups: list[dict[str, Any]] = []
+        places: dict[str, tuple[int, int, int] | int] = {}
+        groups: list[dict[str, Any] | tuple[int, int, int]] = []
         for members in self._groups():
             first = members[0]
+            if len(members) == 1 and first.nbytes < SMALL_BYTES and first.device == "cpu":
+                # there may be a hundred thousand of these
+                places[first.key] = len(groups)
+                groups.append((first.nbytes, len(small), first.torch + 2 * (first.users == 1)))
+                small += ctypes.string_at(first.address, first.nbytes) if first.nbytes else b""
+                continue
             nbytes = max(b.address + b.nbytes for b in members) - first.address if first.nbytes else 0
             group: dict[str, Any] = {"nbytes": nbytes, "device": first.device}
             group["torch"] = any(b.torch for b in members)
@@ -150,11 +165,16 @@ RESTORING = Restoring()
 class RestoredGroup:
     """A buffer brought back, as memory of torch or of numpy, or of both."""
 
-    def __init__(self, group: Mapping[str, Any], small: bytes, buffers: Mapping[str, bytearray]) -> None:
+    def __init__(
+        self, group: Mapping[str, Any] | list[int], small: bytes, buffers: Mapping[str, bytearray]
+    ) -> None:
+        if not isinstance(group, Mapping):
+            small_bytes, at, flags = group
+            group = {"nbytes": small_bytes, "at": at, "torch": bool(flags & 1), "sole": bool(flags & 2), "device": "cpu"}
         self.sole: bool = group["sole"]
         self.of_torch: bool = group["torch"]
         self.nbytes: int = group["nbytes"]
-        self._device: str = MAPPED.get(group["device"], group["device"])
+        self._device: str = MAPPED.get(str(group["device"]), str(group["device"]))
         if "at" in group:
             self.data = memoryview(small)[group["at"] : group["at"] + self.nbytes]
         else:
@@ -225,5 +245,8 @@ def device_usable(device: str) -> bool:
 
 
 def rebuild_block(key: str) -> RestoredBlock:
-    group, offset, nbytes = RESTORING.blocks[key]
+    place = RESTORING.blocks[key]
+    if isinstance(place, int):
+        return RestoredBlock(RESTORING.groups[place], 0, RESTORING.groups[place].nbytes)
+    group, offset, nbytes = place
     return RestoredBlock(RESTORING.groups[group], offset, nbytes)

@@ -32,6 +32,8 @@ DIALECT = (
     "skipinitialspace",
     "strict",
 )
+BAR_SETTINGS = ("unit", "unit_scale", "unit_divisor", "smoothing", "mininterval", "maxinterval", "bar_format")
+"""Settings of a bar that are attributes under the same name."""
 
 
 def reduce_file(pickler: GraphPickler, file: Any) -> Any:
@@ -42,18 +44,28 @@ def reduce_file(pickler: GraphPickler, file: Any) -> Any:
     name = getattr(file, "name", None)
     if not isinstance(name, (str, os.PathLike)) or str(name).startswith("<"):
         return NotImplemented
-    path, mode = os.path.abspath(name), _mode(file)
+    mode = _mode(file)
     if file.closed or pickler.trial:
-        return rebuild_closed_file, (path, mode)
+        return rebuild_closed_file, (name, mode)
+    path = _path(file, name)
     settings = {"encoding": file.encoding, "errors": file.errors} if hasattr(file, "encoding") else {}
     if not file.writable():
         position = _position(file)
         if hasattr(file, "encoding"):
             settings |= _newline(file, position)
-        return rebuild_file, (path, mode, position, None, settings)
+        return rebuild_file, (path, mode, position, None, settings, name)
     file.flush()
     os.fsync(file.fileno())
-    return rebuild_file, (path, mode, file.tell(), os.fstat(file.fileno()).st_size, settings)
+    return rebuild_file, (path, mode, file.tell(), os.fstat(file.fileno()).st_size, settings, name)
+
+
+def _path(file: Any, name: str | os.PathLike[str]) -> str:
+    """Where the file is; the folder that its name was relative to may be the working folder no more."""
+    try:
+        path = os.readlink(f"/proc/self/fd/{file.fileno()}")
+    except OSError:
+        return os.path.abspath(name)
+    return path if os.path.exists(path) else os.path.abspath(name)
 
 
 def _position(file: Any) -> int:
@@ -92,29 +104,38 @@ def _mode(file: Any) -> str:
     return mode if hasattr(file, "encoding") or "b" in mode else mode + "b"
 
 
-def rebuild_file(path: str, mode: str, position: int, length: int | None, settings: dict[str, Any]) -> Any:
-    binary = "b" if "b" in mode else ""
+def rebuild_file(
+    path: str, mode: str, position: int, length: int | None, settings: dict[str, Any], name: str | os.PathLike[str] | None = None
+) -> Any:
     try:
         if length is not None and os.path.getsize(path) < length:
             raise CannotResume(f"the file {path} is shorter than the {length} bytes that the snapshot knows of")
         if length is not None:
             os.truncate(path, length)
-        again = "a" if "a" in mode else "r"
-        plus = "+" if length is not None and (again == "r" or "+" in mode) else ""
-        file = open(path, again + binary + plus, **settings)  # noqa: SIM115
+        file = open(path, mode, **settings, opener=_open_as_it_is)  # noqa: SIM115
     except OSError as error:
         raise CannotResume(f"the snapshot had the file {path} open, which cannot be opened here: {error}") from error
     file.seek(position)
-    if not binary:
-        file.mode = mode  # type: ignore[misc]
+    _call(file, path if name is None else name)
     return file
 
 
-def rebuild_closed_file(path: str, mode: str) -> Any:
-    binary = "b" if "b" in mode else ""
-    file = open(path if os.path.isfile(path) else os.devnull, "r" + binary)  # noqa: SIM115
+def _open_as_it_is(path: str, flags: int) -> int:
+    """What the modes "w" and "x" ask for, without emptying the file or asking that there be none."""
+    return os.open(path, flags & ~(os.O_TRUNC | os.O_EXCL | os.O_CREAT), 0o666)
+
+
+def rebuild_closed_file(name: str | os.PathLike[str], mode: str) -> Any:
+    file = open(os.devnull, mode, opener=_open_as_it_is)  # noqa: SIM115
+    _call(file, name)
     file.close()
     return file
+
+
+def _call(file: Any, name: str | os.PathLike[str]) -> None:
+    """Let `file` have the name under which it had been opened."""
+    raw = getattr(file, "buffer", file)
+    getattr(raw, "raw", raw).name = name
 
 
 def reduce_csv_writer(pickler: GraphPickler, writer: Any) -> Any:
@@ -165,16 +186,17 @@ class _CountedLines:
 
 
 def reduce_bar(pickler: GraphPickler, bar: Any) -> Any:
-    """A tqdm bar by its settings and count; the iterable below it travels too."""
-    settings = {
-        "total": bar.total,
-        "initial": bar.n,
-        "desc": (getattr(bar, "desc", None) or "").removesuffix(": ") or None,
-        "leave": bar.leave,
-        "unit": bar.unit,
-        "disable": bar.disable,
-    }
-    return rebuild_bar, (type(bar), settings), {"iterable": bar.iterable}, None, None, set_bar
+    """A tqdm bar by its settings, count and time so far; the iterable below it travels too.
+
+    One that is disabled, or was so from the start, has few of a bar's attributes.
+    """
+    held = vars(bar)
+    settings = {name: held[name] for name in ("total", "leave", *BAR_SETTINGS) if name in held}
+    settings |= {"initial": bar.n, "disable": bar.disable, "desc": (held.get("desc") or "").removesuffix(": ") or None}
+    state = {name: held[name] for name in ("postfix", "iterable") if name in held}
+    if "start_t" in held:
+        state["elapsed"] = bar._time() - bar.start_t
+    return rebuild_bar, (type(bar), settings), state, None, None, set_bar
 
 
 def rebuild_bar(cls: Any, settings: dict[str, Any]) -> Any:
@@ -182,4 +204,7 @@ def rebuild_bar(cls: Any, settings: dict[str, Any]) -> Any:
 
 
 def set_bar(bar: Any, state: dict[str, Any]) -> None:
-    bar.iterable = state["iterable"]
+    elapsed = state.pop("elapsed", None)
+    if elapsed is not None and hasattr(bar, "start_t"):
+        bar.start_t = bar._time() - elapsed
+    vars(bar).update(state)

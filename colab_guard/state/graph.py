@@ -18,13 +18,13 @@ from colab_guard.state.functions import set_class_data, set_function_data
 from colab_guard.state.live import Live
 from colab_guard.state.mapping import mapped_words, unpickler
 from colab_guard.state.paths import Roots
-from colab_guard.state.pickler import Definitions, KeptFromHere, Placeholder, Reducing, dump
+from colab_guard.state.pickler import GRAPH, Definitions, KeptFromHere, Placeholder, Reducing, dump
 from colab_guard.state.sharing import Shared
+from colab_guard.state.split import BEFORE, Split
 from colab_guard.store import BufferDraft
 
 T = TypeVar("T")
 
-GRAPH = "graph"
 SMALL = "small"
 DEEP_STACK = 512 * 2**20
 DEEP_RECURSION = 400_000
@@ -53,21 +53,22 @@ class Captured:
         self._pickler = self._shared = None
 
 
-def capture(needed: Mapping[str, Any], kept: Mapping[str, Any], live: Live) -> Captured:
+def capture(needed: Mapping[str, Any], kept: Mapping[str, Any], live: Live, split: Split | None = None) -> Captured:
     """Capture both mappings as one graph.
 
     Code to come reads `needed`: what cannot be kept there raises SnapshotRefused with the path to it. Nothing reads
-    `kept` again: a loss there becomes a Placeholder. Buffers are private copies when this returns.
+    `kept` again: a loss there becomes a Placeholder. Buffers are private copies when this returns. `split` knows what
+    was captured last time and need not be pickled again.
     """
     names = {**dict(kept.get("names", {})), **dict(needed.get("names", {}))}
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
 
     def work(*, deep: bool = False) -> Captured:
         graph = (_apart(needed, live), KeptFromHere(), _apart(kept, live), Definitions())
-        data, pickler = dump(graph, live, roots, deep=deep)
+        parts, pickler = dump(graph, live, roots, deep=deep, split=split)
         buffers, small, table = pickler.blocks.settle()
         table["next_hook"] = training_objects.next_hook_id()
-        parts = {GRAPH: data, BLOCKS: json.dumps(table).encode(), SMALL: small}
+        parts |= {BLOCKS: json.dumps(table).encode(), SMALL: small}
         return Captured(parts, buffers, pickler.placeholders, pickler)
 
     # pickling makes many objects and no garbage; a collection in the middle only walks all of torch
@@ -89,8 +90,10 @@ def restore(
     table = json.loads(parts[BLOCKS])
     RESTORING.begin(live, table, parts[SMALL], buffers)
     try:
-        reader = unpickler(parts[GRAPH])
-        reader.load()
+        before = sorted(name for name in parts if name.startswith(BEFORE))
+        reader = unpickler(b"".join(parts[name] for name in [*before, GRAPH]))
+        for _ in range(1 + len(before)):
+            reader.load()
         needed, _, kept, definitions = reader.load()
     except (ImportError, AttributeError) as error:
         raise CannotResume(f"the snapshot needs a library or a definition that is not here: {error}") from error

@@ -26,7 +26,8 @@ class Live:
     """`namespace` is the live `__main__`; `start` is what it held when the cell began.
 
     `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
-    `generators` knows how a waiting generator is taken apart and made again.
+    `generators` knows how a waiting generator is taken apart and made again. `differentiates`: whether any code to come
+    may run a backward pass.
     """
 
     namespace: dict[str, Any]
@@ -34,6 +35,7 @@ class Live:
     code_id: Callable[[CodeType], str | None] | None = None
     code_for: Callable[[str], CodeType | None] | None = None
     generators: Generators | None = None
+    differentiates: bool = True
 
     def is_by_name(self, thing: Any) -> bool:
         """Whether `thing` (a function or class) is what `start` holds under its qualified name."""

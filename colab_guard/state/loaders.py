@@ -4,12 +4,16 @@ An iterator cannot be pickled (worker processes, a sampler's generator). While a
 the random state at its creation (the base seed of the workers comes from it) and before its first item (the sampler's
 seed comes from that). Rebuilt, it is made anew from both, lazily, and goes past what was already given; global random
 state is left as it was.
+
+Persistent workers go on from pass to pass, and so does what they hold: their random state, what the data set remembers.
+The iterator notes every pass, and is made anew by going through all of them again.
 """
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.state.random_state import random_state, set_random_state
@@ -27,69 +31,110 @@ def track_dataloaders() -> Callable[[], None]:
     if module is None:
         return _nothing
     base: Any = module._BaseDataLoaderIter
-    make, take = base.__init__, base.__next__
+    working: Any = module._MultiProcessingDataLoaderIter
+    make, take, reset = base.__init__, base.__next__, working._reset
 
     def noting_init(self: Any, loader: Any) -> None:
         at_creation = _all_random(loader)
         make(self, loader)
-        setattr(self, NOTE, {"loader": loader, "creation": at_creation, "first": None})
+        setattr(self, NOTE, Note(loader, [Pass(at_creation)]))
 
     def noting_next(self: Any) -> Any:
         note = getattr(self, NOTE, None)
-        if note is not None and note["first"] is None:
-            note["first"] = _all_random(note["loader"])
+        if note is not None and note.now.first is None:
+            note.now.first = _all_random(note.loader)
         return take(self)
 
-    base.__init__, base.__next__ = noting_init, noting_next
+    def noting_reset(self: Any, loader: Any, first_iter: bool = False) -> None:
+        note = getattr(self, NOTE, None)
+        if note is not None and not first_iter:
+            note.now.given = self._num_yielded
+            note.passes.append(Pass(_all_random(loader)))
+        reset(self, loader, first_iter)
+
+    base.__init__, base.__next__, working._reset = noting_init, noting_next, noting_reset
 
     def undo() -> None:
-        base.__init__, base.__next__ = make, take
+        base.__init__, base.__next__, working._reset = make, take, reset
 
     return undo
+
+
+@dataclass(slots=True)
+class Pass:
+    """One pass over the data: random state at its start and before its first item, and how many batches it gave."""
+
+    start: Any
+    first: Any = None
+    given: int = 0
+
+
+@dataclass(slots=True)
+class Note:
+    """What an iterator is made again from. More than one pass only where workers persist."""
+
+    loader: Any
+    passes: list[Pass]
+
+    @property
+    def now(self) -> Pass:
+        return self.passes[-1]
 
 
 def reduce_loader_iterator(pickler: GraphPickler, iterator: Any) -> Any:
     note = getattr(iterator, NOTE, None)
     if note is None:
         raise CannotKeep("this DataLoader iterator was made before the guarded cell began")
-    return LoaderIterator, (note["loader"], note["creation"], note["first"], iterator._num_yielded)
+    note.now.given = iterator._num_yielded
+    return LoaderIterator, (note.loader, [replace(one) for one in note.passes])
 
 
 class LoaderIterator:
     """A DataLoader iterator that is made again when it is first asked for an item."""
 
-    def __init__(self, loader: Any, creation: Any, first: Any, given: int) -> None:
-        self._made_from = (loader, creation, first, given)
+    def __init__(self, loader: Any, passes: list[Pass]) -> None:
+        self._note = Note(loader, passes)
         self._iterator: Any = None
 
     def __iter__(self) -> LoaderIterator:
         return self
 
     def __len__(self) -> int:
-        return len(self._made_from[0])
+        return len(self._note.loader)
 
     def __next__(self) -> Any:
         if self._iterator is None:
             self._iterator = self._make()
         return next(self._iterator)
 
+    def _reset(self, loader: Any, first_iter: bool = False) -> None:
+        """Another pass, asked for by a loader whose workers persist."""
+        if self._iterator is None:
+            self._iterator = self._make()
+        self._iterator._reset(loader, first_iter)
+
     def __reduce__(self) -> tuple[Any, ...]:
         if self._iterator is None:
-            return LoaderIterator, self._made_from
+            return LoaderIterator, (self._note.loader, self._note.passes)
         note = getattr(self._iterator, NOTE)
-        return LoaderIterator, (note["loader"], note["creation"], note["first"], self._iterator._num_yielded)
+        note.now.given = self._iterator._num_yielded
+        return LoaderIterator, (note.loader, [replace(one) for one in note.passes])
 
     def _make(self) -> Any:
-        loader, creation, first, given = self._made_from
+        loader, passes = self._note.loader, self._note.passes
         now = _all_random(loader)
-        _set_all_random(loader, creation)
-        iterator = iter(loader)
-        setattr(iterator, NOTE, {"loader": loader, "creation": creation, "first": first})
-        if first is None:
-            _set_all_random(loader, now)
-            return iterator
-        _set_all_random(loader, first)
-        _skip(iterator, loader, given)
+        held = getattr(loader, "_iterator", None)
+        if held is not None:
+            loader._iterator = None
+        for one in passes:
+            _set_all_random(loader, one.start)
+            iterator = iter(loader)
+            if one.first is not None:
+                _set_all_random(loader, one.first)
+                _skip(iterator, loader, one.given)
+        if held is not None:
+            loader._iterator = held  # which is this object, and what the next pass is asked of
+        setattr(iterator, NOTE, Note(loader, [replace(one) for one in passes]))
         _set_all_random(loader, now)
         return iterator
 

@@ -21,8 +21,13 @@ CPU = "cpu"
 
 def missing_devices(parts: Mapping[str, bytes]) -> tuple[str, ...]:
     """Devices that hold memory of the snapshot and are not here; imports torch where there are others than the CPU."""
-    devices = {str(group["device"]) for group in json.loads(parts[BLOCKS])["groups"]} - {CPU}
+    devices = {str(group["device"]) for group in _large(json.loads(parts[BLOCKS])["groups"])} - {CPU}
     return tuple(sorted(device for device in devices if not device_usable(device)))
+
+
+def _large(groups: Iterable[Any]) -> Iterator[Mapping[str, Any]]:
+    """Those that may lie on a device; small ones of the CPU are lists."""
+    return (group for group in groups if isinstance(group, dict))
 
 
 @contextmanager

@@ -18,10 +18,11 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, files, functions, iterators, loaders, tensors, things, training_objects
+from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, tensors, things, training_objects
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
+from colab_guard.state.split import BEFORE, Split
 
 Reducer = Callable[["GraphPickler", Any], Any]
 
@@ -59,6 +60,12 @@ BUILT_IN: dict[str, Reducer] = {
     "_io.BufferedRandom": files.reduce_file,
     "_io.FileIO": files.reduce_file,
     "itertools.pairwise": iterators.reduce_pairwise,
+    "numpy.errstate": contexts.reduce_errstate,
+    "warnings.catch_warnings": contexts.reduce_catch_warnings,
+    "decimal.ContextManager": contexts.reduce_local_context,
+    "re.Match": iterators.reduce_match,
+    "_struct.Struct": iterators.reduce_struct,
+    "numpy.flatiter": iterators.reduce_flat,
     "_csv.writer": files.reduce_csv_writer,
     "_csv.reader": files.reduce_csv_reader,
     "tqdm.std.tqdm": files.reduce_bar,
@@ -71,10 +78,12 @@ BUILT_IN: dict[str, Reducer] = {
     "torch.nn.modules.module.Module": training_objects.name_module,
     "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
     "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
+    "torch.jit.torch.jit.ScriptFunction": training_objects.reduce_scripted,
     "torch.utils.data.dataloader._BaseDataLoaderIter": loaders.reduce_loader_iterator,
 }
 REGISTERED: dict[str, Reducer] = {}
 PLAIN = (bool, int, float, str, bytes, type(None))
+GRAPH = "graph"
 LOST_LIMIT = 20
 """Objects whose pickling fails after their reduction, each of which costs an attempt."""
 
@@ -178,12 +187,18 @@ class Reducing:
     def label(self, thing: Any) -> str:
         return self._names.get(id(thing), "")
 
+    def reducer_of(self, kind: type) -> Reducer | None:
+        """The reducer of ours for instances of `kind`."""
+        if kind not in self._found:
+            self._found[kind] = self._look_up(kind)
+        return self._found[kind]
+
     def reducer_override(self, thing: Any) -> Any:
         kind = type(thing)
         try:
             reducer = self._found[kind]
         except KeyError:
-            reducer = self._found[kind] = self._look_up(kind)
+            reducer = self.reducer_of(kind)
         if reducer is None and not self._careful:
             return NotImplemented
         self.last = thing
@@ -202,6 +217,8 @@ class Reducing:
 
     def _reduce(self, thing: Any, reducer: Reducer | None) -> Any:
         reduced = reducer(self, thing) if reducer is not None else NotImplemented  # type: ignore[arg-type]
+        if reduced is things.PLAINLY:
+            return NotImplemented
         if reduced is NotImplemented:
             if reducer is functions.reduce_function and functions.importable(thing):
                 return NotImplemented
@@ -231,10 +248,16 @@ class Reducing:
         """`thing` cannot be kept as it is: refuse, or note it and reduce to a placeholder."""
         path = path_to(thing, self._roots)
         if self._refusing:
-            raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}")
+            raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}{self._way_out(path)}")
         lost = Placeholder(path, f"{type(thing).__module__}.{type(thing).__qualname__}", reason)
         self.placeholders.append(lost)
         return Placeholder, (lost.path, lost.type_name, lost.reason)
+
+    def _way_out(self, path: str) -> str:
+        """What the user can do about a name that an earlier cell makes."""
+        name = path.split("[")[0].split(".")[0]
+        made_before = name in self.live.start and self.live.start[name] is self.live.namespace.get(name)
+        return f"; --skip {name} leaves it to the cell that makes it" if made_before and path == name else ""
 
     def start_keeping(self) -> None:
         self._refusing = False
@@ -269,8 +292,13 @@ def _flip(pickler: GraphPickler, mark: KeptFromHere) -> Any:
     return KeptFromHere, ()
 
 
-def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False) -> tuple[bytes, Reducing]:
-    """Pickle `graph`; careful attempts follow where the fast one fails."""
+def dump(
+    graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False, split: Split | None = None
+) -> tuple[dict[str, bytes], Reducing]:
+    """Pickle `graph`, in segments as far as that goes; careful attempts follow where the fast one fails.
+
+    Gives the parts by name, in the order in which they are to be read.
+    """
     lost: dict[int, str] = {}
     careful = False
     # the C pickler reads its table from the class, and asks it once per object: a ChainMap costs more than the object
@@ -280,9 +308,12 @@ def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: boo
         pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)
         pickler.begin(live, roots, careful=careful, lost=lost)
         pickler.trial = trial
+        segments = split if not (careful or deep) else None
         try:
-            _dump(pickler, graph)
-            return file.getvalue(), pickler
+            parts = _dump(pickler, file, graph, segments, roots)
+            if parts is None:
+                continue  # without the segment that could not be made
+            return parts, pickler
         except (SnapshotRefused, RecursionError, MemoryError):
             raise
         except Exception as error:
@@ -294,7 +325,7 @@ def dump(graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: boo
         careful = True
 
 
-def _dump(pickler: Any, graph: Any) -> None:
+def _dump(pickler: Any, file: io.BytesIO, graph: Any, split: Split | None, roots: Roots) -> dict[str, bytes] | None:
     for part in graph:
         if isinstance(part, Definitions):
             part.pickler = pickler
@@ -303,4 +334,11 @@ def _dump(pickler: Any, graph: Any) -> None:
     stand_in = Namespace()
     write(pickler, stand_in)
     pickler.put_namespace(stand_in)
+    if split is None or not (named := split.roots(roots.names)):
+        write(pickler, graph)
+        return {GRAPH: file.getvalue()}
+    if not split.put(pickler, file, named, write):
+        return None
+    at = file.tell()
     write(pickler, graph)
+    return {f"{BEFORE}{n:02d}": made.data for n, made in enumerate(split.segments)} | {GRAPH: file.getvalue()[at:]}

@@ -23,7 +23,7 @@ HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 def reduce_tensor(pickler: GraphPickler, tensor: Any) -> Any:
     import torch
 
-    if not tensor.is_leaf and graph_is_unspent(tensor):
+    if not tensor.is_leaf and pickler.live.differentiates and graph_is_unspent(tensor):
         pickler.lose(tensor, "it is part of an autograd graph whose backward pass is still to come")
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type == "meta":
         return _reduce_by_torch(tensor)

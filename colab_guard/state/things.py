@@ -23,6 +23,9 @@ LOCK_TYPES = (type(threading.Lock()), type(threading.RLock()))
 _PLAIN: Any = object
 _PLAIN_ERROR: Any = BaseException
 ATOMS = (str, int, float, complex, bytes, bool, type(None))
+ATOM_TYPES = frozenset(ATOMS)
+PLAINLY = object()
+"""What a reducer gives where Python's own reduction is to be taken, past cloudpickle's."""
 
 NEVER = {
     "threading.Thread": "a thread in flight cannot be kept",
@@ -187,7 +190,12 @@ def hashes_by_value(kind: Any) -> bool:
 
 
 def reduce_hashed(pickler: GraphPickler, thing: Any) -> Any:
-    """With its simple attributes from the start: a key that a dictionary in its own attributes holds can be hashed."""
+    """With its simple attributes from the start: a key that a dictionary in its own attributes holds can be hashed.
+
+    Where all are simple nothing in them leads back to it, and Python's own way does, which is faster.
+    """
+    if ATOM_TYPES.issuperset(map(type, thing.__dict__.values())):
+        return PLAINLY
     simple = {name: value for name, value in thing.__dict__.items() if _is_simple(value)}
     rest = {name: value for name, value in thing.__dict__.items() if name not in simple}
     return rebuild_hashed, (type(thing), simple), rest or None

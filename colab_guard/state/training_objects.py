@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
 WRAPPED = "_wrapped_by_lr_sched"
+PARAMETRIZE = "torch.nn.utils.parametrize"
 
 
 def name_module(pickler: GraphPickler, module: Any) -> Any:
@@ -25,7 +26,21 @@ def name_module(pickler: GraphPickler, module: Any) -> Any:
             for name, part in parts.items():
                 if part is not None:
                     pickler.name(part, f"{path}.{name}")
+    if type(module).__module__ == PARAMETRIZE and type(module).__name__.startswith("Parametrized"):
+        made = (type(module).__bases__[0], tuple(module._modules["parametrizations"]._modules))
+        return rebuild_parametrized, made, dict(module.__dict__), None, None, set_attributes
     return NotImplemented
+
+
+def rebuild_parametrized(cls: Any, names: tuple[str, ...]) -> Any:
+    """A module under `torch.nn.utils.parametrize`: each has a class of its own, which torch refuses to pickle."""
+    from torch.nn.utils import parametrize
+
+    module = cls.__new__(cls)
+    parametrize._inject_new_class(module)
+    for name in names:
+        parametrize._inject_property(module, name)
+    return module
 
 
 def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:
@@ -77,6 +92,25 @@ def reduce_scaler(pickler: GraphPickler, scaler: Any) -> Any:
     if attributes.get("_per_optimizer_states"):
         pickler.lose(scaler, "a GradScaler between unscale_() and update() knows its optimizers by address")
     return rebuild_plain, (type(scaler),), attributes, None, None, set_attributes
+
+
+def reduce_scripted(pickler: GraphPickler, function: Any) -> Any:
+    """A TorchScript function: by the name that an earlier cell gave it, or compiled again from its source."""
+    from colab_guard.state import functions
+    from colab_guard.state.things import CannotKeep
+
+    if pickler.live.is_by_name(function):
+        return functions.by_name, (function.__qualname__,)
+    plain = getattr(function, "_torchdynamo_inline", None)
+    if plain is None:
+        raise CannotKeep("a TorchScript function without its source cannot be kept; make it in an earlier cell")
+    return rebuild_scripted, (plain,)
+
+
+def rebuild_scripted(plain: Any) -> Any:
+    import torch
+
+    return torch.jit.script(plain)
 
 
 def rebuild_plain(cls: Any) -> Any:

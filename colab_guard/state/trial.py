@@ -30,8 +30,8 @@ def trial(names: Mapping[str, Any], live: Live) -> Trial:
     """Try to capture `names` as they are now."""
     roots = Roots(dict(names), [])
     try:
-        data, pickler = dump(({}, KeptFromHere(), {"names": dict(names)}, Definitions()), live, roots, trial=True)
+        parts, pickler = dump(({}, KeptFromHere(), {"names": dict(names)}, Definitions()), live, roots, trial=True)
     except (SnapshotRefused, RecursionError) as error:
         return Trial(0, 0, (), str(error) if isinstance(error, SnapshotRefused) else "")
     blocks = {(b.device, b.address if b.nbytes else id(b.owner)): b.nbytes for b in pickler.blocks.by_place.values()}
-    return Trial(sum(blocks.values()), len(data), tuple(pickler.placeholders))
+    return Trial(sum(blocks.values()), sum(map(len, parts.values())), tuple(pickler.placeholders))

@@ -14,7 +14,8 @@ commit records, and state whose every byte was checked. The format, version 1, i
 
 A commit record is JSON: `format`, `generation`, `seq`, `kind` ("step", "unit", "cell"), `created` (seconds since the
 epoch), `parent` (a commit's id or null), `name`, `notebook`, `cell` (hash of the code), `position` (text, depth, unit,
-signature), `meta` (versions, source, what was not kept), `parts` (name → entry: the pickles), `buffers` (list of
+signature), `meta` (versions, source, what was not kept), `parts` (name → entry: the pickles; under names that
+begin with `output/`, what the cell printed and displayed, as JSON lines and images), `buffers` (list of
 entries with `key`, `dtype`, `shape`, `stride`, `label`), `files` and `unit_files` (name → entry with `mode`), `unit`
 (`group`, `key`, `record`, or null), `bytes_total`, `bytes_new`, and `hmac` where a key is set. An entry has `size`,
 `chunks` (BLAKE3-256 of each 1 MiB block from the entry's own start) and `packs` (the pack that holds each). To read

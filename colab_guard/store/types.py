@@ -38,7 +38,8 @@ class BufferDraft:
 
 @dataclass(frozen=True, slots=True)
 class CommitDraft:
-    """What a snapshot hands over. `position`, `meta` and `unit` are JSON-able; `parts` are pickles by name.
+    """What a snapshot hands over. `position`, `meta` and `unit` are JSON-able; `parts` are bytes by name: pickles, and
+    what the cell printed and displayed.
 
     `files` and `unit_files` map relative names to files to read in now. `unit` (with `unit_files`) outlives the
     state: it is kept by retention for as long as the store is.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.sweep.registry import live_sweep
@@ -18,15 +19,17 @@ class SweepIterator:
     again.
     """
 
-    def __init__(self, sweep: Sweep) -> None:
+    def __init__(self, sweep: Sweep, *, backwards: bool = False) -> None:
         self.sweep = sweep
+        self._backwards = backwards
         self._given: set[str] = set()
 
     def __iter__(self) -> SweepIterator:
         return self
 
     def __next__(self) -> Run:
-        for run in self.sweep.unfinished():
+        waiting: Iterable[Run] = self.sweep.unfinished()
+        for run in reversed(list(waiting)) if self._backwards else waiting:
             if run.key not in self._given:
                 self._given.add(run.key)
                 run.start_anew()
@@ -35,11 +38,12 @@ class SweepIterator:
 
     def state_dict(self) -> dict[str, Any]:
         ended = {run.key for run in self.sweep.runs if run.finished}
-        return {"given": sorted(self._given), "ended": sorted(self._given & ended)}
+        return {"given": sorted(self._given), "ended": sorted(self._given & ended), "backwards": self._backwards}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         open_again = {run.key for run in self.sweep.unfinished()} & set(state.get("ended", ()))
         self._given = set(state["given"]) - open_again
+        self._backwards = state.get("backwards", False)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _again, (self.sweep.name, self.state_dict())

@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from colab_guard.cells import Decision, PolicyFactory
-from colab_guard.events import EventBus, SweepStarted, UnitFinished, UnitSkipped, UnitStarted
+from colab_guard.events import EventBus, SweepBypassed, SweepStarted, UnitFinished, UnitSkipped, UnitStarted
 from colab_guard.snapshots import UnitRecord
 from colab_guard.store import StoreView
-from colab_guard.sweep.iteration import SweepIterator
 from colab_guard.sweep.registry import LIVE
-from colab_guard.sweep.run import Run
 from colab_guard.sweep.sweep import Sweep
+from colab_guard.sweep.under import listed_under, run_of, sweep_under
 
 Reclaim = Callable[[], object]
 
@@ -56,63 +55,71 @@ class SweepPolicy:
                 )
 
     def item_started(self, item: object) -> None:
-        if isinstance(item, Run):
-            item.begin()
-            self._bus.post(
-                UnitStarted(
-                    name=self._sweep.name,
-                    sweep=self._sweep.name,
-                    index=item.index,
-                    total=len(self._sweep),
-                    label=item.label,
-                    params=dict(item.params),
-                )
+        run = run_of(item)
+        if run is None:
+            return
+        run.begin()
+        self._bus.post(
+            UnitStarted(
+                name=self._sweep.name,
+                sweep=self._sweep.name,
+                index=run.index,
+                total=len(self._sweep),
+                label=run.label,
+                params=dict(run.params),
             )
+        )
 
     def item_ended(self, item: object) -> UnitRecord | None:
-        if not isinstance(item, Run):
+        run = run_of(item)
+        if run is None:
             return None
-        item.end("failed" if item.error else "done")
+        run.end("failed" if run.error else "done")
         self._bus.post(
             UnitFinished(
                 name=self._sweep.name,
                 sweep=self._sweep.name,
-                index=item.index,
-                label=item.label,
-                status=item.status,
-                metrics=dict(item.metrics),
-                reason=item.error,
-                seconds=item.seconds,
+                index=run.index,
+                label=run.label,
+                status=run.status,
+                metrics=dict(run.metrics),
+                reason=run.error,
+                seconds=run.seconds,
             )
         )
         if self._sweep.clear and self._reclaim is not None:
             self._reclaim()
-        return item.record()
+        return run.record()
 
     def on_error(self, item: object, error: Exception) -> Decision:
-        if not isinstance(item, Run) or self._sweep.on_error == "stop":
+        run = run_of(item)
+        if run is None or self._sweep.on_error == "stop":
             return Decision.RAISE
-        item.fail(error)
+        run.fail(error)
         return Decision.NEXT_ITEM
 
 
 def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> PolicyFactory:
-    """Policies for loops over a sweep, its iterator, or a progress bar around either.
+    """Policies for loops over a sweep, also by way of `enumerate`, `zip`, a progress bar and their like (`under`).
+
+    A loop over a list of a sweep's runs has none, and is told by an event.
 
     `anew` (nothing is committed under this NAME, or no longer): runs that ended before, and that the store does not
     know, run again. That is decided once, when the sweep's first loop begins.
     """
     begun: set[str] = set()
+    told: set[str] = set()
 
     def make(iterable: object) -> SweepPolicy | None:
-        inner = getattr(iterable, "iterable", None) or getattr(getattr(iterable, "_bar", None), "iterable", None)
-        for candidate in (iterable, inner):
-            if isinstance(candidate, SweepIterator):
-                candidate = candidate.sweep
-            if isinstance(candidate, Sweep):
-                first = candidate.name not in begun
-                begun.add(candidate.name)
-                return SweepPolicy(candidate, bus, reclaim, anew and first)
+        sweep = sweep_under(iterable)
+        if sweep is not None:
+            first = sweep.name not in begun
+            begun.add(sweep.name)
+            return SweepPolicy(sweep, bus, reclaim, anew and first)
+        listed = listed_under(iterable)
+        if listed is not None and listed.name not in told:
+            told.add(listed.name)
+            bus.post(SweepBypassed(name=listed.name, sweep=listed.name))
         return None
 
     return make

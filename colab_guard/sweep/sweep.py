@@ -74,6 +74,9 @@ class Sweep:
     def __iter__(self) -> SweepIterator:
         return SweepIterator(self)
 
+    def __reversed__(self) -> SweepIterator:
+        return SweepIterator(self, backwards=True)
+
     def __len__(self) -> int:
         return len(self.runs)
 

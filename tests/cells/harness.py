@@ -23,6 +23,10 @@ class Killed(BaseException):
     """Stands for SIGKILL at a safe point."""
 
 
+def _nothing(place: object) -> None:
+    """Every safe point is tried, whatever happened there before."""
+
+
 @dataclass
 class FakeEngine:
     """Every safe point is due; at the `kill_at`-th one that could be captured, everything ends."""
@@ -33,7 +37,10 @@ class FakeEngine:
     kind: str = ""
     seen: list[Position] = field(default_factory=list)
     refused: list[str] = field(default_factory=list)
-    schedule: Any = field(default_factory=lambda: SimpleNamespace(every_s=0.0))
+    inexact: list[str] = field(default_factory=list)
+    schedule: Any = field(
+        default_factory=lambda: SimpleNamespace(every_s=0.0, safe_s=0.0, refused_at=_nothing, taken_at=_nothing)
+    )
     units: list[UnitRecord] = field(default_factory=list)
 
     def due(self) -> bool:
@@ -41,6 +48,18 @@ class FakeEngine:
 
     def overdue(self) -> bool:
         return True
+
+    def may(self, place: object) -> bool:
+        return True
+
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
+
+    def name_inexact(self, reason: str) -> None:
+        self.inexact.append(reason)
+
+    def name_loss(self, what: str, why: str) -> None:
+        self.inexact.append(f"{what}: {why}")
 
     def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
         self.refused.append(reason)

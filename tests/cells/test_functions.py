@@ -78,6 +78,12 @@ def echo():
         got.append(x)
 
 @contextlib.contextmanager
+def bare():
+    log.append("in")
+    yield
+    log.append("out")
+
+@contextlib.contextmanager
 def scope(name):
     log.append("enter " + name)
     try:
@@ -128,10 +134,14 @@ CELLS = {
     "a global that only an inherited method changes": "result = Heir().run(2)",
     "self that only super reads": "result = Third(2).describe(1)",
     "values sent into a generator below": "def outer():\n    got = yield from echo()\ne = outer()\nnext(e)\nout = []\nfor i in range(4):\n    out.append(e.send(i))\ne.close()\ndel e",
+    "an annotated variable that is shared": "def work(n):\n    total: int = 0\n    other: int\n    def add(x):\n        nonlocal total\n        total += x\n    for i in range(n):\n        add(i)\n        other: int = total\n    return total, other\nresult = work(3)",
+    "a handler reads what the body binds anew": "def risky(n):\n    for i in range(n):\n        if i == 1:\n            raise ValueError(i)\ndef work():\n    acc = ['before']\n    try:\n        risky(3)\n        acc = ['after']\n    except ValueError:\n        acc.append('caught')\n    return acc\nresult = work()",
+    "what is read after a with that swallows": "def risky(n):\n    for i in range(n):\n        if i == 1:\n            raise ValueError(i)\ndef work():\n    acc = ['before']\n    with contextlib.suppress(ValueError):\n        risky(3)\n        acc = ['after']\n    return acc\nresult = work()",
     "return of a call": "def low(n):\n    t = 0\n    for i in range(n):\n        t += i\n    return t\ndef high(n):\n    return low(n) + 1\nresult = high(4)",
     "while in a function": "def train():\n    step = 0\n    best = None\n    while True:\n        step += 1\n        if step == 4:\n            break\n        best = step\n    else:\n        best = 'never'\n    return step, best\nresult = train()",
     "with in a function": "def work():\n    out = []\n    with scope('a') as name:\n        for i in range(3):\n            out.append((name, i))\n    return out\nresult = work()\nsaid = list(log)",
     "try and finally in a function": "def work():\n    out = []\n    try:\n        for i in range(3):\n            out.append(i)\n            if i == 2:\n                raise ValueError('x')\n    except ValueError as error:\n        out.append(str(error))\n    finally:\n        out.append('f')\n    return out\nresult = work()",
+    "a contextmanager without variables": "out = []\nwith bare():\n    for i in range(3):\n        out.append(i)\nsaid = list(log)",
     "a contextmanager of the notebook": "out = []\nwith scope('b') as name:\n    for i in range(3):\n        out.append((name, i))\nsaid = list(log)",
     "a loop over a generator": "out = []\nfor b in batches(list(range(7)), 2):\n    for x in b:\n        out.append(x)",
     "a generator from an earlier cell": "out = []\nfor x in kept:\n    out.append(x)",
@@ -212,3 +222,69 @@ def test_functions_that_call_modules_imported_in_their_own_cell_are_entered_as_t
     Execution(cell, Scope(shell.user_ns, cell.original), engine, time.perf_counter).run(None)  # type: ignore[arg-type]
     assert deepest(engine) == 2, engine.seen
     assert shell.user_ns["train"].__code__ is before
+
+
+HANDLED = """
+def fragile(n):
+    for i in range(3):
+        if i == 1 and n % 2:
+            raise RuntimeError(n)
+    return n
+
+def careful(items):
+    good, bad = [], []
+    for item in items:
+        for attempt in range(2):
+            try:
+                good.append(fragile(item))
+                break
+            except RuntimeError as error:
+                bad.append((item, attempt, str(error)))
+        else:
+            good.append(None)
+    return good, bad
+"""
+
+
+def test_what_only_a_handler_reads_is_there_after_a_resume() -> None:
+    engine = FakeEngine()
+    expected = results(run(HANDLED, "x = careful([0, 1])", engine)[0])["x"]
+    for number in range(len(engine.seen)):
+        assert results(killed_at(HANDLED, "x = careful([0, 1])", number)[1])["x"] == expected
+
+
+NESTED = """
+def count(tree):
+    def walk(node, depth):
+        total = depth
+        for child in node:
+            total += walk(child, depth + 1)
+        return total
+    return walk(tree, 0)
+"""
+
+
+def test_a_nested_function_that_calls_itself_is_entered_again() -> None:
+    engine = FakeEngine()
+    source = "x = count([[], [[], []]])"
+    expected = results(run(NESTED, source, engine)[0])["x"]
+    for number in range(len(engine.seen)):
+        assert results(killed_at(NESTED, source, number)[1])["x"] == expected
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "for i in range(3):\n    globals()[f'v{i}'] = [i]\n    exec(f'w{i} = v{i} * 2')\ntotal = len(w0 + w2)",
+        "import re\nfound = []\nfor m in re.finditer('a*', 'aab a'):\n    found.append(m.span())\n",
+        "stream = (x * 2 for x in iter([1, 2, 3, 4]))\nfirst = next(stream)\nout = []\nfor x in stream:\n    out.append(x)\n",
+    ],
+    ids=["names made by globals() and exec", "matches", "a generator expression"],
+)
+def test_killed_at_every_safe_point(source: str) -> None:
+    engine = FakeEngine()
+    expected = {name: repr(value) for name, value in results(run("", source, engine)[0]).items() if name != "stream"}
+    assert not engine.refused
+    for number in range(len(engine.seen)):
+        found = results(killed_at("", source, number)[1])
+        assert {name: repr(value) for name, value in found.items() if name != "stream"} == expected

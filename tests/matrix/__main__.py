@@ -32,6 +32,9 @@ def main() -> int:
     chosen = part(pairs(cells, stacks), int(number), int(count))
     trials = run_all(chosen, told.jobs, told.seed, tell)
     print(drawn(trials))
+    if len(trials) < len(chosen):
+        print(f"interrupted: {len(chosen) - len(trials)} of {len(chosen)} have not run")
+        return 1
     return 0 if all(trial.holds for trial in trials) else 1
 
 

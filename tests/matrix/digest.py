@@ -321,7 +321,7 @@ def _cached(writer: Writer, thing: Any) -> Iterator[_Text | _See]:
 
 
 def _proxy(writer: Writer, thing: Any) -> Iterator[_Text | _See]:
-    yield from writer._mapping(sorted(thing.items()))
+    yield from writer._mapping(sorted(thing.items(), key=lambda item: str(item[0])))
 
 
 def _pattern(writer: Writer, thing: re.Pattern) -> Iterator[_Text | _See]:

@@ -70,13 +70,19 @@ def kill() -> None:
     time.sleep(60)  # the signal comes before this is over
 
 
+def is_deep(position: str) -> bool:
+    """Whether the words of a position speak of a loop or a function, and not only of a statement of the cell."""
+    return "iteration" in position or "()" in position
+
+
 class Events:
     """Writes every event as one line of JSON, with the count of units; kills while a commit is being restored if asked."""
 
-    def __init__(self, path: str, unit: Unit, restoring_s: float) -> None:
+    def __init__(self, path: str, unit: Unit, restoring_s: float, *, deep: bool) -> None:
         self._file = open(path, "a", encoding="utf-8")  # noqa: SIM115 - closed by the kernel's end
         self._unit = unit
         self._restoring_s = restoring_s
+        self._deep = deep
 
     def __call__(self, event: Any, at: float) -> None:
         kind = type(event).__name__
@@ -84,7 +90,7 @@ class Events:
         line = {"event": kind, "count": self._unit.count, "at": time.monotonic(), "pid": os.getpid(), **told}
         self._file.write(json.dumps(line, default=str) + "\n")
         self._file.flush()
-        if kind == "SnapshotSaved":
+        if kind == "SnapshotSaved" and (not self._deep or is_deep(event.position)):
             self._unit.saved += 1
         if kind == "Resumed" and self._restoring_s >= 0:
             time.sleep(self._restoring_s)
@@ -92,9 +98,19 @@ class Events:
 
 
 def begin(
-    root: str, unit_s: float, needs: tuple[str, ...], *, guarded: bool, kill_at: int = MOST_UNITS, restoring_s: float = -1.0
+    root: str,
+    unit_s: float,
+    needs: tuple[str, ...],
+    *,
+    guarded: bool,
+    deep: bool,
+    kill_at: int = MOST_UNITS,
+    restoring_s: float = -1.0,
 ) -> None:
-    """Prepare this kernel. `kill_at`: the unit to be killed at; `restoring_s`: killed so long after a resume began."""
+    """Prepare this kernel. `kill_at`: the unit to be killed at; `restoring_s`: killed so long after a resume began.
+
+    `deep`: a commit must be inside a loop or a function to count before a kill.
+    """
     random.seed(0)
     if "numpy" in needs:
         importlib.import_module("numpy").random.seed(0)
@@ -108,7 +124,7 @@ def begin(
         from colab_guard.session import current
 
         get_ipython().run_line_magic("load_ext", "colab_guard")  # type: ignore[no-untyped-call]
-        current().bus.subscribe(Events(f"{root}/events.jsonl", unit, restoring_s))
+        current().bus.subscribe(Events(f"{root}/events.jsonl", unit, restoring_s, deep=deep))
 
 
 def end(root: str) -> None:

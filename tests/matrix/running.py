@@ -42,16 +42,19 @@ def hashed(text: str) -> str:
 
 
 def run_all(chosen: Sequence[Pair], jobs: int, seed: int, told: Callable[[Trial], None] = lambda _: None) -> list[Trial]:
-    """All of them, `jobs` at a time; `told` hears of each as it ends. In the order of the cells."""
+    """All of them, `jobs` at a time; `told` hears of each as it ends. By name; interrupted, those that had ended."""
     prepare()
     found: dict[tuple[str, str], Trial] = {}
     with ThreadPoolExecutor(jobs) as pool:
         waiting = [pool.submit(_one, *pair, seed) for pair in chosen]
-        for done in as_completed(waiting):
-            result = done.result()
-            found[result.cell, result.stack] = result
-            told(result)
-    return [found[cell.name, stack] for cell, stack, _ in sorted(chosen, key=lambda pair: (pair[0].name, pair[1]))]
+        try:
+            for done in as_completed(waiting):
+                result = done.result()
+                found[result.cell, result.stack] = result
+                told(result)
+        except KeyboardInterrupt:
+            pool.shutdown(wait=True, cancel_futures=True)  # the table of what is done is shown
+    return [found[key] for key in sorted(found)]
 
 
 def _one(cell: Cell, stack: str, python: str, seed: int) -> Trial:

@@ -8,11 +8,13 @@ import random
 import re
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.kernels.harness import Machine, Output
+from tests.kernels.harness import Machine, Output, RunningKernel
 from tests.matrix import inside
 from tests.matrix.cellfile import Cell
 
@@ -22,6 +24,7 @@ NAME = "cell"
 NOISE_S = 0.15
 """Time that a loaded machine may hold up a safe point or the writer."""
 TRIES = 3
+STARTS = 3
 
 
 class Broken(Exception):
@@ -79,7 +82,7 @@ class _Place:
         cell, root = self._cell, self.machine.root
         began, known = len(self.times()), len(self.events())
         head = f"%%checkpointed {NAME} --every {cell.every_s}s --budget {BUDGET:.0%} {cell.options}".rstrip() + "\n" if guarded else ""
-        arguments = f"{str(root)!r}, {cell.unit_s}, {cell.needs!r}, guarded={guarded}, kill_at={kill_at}, restoring_s={restoring_s}"
+        arguments = f"{str(root)!r}, {cell.unit_s}, {cell.needs!r}, guarded={guarded}, deep={cell.inside == 'yes'}, kill_at={kill_at}, restoring_s={restoring_s}"
         steps = [
             f"__import__('tests.matrix.inside').matrix.inside.begin({arguments})",
             *cell.setup,
@@ -87,21 +90,37 @@ class _Place:
             *cell.after,
             f"__import__('tests.matrix.inside').matrix.inside.end({str(root)!r})",
         ]
+        text, died = self._steps(steps)
+        digest = {} if died else json.loads((root / "digest.json").read_text()) | self._files()
+        life = _Run(died, digest, began, len(self.times()), self.events()[known:], text)
+        self.lives.append(life)
+        return life
+
+    def _steps(self, steps: list[str]) -> tuple[str, bool]:
+        """Run `steps` in a new kernel: what was printed, and whether the kernel was killed."""
         text = ""
-        died = False
-        with self.machine.kernel() as kernel:
+        with self._kernel() as kernel:
             for step in steps:
                 done: Output = kernel.run(step, limit_s=CELL_S, look_s=0.05)
                 text += done.text
                 if done.error:
                     raise Broken("an error: " + _last_line(done.error))
                 if done.died:
-                    died = True
+                    return text, True
+        return text, False
+
+    @contextmanager
+    def _kernel(self) -> Iterator[RunningKernel]:
+        """A kernel; one that a busy machine does not let come up is started again."""
+        with ExitStack() as stack:
+            for attempt in range(STARTS):
+                try:
+                    kernel = stack.enter_context(self.machine.kernel())
                     break
-        digest = {} if died else json.loads((root / "digest.json").read_text()) | self._files()
-        life = _Run(died, digest, began, len(self.times()), self.events()[known:], text)
-        self.lives.append(life)
-        return life
+                except RuntimeError:
+                    if attempt == STARTS - 1:
+                        raise
+            yield kernel
 
     def _files(self) -> dict[str, str]:
         work = self.machine.work
@@ -139,7 +158,8 @@ def _all(cell: Cell, root: Path, python: str, chance: random.Random, found: Tria
             raise Broken(f"does not repeat itself when it runs plain: {own}")
         raise Broken(f"uninterrupted under %%checkpointed it differs from the plain run: {different}")
     total = len(whole_place.times())
-    commits = [event["count"] for event in whole.events if event["event"] == "SnapshotSaved" and event["count"] < total]
+    saved = [event for event in whole.events if event["event"] == "SnapshotSaved" and event["count"] < total]
+    commits = [event["count"] for event in saved if cell.inside != "yes" or inside.is_deep(event["position"])]
     if not commits:
         raise Broken(f"no commit before the end, in {total} units: {_refusals(whole.events)}")
     opaque = whole.digest.get("opaque")

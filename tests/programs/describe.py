@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import pickle
 import random
 import types
 from collections.abc import Iterator
@@ -21,7 +23,8 @@ def describe(names: dict[str, Any]) -> dict[str, str]:
     mine = {name: value for name, value in sorted(names.items()) if not name.startswith("_") and name not in HIDDEN}
     found = {name: taken.of(value) for name, value in mine.items()}
     found["<memory>"] = taken.memory()
-    found["<random>"] = repr((random.getstate(), np.random.get_state()))
+    drawn = pickle.dumps((random.getstate(), np.random.get_state(legacy=False)))
+    found["<random>"] = hashlib.sha256(drawn).hexdigest()
     for number, iterator in enumerate(taken.iterators):
         found[f"<iterator {number}>"] = taken.of(list(_rest(iterator)))
     return found

@@ -71,7 +71,7 @@ def try_programs(
             say(f"program {number}: {judged.wrong}")
             report.failures.append(_made_small(processes, program, judged, draw, chosen, shrink_s))
             say(f"{report.failures[-1].program}\n{report.failures[-1].wrong}\n{report.failures[-1].details}")
-        if report.ran % 200 == 0:
+        if report.ran % 50 == 0:
             say(f"{report.ran} programs, {sum(report.depths.values())} kills, {len(report.failures)} failures")
 
     batch = 0

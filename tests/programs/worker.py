@@ -22,6 +22,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import numpy.random  # seeded once, before the forks
 
 from colab_guard import state
 from colab_guard.cells import Execution, Scope, compile_cell, loops, runtime

@@ -143,7 +143,7 @@ def test_the_twin_of_checkpointed_refuses_before_anything_is_written(
 
 
 def test_the_status_tells_how_the_running_cell_stands() -> None:
-    status = WorkStatus("a", "0-1-x", "item 3", 4, ("2 times: live graph",), 0.004, 60.0, "off")
+    status = WorkStatus("a", "0-1-x", "item 3", 4, ("2 times: live graph",), 0.004, 60.0, "off", 0.004)
     said = twins._work_words(status)
     assert "saved item 3 (4 snapshots so far)" in said
     assert "not saved 2 times: live graph" in said

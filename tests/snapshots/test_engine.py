@@ -11,6 +11,7 @@ from colab_guard.clock import SystemClock
 from colab_guard.errors import SnapshotRefused
 from colab_guard.events import Event, EventBus, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots import Engine, Leaving, Position, Schedule, UnitRecord
+from colab_guard.snapshots import engine as snapshots_engine
 from colab_guard.state import Captured
 from colab_guard.store import CommitDraft, CommitRecord
 from colab_guard.workers import Workers
@@ -116,3 +117,50 @@ def test_a_unit_whose_end_could_not_be_looked_at_is_committed_at_the_next_safe_p
     assert engine.take("step", HERE, captured)
     engine.close()
     assert [draft.unit and draft.unit["key"] for draft in sink.drafts] == ["run-1", None]
+
+
+def test_after_a_stop_nothing_more_is_committed_whatever_code_runs_on() -> None:
+    engine, _ = make(sink := Sink(), every_s=3600)
+    engine.request_stop("interrupt")
+    for kind in ("step", "unit", "cell"):  # the first is swallowed by code that catches everything, and so on
+        assert engine.due()
+        with pytest.raises(Leaving, match="saved at model 1, step 2"):
+            engine.take(kind, HERE, captured)
+    engine.close()
+    assert len(sink.drafts) == 1
+
+
+def test_a_stop_that_is_taken_back_does_not_happen() -> None:
+    engine, _ = make(Sink(), every_s=3600)
+    engine.request_stop("interrupt")
+    engine.take_back_stop()
+    assert not engine.due()
+    assert engine.take("step", HERE, captured)
+    engine.close()
+
+
+def test_safe_points_refused_again_and_again_are_hopeless_until_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(snapshots_engine, "HOPELESS_S", 0.0)
+    engine, _ = make(Sink())
+
+    def refuse() -> Captured:
+        raise SnapshotRefused("loss has an unspent graph")
+
+    for _ in range(snapshots_engine.HOPELESS_TIMES):
+        assert engine.hopeless is None
+        engine.take("step", HERE, refuse)
+    assert engine.hopeless is not None and "unspent graph" in engine.hopeless
+    assert engine.take("step", HERE, captured)
+    assert engine.hopeless is None and engine.refused_last is None
+    engine.close()
+
+
+def test_an_error_of_any_kind_in_a_reducer_fails_the_snapshot_and_not_the_training() -> None:
+    engine, events = make(Sink())
+
+    def fail() -> Captured:
+        raise KeyError("a reducer's bug")
+
+    assert not engine.take("step", HERE, fail)
+    engine.close()
+    assert [type(event) for event in events] == [SnapshotNotTaken]

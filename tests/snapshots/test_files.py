@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from colab_guard.snapshots import FolderWatch
+from colab_guard.snapshots import FolderWatch, bringing
+
+
+def store_of(folder: Path) -> Path:
+    """A local store's folder; hidden, so that it is not looked at."""
+    made = folder / ".store"
+    made.mkdir()
+    return made
 
 
 def test_only_what_changed_since_the_start_is_kept(tmp_path: Path) -> None:
@@ -28,20 +35,20 @@ def test_a_large_file_is_named_and_a_glob_keeps_it(tmp_path: Path) -> None:
 
 def test_files_come_back_as_they_were_and_later_ones_are_named(tmp_path: Path) -> None:
     (tmp_path / "log.txt").write_text("one\ntwo\nthree\n")
-    watch = FolderWatch(tmp_path)
+    watch = FolderWatch(tmp_path, staging=store_of(tmp_path))
     (tmp_path / "later.txt").write_text("x")
     committed = {"log.txt": b"one\n", "sub/best.pt": b"w"}
-    later = watch.restore(committed, committed.__getitem__, {"sub/best.pt": 0o600})
+    later = watch.restore(committed, committed.__getitem__, {"sub/best.pt": 0o600}).later
     assert (tmp_path / "log.txt").read_text() == "one\n"
     assert (tmp_path / "sub" / "best.pt").read_bytes() == b"w"
-    assert later == ["later.txt"]
+    assert later == ("later.txt",)
     assert {"log.txt", "sub/best.pt"} <= set(watch.changed()), "what came back belongs to the next commit too"
 
 
 def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     inside = tmp_path / "inside"
     inside.mkdir()
-    watch = FolderWatch(inside)
+    watch = FolderWatch(inside, staging=store_of(tmp_path))
     try:
         watch.restore(["../outside.txt"], lambda name: b"x", {})
     except ValueError as error:
@@ -70,7 +77,7 @@ def test_a_folder_with_too_many_files_is_said_to_be_watched_in_part(tmp_path: Pa
 
 
 def test_a_notebook_that_was_saved_meanwhile_is_neither_kept_nor_put_back(tmp_path: Path) -> None:
-    watch = FolderWatch(tmp_path)
+    watch = FolderWatch(tmp_path, staging=store_of(tmp_path))
     (tmp_path / "mine.ipynb").write_text("edited by its user")
     assert watch.changed() == {}
     watch.restore(["mine.ipynb"], lambda name: b"an old one", {})
@@ -91,3 +98,64 @@ def test_what_is_stored_is_what_was_there_at_the_safe_point(tmp_path: Path) -> N
     assert watch.captured() == {}
     watch.forget()
     assert list(staging.iterdir()) == []
+
+
+def test_a_file_that_is_replaced_is_kept_first_and_named(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "sub" / "best.pt").write_bytes(b"newer weights")
+    watch = FolderWatch(tmp_path, staging=store)
+    brought = watch.restore(["sub/best.pt"], lambda name: b"weights", {})
+    assert (tmp_path / "sub" / "best.pt").read_bytes() == b"weights"
+    assert brought.replaced == ("sub/best.pt",) and brought.left == ()
+    assert brought.where is not None and brought.where.parent == store / "replaced"
+    assert (brought.where / "sub" / "best.pt").read_bytes() == b"newer weights"
+
+
+def test_a_text_that_people_edit_is_never_put_over_a_version_that_is_there(tmp_path: Path) -> None:
+    (tmp_path / "helper.py").write_text("def f(): return 'edited since'")
+    watch = FolderWatch(tmp_path, staging=store_of(tmp_path))
+    brought = watch.restore(["helper.py", "gone.yaml"], lambda name: b"old", {})
+    assert (tmp_path / "helper.py").read_text() == "def f(): return 'edited since'"
+    assert (tmp_path / "gone.yaml").read_text() == "old", "one that is missing comes back"
+    assert brought.left == ("helper.py",) and brought.replaced == ()
+    assert brought.where is not None and (brought.where / "committed" / "helper.py").read_bytes() == b"old"
+
+
+def test_a_text_that_the_cell_has_open_for_writing_is_the_cells_own(tmp_path: Path) -> None:
+    watch = FolderWatch(tmp_path, staging=store_of(tmp_path))
+    with (tmp_path / "notes.md").open("a") as file, (tmp_path / "read.md").open("w+"), (tmp_path / "read.md").open() as read:
+        file.write("one\n")
+        file.flush()
+        (tmp_path / "other.md").write_text("x")
+        assert read.read() == ""
+        assert watch.held(["notes.md", "other.md", "log.txt"]) == ["notes.md"]
+    (tmp_path / "notes.md").write_text("one\ntwo\n")
+    brought = watch.restore(["notes.md"], lambda name: b"one\n", {}, held=["notes.md"])
+    assert (tmp_path / "notes.md").read_text() == "one\n"
+    assert brought.replaced == ("notes.md",)
+
+
+def test_nothing_is_kept_or_said_where_files_are_as_they_were(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_text("one")
+    store = store_of(tmp_path)
+    brought = FolderWatch(tmp_path, staging=store).restore(["log.txt"], lambda name: b"one", {})
+    assert brought == bringing.BroughtBack()
+    assert list(store.iterdir()) == []
+
+
+def test_replaced_files_of_the_newest_resumes_are_kept(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.setattr(bringing, "KEPT_RESUMES", 3)
+    store = store_of(tmp_path)
+    places = []
+    for number in range(5):
+        (tmp_path / "log.txt").write_text(f"version {number}")
+        brought = FolderWatch(tmp_path, staging=store).restore(["log.txt"], lambda name: b"committed", {})
+        assert brought.where is not None
+        places.append(brought.where)
+    assert [place.exists() for place in places] == [False, False, True, True, True]
+    monkeypatch.setattr(bringing, "KEPT_BYTES", 0)
+    (tmp_path / "log.txt").write_text("version 5")
+    last = FolderWatch(tmp_path, staging=store).restore(["log.txt"], lambda name: b"committed", {}).where
+    assert last is not None and list((store / "replaced").iterdir()) == [last]
+    assert (last / "log.txt").read_text() == "version 5"

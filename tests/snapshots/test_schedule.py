@@ -38,13 +38,30 @@ def test_a_slow_disk_is_given_three_times_the_time_that_it_needs() -> None:
     assert plan.interval_s == 3 * 4.1
 
 
-def test_a_refusal_is_tried_again_soon_and_then_less_and_less_soon() -> None:
+def test_a_place_that_was_refused_is_tried_again_soon_and_then_less_and_less_soon() -> None:
     clock, plan = schedule()
     clock.advance(10)
     waits = []
     for _ in range(12):
-        plan.refused()
-        waits.append(plan.due_at - clock.monotonic())
+        plan.refused_at("inner")
+        before = clock.monotonic()
+        while not plan.may("inner"):
+            clock.advance(0.01)
+        waits.append(clock.monotonic() - before)
     assert waits[0] < 0.1
     assert waits == sorted(waits)
-    assert waits[-1] <= 5.0
+    assert waits[-1] <= 5.1
+    plan.taken_at("inner")
+    plan.refused_at("inner")
+    clock.advance(0.1)
+    assert plan.may("inner")
+
+
+def test_other_places_have_their_chance_at_once() -> None:
+    clock, plan = schedule()
+    clock.advance(100)
+    for _ in range(12):
+        plan.refused()
+        plan.refused_at("in the middle of an episode")
+    clock.advance(0.1)
+    assert plan.due() and plan.may("the end of an episode") and not plan.may("in the middle of an episode")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import itertools
+import re
+import struct
 from pathlib import Path
 from typing import Any
 
@@ -126,3 +128,17 @@ def test_a_view_of_an_array_is_a_view_of_that_array_again() -> None:
     assert back["column"].base is back["world"] is back["turned"].base
     back["world"][3, 2] = 5
     assert back["column"][3] == 5 and back["turned"][0, 2] == 5
+
+
+def test_matches_layouts_and_flat_iterators_come_back() -> None:
+    numpy = pytest.importorskip("numpy")
+    pattern = re.compile("a(b*)")
+    third = list(pattern.finditer("ab a abb"))[2]
+    flat = numpy.arange(5.0).flat
+    next(flat)
+    names = {"match": third, "whole": pattern.fullmatch("abb"), "layout": struct.Struct("<q"), "flat": flat}
+    _, back = brought_back(notebook(), names)
+    assert back["match"].regs == third.regs and back["match"].re == pattern
+    assert back["whole"].group(1) == "bb"
+    assert back["layout"].pack(3) == struct.pack("<q", 3)
+    assert list(back["flat"]) == [1.0, 2.0, 3.0, 4.0]

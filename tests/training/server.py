@@ -45,7 +45,7 @@ class Engine:
         self.kill_at, self.snapshot, self.tell = kill_at, snapshot, tell
         self.polls = 0
         self.refused: list[str] = []
-        self.schedule = SimpleNamespace(every_s=1e9)
+        self.schedule = SimpleNamespace(every_s=1e9, safe_s=0.0)
 
     def due(self) -> bool:
         if sys._getframe(1).f_code.co_name != "poll":
@@ -55,6 +55,9 @@ class Engine:
 
     def overdue(self) -> bool:
         return False
+
+    def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
+        return lambda: None
 
     def refuse(self, position: Position, reason: str) -> None:
         self.refused.append(reason)

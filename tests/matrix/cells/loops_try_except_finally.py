@@ -1,5 +1,4 @@
 """Loops inside `try`, `except`, `else` and `finally`, and errors that are raised, wrapped and handled in them."""
-# depth: 2
 # %% setup
 import random
 

@@ -1,0 +1,100 @@
+"""Ways in which people go over a sweep: governed like `for run in sweep`, or said by name."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from colab_guard.events import SweepBypassed, UnitFinished, UnitSkipped
+from colab_guard.sweep.registry import LIVE
+from tests.session.notebook import Kernel
+
+New = Callable[..., Kernel]
+
+SETUP = """
+import itertools
+from tqdm import tqdm
+from colab_guard import Sweep, grid
+sweep = Sweep('ways', grid(a=[1, 2, 3, 4]))
+"""
+BODY = """
+    trained.append(run.params["a"])
+    if run.params["a"] == 2:
+        raise ValueError("does not fit")
+    for step in range(2):
+        here()
+        run.log(step=step, loss=1.0 / run.params["a"])
+    run.save(str(run.params["a"]), "notes.txt")
+(trained, [record["status"] for record in sweep.records()])
+"""
+WAYS = [
+    "run in sweep",
+    "i, run in enumerate(sweep)",
+    "i, run in enumerate(sweep, start=5)",
+    "run in tqdm(sweep)",
+    "run in tqdm(sweep, disable=True)",
+    "i, run in tqdm(enumerate(sweep), disable=True)",
+    "i, run in enumerate(tqdm(sweep, disable=True))",
+    "i, run in zip(range(10), sweep)",
+    "run, i in zip(sweep, range(10))",
+    "i, (j, run) in enumerate(enumerate(sweep))",
+    "run in filter(None, sweep)",
+    "run in itertools.islice(sweep, 10)",
+]
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_a_loop_over_a_sweep_is_governed_however_it_is_written(new_kernel: New, way: str) -> None:
+    cell = f"trained = []\nfor {way}:{BODY}"
+    first = new_kernel(SETUP)
+    first.guarded(cell, lose_at=4)  # in the second step of the third run
+    assert [e.status for e in first.events if isinstance(e, UnitFinished)] == ["done", "failed"]
+    second = new_kernel(SETUP)
+    trained, statuses = second.guarded(cell)
+    assert second.depths == [2], "it was not resumed inside the run"
+    assert trained == [1, 2, 3, 4] and statuses == ["done", "failed", "done", "done"]
+    assert [e.index for e in second.events if isinstance(e, UnitFinished)] == [2, 3]
+    assert "does not fit" in LIVE["ways"].runs[1].error
+    assert LIVE["ways"].runs[2].path("notes.txt").read_text() == "3"
+
+
+@pytest.mark.parametrize("way", ["run in reversed(sweep)", "i, run in enumerate(reversed(sweep))"])
+def test_a_sweep_backwards(new_kernel: New, way: str) -> None:
+    cell = f"trained = []\nfor {way}:{BODY}"
+    new_kernel(SETUP).guarded(cell, lose_at=4)
+    second = new_kernel(SETUP)
+    assert second.guarded(cell) == ([4, 3, 2, 1], ["done", "failed", "done", "done"])
+    assert second.depths == [2]
+
+
+def test_finished_runs_are_skipped_by_a_cell_that_was_edited(new_kernel: New) -> None:
+    cell = f"trained = []\nfor i, run in enumerate(sweep):{BODY}"
+    new_kernel(SETUP).guarded(cell)
+    longer = new_kernel(SETUP.replace("[1, 2, 3, 4]", "[1, 2, 3, 4, 5]"))
+    assert longer.guarded(cell)[0] == [1, 2, 3, 4, 5]
+    assert [e.index for e in longer.events if isinstance(e, UnitFinished)] == [4]
+    assert [e.index for e in longer.events if isinstance(e, UnitSkipped)] == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("way", ["run in list(sweep)", "run in sweep.runs", "i, run in enumerate(sweep.runs)", "run in tuple(sweep)"])
+def test_a_loop_over_a_list_of_runs_is_said_by_name(new_kernel: New, way: str) -> None:
+    kernel = new_kernel(SETUP)
+    kernel.guarded(f"for {way}:\n    run.log(loss=1.0)")
+    assert [event.sweep for event in kernel.events if isinstance(event, SweepBypassed)] == ["ways"]
+
+
+def test_a_look_at_the_runs_after_the_work_is_not(new_kernel: New) -> None:
+    kernel = new_kernel(SETUP)
+    kernel.guarded("for run in sweep:\n    run.log(loss=1.0)\nfor run in sweep.runs:\n    run.metrics\nfor x in [1, 2]:\n    pass")
+    assert not [event for event in kernel.events if isinstance(event, SweepBypassed)]
+
+
+def test_the_line_names_the_sweep_and_what_to_write() -> None:
+    from colab_guard.panel.reducer import reduce
+    from colab_guard.panel.state import PanelState
+
+    (line,) = reduce(PanelState(), SweepBypassed(sweep="ways"), 0.0).events
+    assert "'ways'" in line.text and "loop over the sweep itself" in line.text
+
+
