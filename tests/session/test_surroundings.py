@@ -98,6 +98,9 @@ def test_tensors_of_a_device_that_is_not_here_are_refused_by_name_and_resume_map
         loaded, passed = load(self)
         if loaded is not None and loaded.record.kind != "cell":
             table = json.loads(loaded.parts["blocks"])
+            # small blocks of the host's stand in a short form: bytes, place, and flags
+            short = [group if isinstance(group, dict) else dict(zip(("nbytes", "at", "flags"), group, strict=True)) for group in table["groups"]]
+            table["groups"] = [{"torch": bool(g.get("flags", 0) & 1), "sole": g.get("flags", 0) > 1, "device": "cpu", **g} for g in short]
             for group in table["groups"]:
                 group["device"] = "cuda:0" if group["torch"] and group["nbytes"] < 64 else group["device"]
             loaded.parts["blocks"] = json.dumps(table).encode()
