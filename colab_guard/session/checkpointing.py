@@ -154,7 +154,11 @@ class GuardedCell:
         return differences.Differences(inputs=here, inexact_now=(why,))
 
     def _say_what_has_no_points(self) -> None:
-        told = explain.before_first_run(self.cell, self._session)
+        try:
+            told = explain.before_first_run(self.cell, self._session)
+        except Exception as error:  # a look at the user's objects never keeps the work from running
+            self._session.failed("the look for places without safe points", error)
+            told = ()
         if told:
             self._bus.post(NoSafePoint(name=self.name, places=told))
         if self._found.inexact_now:

@@ -80,8 +80,14 @@ def look(
         grown=compared.grown,
         missing_devices=missing,
         inexact_before=tuple(record.meta.get("inexact", ())),
-        inexact_now=(*surroundings.differences(record.meta), *without),
+        inexact_now=(*_inexact(record, missing), *without),
     )
+
+
+def _inexact(record: store.CommitRecord, missing: tuple[str, ...]) -> list[str]:
+    """Why bits may differ from now on; a device whose memory comes to lie on the CPU is always among it."""
+    found = surroundings.differences(record.meta)
+    return [*found, *(f"{device} → CPU" for device in missing if not any(why.startswith(f"{device} ") for why in found))]
 
 
 def _may_grow(source: str, opened: store.StoreView, options: CheckpointOptions) -> Callable[[str], bool]:

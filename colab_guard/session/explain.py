@@ -206,7 +206,7 @@ def _snapshot(it: _Cell) -> Iterator[Row]:
         words.append("too many objects to try here what cannot be kept: the first snapshot tells")
     else:
         tried = cells.try_capture(it.cell, scope, values)
-        told += "" if tried.failed else f", {_bytes(tried.memory + tried.graph)} in all"
+        told += f", {_bytes(tried.memory + tried.graph)} in all" if tried.graph else ""
         lost = list(_lost(it, scope, tried))
     yield "snapshot", f"{told}{': ' if words else ''}{', '.join(words)}"
     if later:

@@ -33,7 +33,7 @@ class Session:
     def __init__(self, shell: Any = None, *, clock: Clock | None = None, bus: EventBus | None = None) -> None:
         self.shell = shell
         self.clock: Clock = clock or SystemClock()
-        self.workers = Workers(self.clock, self._worker_failed)
+        self.workers = Workers(self.clock, self.failed)
         self.bus = bus or EventBus(self.workers, self.clock)
         self.work: GuardedWork | None = None
         self.panel_factory: PanelFactory | None = None
@@ -229,7 +229,8 @@ class Session:
         for name in self.workers.stop():
             self.failures.append(f"the thread {name} did not end in time and is left behind")
 
-    def _worker_failed(self, who: str, error: BaseException) -> None:
+    def failed(self, who: str, error: BaseException) -> None:
+        """Something that must not stop the work has failed: `%guard status` and the panel tell it."""
         self.failures.append(f"{who}: {type(error).__name__}: {error}")
         del self.failures[:-20]
         self.bus.post(ListenerFailed(who=who, error=f"{type(error).__name__}: {error}"))

@@ -85,7 +85,11 @@ def _memory(thing: Any) -> tuple[Any, int] | None:
         if thing.layout is not torch.strided or thing.device.type == "meta":
             return ("sparse", id(thing)), 0
         storage = thing.untyped_storage()
-        return (str(thing.device), storage.data_ptr() if storage.nbytes() else id(thing)), storage.nbytes()
+        try:
+            address = storage.data_ptr() if storage.nbytes() else id(thing)
+        except RuntimeError:  # a tensor without memory: fake, or functional
+            address = id(thing)
+        return (str(thing.device), address), storage.nbytes()
     if numpy is not None and isinstance(thing, numpy.ndarray):
         if thing.dtype.hasobject:
             return ("array", id(thing)), thing.nbytes + sum(sys.getsizeof(part, 64) for part in thing.flat[:1000])

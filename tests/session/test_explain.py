@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from colab_guard import cells
 from colab_guard.events import LongUnsaved, NoSafePoint, NotBitExact
 from colab_guard.session import CheckpointOptions, Guard
 from colab_guard.session.explain import MOST_LINES, WIDTH
@@ -210,3 +211,37 @@ def test_functions_of_a_cell_that_also_imports_are_entered_again(new_kernel: New
     kernel = new_kernel(setup)
     assert kernel.guarded(cell) == 4 and kernel.depths == [2]
     assert kernel.names["draw"].__code__.co_names == ("range", "append", "random", "here", "len")
+
+
+def test_a_name_of_another_notebook_is_told(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLAB_GUARD_NOTEBOOK", "/first.ipynb")
+    assert new_kernel(SETUP).guarded(CELL, lose_at=3) is None
+    monkeypatch.setenv("COLAB_GUARD_NOTEBOOK", "/second.ipynb")
+    now = row(explained(new_kernel(SETUP)), "now")
+    assert now == "refused: 'work' belongs to the notebook /first.ipynb; use another NAME, or --take-over"
+
+
+def test_what_a_mirror_holds_is_told(new_kernel: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    mirror = str(tmp_path / "mirror")
+    assert "holds 0 commits" in row(explained(new_kernel(SETUP), to=mirror), "now")
+    assert new_kernel(SETUP).guarded(CELL, to=mirror) == 4
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "new"))
+    now = row(explained(new_kernel(SETUP), to=mirror), "now")
+    assert "nothing is saved as 'work' on this machine; the mirror" in now and "commits, from which it would go on" in now
+    assert "what drive holds is looked at when the cell runs" in row(explained(new_kernel(SETUP), to="drive"), "now")
+
+
+def test_a_store_that_cannot_be_read_is_told(new_kernel: New, tmp_path: Path) -> None:
+    assert new_kernel(SETUP).guarded(CELL, lose_at=3) is None
+    (tmp_path / "home" / "work" / "FORMAT").write_text("colab_guard store 99\n")
+    assert row(explained(new_kernel(SETUP)), "now").startswith("cannot run: ")
+
+
+def test_a_look_that_fails_never_keeps_the_work_from_running(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*given: object) -> None:
+        raise ValueError("odd")
+
+    monkeypatch.setattr(cells, "survey", fail)
+    kernel = new_kernel(SETUP)
+    assert kernel.guarded(CELL) == 4
+    assert kernel.session.failures == ["the look for places without safe points: ValueError: odd"]
