@@ -65,6 +65,15 @@ def base_of(callee: ast.expr) -> ast.expr:
     return callee
 
 
+def _kept(node: ast.expr) -> list[ast.expr]:
+    """What is kept of an operand that is evaluated before a call: of a part of an f-string or a slice, the values in it."""
+    if isinstance(node, ast.FormattedValue):
+        return _kept(node.value)
+    if isinstance(node, ast.Slice):
+        return [part for child in _children(node) for part in _kept(child)]
+    return [] if isinstance(node, NEVER_KEPT) else [node]
+
+
 class StatementRewriter:
     """Rewrites one statement; `new_point` numbers its points, `resume` says which of the two versions is made."""
 
@@ -96,8 +105,7 @@ class StatementRewriter:
         so_far = list(earlier)
         for child in _children(node):
             self._look(child, so_far)
-            if not isinstance(child, NEVER_KEPT):
-                so_far.append(child)
+            so_far += _kept(child)
         if _is_candidate(node, self._known):
             self._before[node] = list(earlier)
 

@@ -163,7 +163,7 @@ def _module(look: Look, thing: Any) -> None:
     if parts is None:
         parts = MODULES[keys] = _module_parts(keys)
     hooks, rest = parts
-    if hooks is None or any(held := hooks(attributes)) or any(map(HELD_BY, held)) or any(type(h) is not OrderedDict for h in held):
+    if hooks is None or any(held := hooks(attributes)) or set(map(type, held)) != ODS or any(map(HELD_BY, held)):
         _instance(look, thing)
         return
     kind = type(thing)
@@ -305,6 +305,7 @@ class _Empty:
     pass
 
 
+ODS = {OrderedDict}
 HELD_BY = operator.attrgetter("__dict__")
 MODULES: dict[tuple[str, ...], tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]] = {}
 FEEDS: dict[type, Feed] = {

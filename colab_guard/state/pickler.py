@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, files, functions, iterators, loaders, tensors, things, training_objects
+from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, tensors, things, training_objects
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
@@ -60,6 +60,9 @@ BUILT_IN: dict[str, Reducer] = {
     "_io.BufferedRandom": files.reduce_file,
     "_io.FileIO": files.reduce_file,
     "itertools.pairwise": iterators.reduce_pairwise,
+    "numpy.errstate": contexts.reduce_errstate,
+    "warnings.catch_warnings": contexts.reduce_catch_warnings,
+    "decimal.ContextManager": contexts.reduce_local_context,
     "re.Match": iterators.reduce_match,
     "_struct.Struct": iterators.reduce_struct,
     "numpy.flatiter": iterators.reduce_flat,

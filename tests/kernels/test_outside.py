@@ -89,7 +89,9 @@ def test_what_the_cell_changed_outside_its_names_holds_in_the_next_kernel(machin
     with machine.kernel() as kernel:
         assert finish(kernel).value == expected
     lines = machine.lines()
-    assert sum(line.startswith("event Resumed 1") for line in lines) == 2
+    resumed = [line for line in lines if line.startswith("event Resumed")]
+    # the first commit may be one between statements, before the loop
+    assert len(resumed) == 2 and resumed[-1].startswith("event Resumed 1")
     assert steps(machine) < 60, "it began again instead of going on"
     told = [line for line in lines if line.startswith(("event NotBitExact", "event NotKept"))]
     assert told and all("words" in line for line in told), "texts in a set, and nothing else"

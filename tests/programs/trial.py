@@ -65,6 +65,7 @@ def try_programs(
         judged = processes.judge(program, draw, **chosen)
         if judged.skipped:
             report.skipped += 1
+            say(f"skipped: {judged.details[-300:]}" if judged.details else "skipped: too long")
             return
         _count(report, judged)
         if judged.wrong is not None:

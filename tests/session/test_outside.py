@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 import sys
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -71,7 +73,6 @@ def test_settings_of_the_cell_hold_after_a_resume(new_kernel: New) -> None:
 
 
 def undo_settings() -> None:
-    import warnings
 
     import torch
 
@@ -245,3 +246,36 @@ def test_local_modules_of_the_user_go_on_with_their_data(new_kernel: New, tmp_pa
         assert new_kernel("import my_helpers").guarded(cell) == [1, 2, 3, 4, 5, 6]
     finally:
         sys.modules.pop("my_helpers", None)
+
+
+BLOCKS = {
+    "np.errstate(over='raise')": "np.geterr()['over']",
+    "warnings.catch_warnings()": "len(warnings.filters)",
+    "decimal.localcontext()": "decimal.getcontext().prec",
+}
+
+
+@pytest.mark.parametrize("block", BLOCKS)
+def test_blocks_of_switches_are_entered_again_and_end_as_they_would_have(new_kernel: New, block: str) -> None:
+    look = BLOCKS[block]
+    cell = (
+        f"out = []\nwith {block}:\n    decimal.getcontext().prec += 3\n    warnings.simplefilter('ignore')\n    for i in range(6):\n"
+        f"        out.append({look})\n        here()\nout.append({look})\nout"
+    )
+    setup = "import decimal, warnings, numpy as np"
+    contexts, filters = decimal.getcontext().copy(), list(warnings.filters)
+
+    def undo() -> None:
+        decimal.setcontext(contexts.copy())
+        warnings.filters[:] = filters  # type: ignore[index]
+
+    try:
+        whole = new_kernel(setup).guarded(cell, fresh=True)
+        undo()
+        assert new_kernel(setup).guarded(cell, lose_at=4, fresh=True) is None
+        undo()
+        second = new_kernel(setup)
+        assert second.guarded(cell) == whole
+        assert second.depths == [1]
+    finally:
+        undo()
