@@ -163,6 +163,7 @@ class Reducing:
         self.classes: dict[str, type] = {}
         self.functions: dict[str, types.FunctionType] = {}
         self.placeholders: list[Placeholder] = []
+        self.graphs_dropped = False
         self.last: Any = None
         self.trial = False
         """Whether nothing is kept of this pickling: what is open for writing stays as it is."""

@@ -23,8 +23,8 @@ HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
 def reduce_tensor(pickler: GraphPickler, tensor: Any) -> Any:
     import torch
 
-    if not tensor.is_leaf and pickler.live.differentiates and graph_is_unspent(tensor):
-        pickler.lose(tensor, "it is part of an autograd graph whose backward pass is still to come")
+    if not tensor.is_leaf:
+        _check_graph(pickler, tensor)
     if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type == "meta":
         return _reduce_by_torch(tensor)
     value = tensor.detach()
@@ -43,6 +43,19 @@ def reduce_tensor(pickler: GraphPickler, tensor: Any) -> Any:
     where = (block, value.dtype, value.storage_offset(), shape, stride)
     made = (where, tensor.requires_grad and tensor.is_leaf, type(tensor), conjugate, negative)
     return rebuild_tensor, made, _extras(tensor), None, None, set_tensor
+
+
+def _check_graph(pickler: GraphPickler, tensor: Any) -> None:
+    """Refuse a graph that is still to be used; where nothing seems to ask for gradients, say once that graphs are dropped."""
+    if pickler.live.differentiates:
+        if graph_is_unspent(tensor):
+            pickler.lose(tensor, "it is part of an autograd graph whose backward pass is still to come")
+    elif not pickler.graphs_dropped and graph_is_unspent(tensor):
+        from colab_guard.state.pickler import Placeholder
+
+        pickler.graphs_dropped = True
+        why = "it is kept as a value, since no code of the cell asks for gradients"
+        pickler.placeholders.append(Placeholder(f"the autograd graph of {pickler.label(tensor) or 'tensors'}", "torch.Tensor", why))
 
 
 def _reduce_by_torch(tensor: Any) -> Any:

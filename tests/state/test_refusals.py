@@ -85,3 +85,14 @@ def test_buffers_carry_names_and_shapes_for_people() -> None:
     assert found["model.0.weight"] == ("float32", (30, 40))
     assert found["model.0.weight.grad"] == ("float32", (30, 40))
     assert found["optimizer.state[model.0.weight].exp_avg"] == ("float32", (30, 40))
+
+
+def test_where_nothing_asks_for_gradients_a_live_graph_is_a_value_and_that_is_said_once() -> None:
+    weight = torch.ones(2, requires_grad=True)
+    losses = [(weight * number).sum() for number in range(3)]
+    with pytest.raises(SnapshotRefused, match="backward pass is still to come"):
+        state.capture({"names": {"losses": losses}}, {"names": {}}, LIVE)
+    got = state.capture({"names": {"losses": losses}}, {"names": {}}, Live({}, {}, differentiates=False))
+    assert [p.path for p in got.placeholders] == ["the autograd graph of tensors"]
+    needed, _ = state.restore(got.parts, {}, LIVE)
+    assert [float(loss) for loss in needed["names"]["losses"]] == [0.0, 2.0, 4.0]
