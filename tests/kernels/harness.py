@@ -17,6 +17,7 @@ from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
 READY_S = 90
+STARTS = 3
 CELL_S = 240
 
 
@@ -81,27 +82,42 @@ class Machine:
     @contextmanager
     def kernel(self) -> Iterator[RunningKernel]:
         self.started += 1
-        manager = KernelManager()
-        manager._kernel_spec = KernelSpec(
-            argv=[self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
-        )
-        manager.start_kernel(env=self.environment(), cwd=str(self.work))
-        client = manager.client()
-        client.start_channels()
+        running = self._started()
         try:
-            client.wait_for_ready(timeout=READY_S)
-            yield RunningKernel(manager, client)
+            yield running
         finally:
-            client.stop_channels()
-            if manager.is_alive():
-                manager.shutdown_kernel(now=True)
-            manager.cleanup_resources()
+            running.end()
+
+    def _started(self) -> RunningKernel:
+        """A kernel that answers; one whose free ports were taken by another meanwhile is started again."""
+        for attempt in range(STARTS):
+            manager = KernelManager()
+            manager._kernel_spec = KernelSpec(
+                argv=[self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"], language="python"
+            )
+            manager.start_kernel(env=self.environment(), cwd=str(self.work))
+            running = RunningKernel(manager, manager.client())
+            running.client.start_channels()
+            try:
+                running.client.wait_for_ready(timeout=READY_S)
+                return running
+            except BaseException as error:
+                running.end()
+                if not isinstance(error, RuntimeError) or attempt == STARTS - 1:
+                    raise
+        raise AssertionError("the last start raises")
 
 
 @dataclass
 class RunningKernel:
     manager: KernelManager
     client: Any
+
+    def end(self) -> None:
+        self.client.stop_channels()
+        if self.manager.is_alive():
+            self.manager.shutdown_kernel(now=True)
+        self.manager.cleanup_resources()
 
     def run(
         self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S, look_s: float = 0.5
