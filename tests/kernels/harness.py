@@ -123,7 +123,8 @@ class RunningKernel:
         self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S, look_s: float = 0.5
     ) -> Output:
         """Execute `code`; SIGKILL as soon as `kill_when` says so. `look_s`: how often to see whether the kernel died."""
-        request = self.client.execute(code)
+        # a request that follows an error at once would be aborted by older kernels
+        request = self.client.execute(code, stop_on_error=False)
         found = Output()
         until = time.monotonic() + limit_s
         while time.monotonic() < until:

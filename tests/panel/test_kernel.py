@@ -57,7 +57,7 @@ class Kernel:
 
     def run(self, code: str) -> list[dict[str, Any]]:
         """Run a cell; give all that was published until it was idle again. An error fails the test."""
-        asked = self.client.execute(code)
+        asked = self.client.execute(code, stop_on_error=False)
         published: list[dict[str, Any]] = []
         while True:
             message = self.client.get_iopub_msg(timeout=LIMIT_S)
