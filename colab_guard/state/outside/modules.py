@@ -22,7 +22,8 @@ CONTAINERS = frozenset({list, tuple, set, frozenset, deque})
 TABLES = frozenset({dict, OrderedDict, Counter})
 MOST_ITEMS = 10_000
 """Items of one value above which it is not looked through at every snapshot."""
-MOST_MODULES = 50
+MOST_MODULES = 200
+"""Those imported last, where there are more: the comparison names what changes in the others."""
 INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]colab_guard[/\\]")
 
 
@@ -65,7 +66,7 @@ class LocalModules:
         if len(sys.modules) != self._count:
             self._count = len(sys.modules)
             local = {name: module for name, module in list(sys.modules.items()) if is_beside(name, module)}
-            self._modules = dict(list(local.items())[:MOST_MODULES])
+            self._modules = dict(list(local.items())[-MOST_MODULES:])
         for module, found in self._modules.items():
             for name, value in list(vars(found).items()):
                 if not name.startswith("__") and is_plain(value):
