@@ -38,6 +38,10 @@ from colab_guard.training import default_loops
 WALL_CLOCK = ("runtime", "per_second")
 
 
+def _nothing(place: object) -> None:
+    """The schedule of a test has no memory of places."""
+
+
 class Engine:
     """Safe points of the library loop are counted; the one numbered `kill_at` is captured and ends the process."""
 
@@ -45,7 +49,7 @@ class Engine:
         self.kill_at, self.snapshot, self.tell = kill_at, snapshot, tell
         self.polls = 0
         self.refused: list[str] = []
-        self.schedule = SimpleNamespace(every_s=1e9, safe_s=0.0)
+        self.schedule = SimpleNamespace(every_s=1e9, safe_s=0.0, refused_at=_nothing, taken_at=_nothing)
 
     def due(self) -> bool:
         if sys._getframe(1).f_code.co_name != "poll":
@@ -55,6 +59,9 @@ class Engine:
 
     def overdue(self) -> bool:
         return False
+
+    def may(self, place: object) -> bool:
+        return True
 
     def periodically(self, name: str, every_s: float, action: Callable[[], None]) -> Callable[[], None]:
         return lambda: None
