@@ -25,7 +25,7 @@ import numpy as np
 import numpy.random  # seeded once, before the forks
 
 from colab_guard import state
-from colab_guard.cells import Execution, Scope, compile_cell, loops, runtime
+from colab_guard.cells import Execution, Scope, compile_cell, loops, runtime, short
 from colab_guard.snapshots import Position, UnitRecord
 from tests.cells.harness import FakeEngine, fresh_shell, loaded
 from tests.programs.describe import describe
@@ -202,7 +202,7 @@ def serve_one_program(request: Facts) -> None:
     """The earlier cell is run and the guarded one prepared once; each of its runs begins there, in a fork of its own."""
     global _shell, _cell, _drawn
     if request["bare"] is not None:
-        runtime.SHORT_RUNS, runtime.SHORT_S, runtime.LONG_S = request["bare"], 1e9, 1e9
+        short.SHORT_RUNS, short.SHORT_S = request["bare"], 1e9
     try:
         _shell = fresh_shell()
         setup = request["setup"]
@@ -224,7 +224,7 @@ def serve_one_program(request: Facts) -> None:
 def main() -> None:
     # loops look at every iteration, and none runs bare by the clock: a program passes the same points each time
     loops.MOST_BETWEEN_LOOKS = 1
-    runtime.SHORT_RUNS = 1 << 30
+    short.SHORT_RUNS = 1 << 30
     runtime.LONG_S = 1e9
     sys.stdout = sys.stderr
     fresh_shell()
