@@ -9,7 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from colab_guard.errors import BadOption
+from colab_guard.errors import BadOption, StoreDamaged
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -44,9 +44,17 @@ def _results(sweep: Sweep, path: Path) -> Path:
         archive.write(table, "results.csv")
         table.unlink()
         archive.writestr("results.json", json.dumps([dict(run.record().record) for run in sweep.runs], indent=1))
+        missing: list[str] = []
         for run in sweep.runs:
             for name in run.saved():
-                archive.write(run.path(name), f"runs/{run.index:03d}-{run.key}/{name}")
+                try:
+                    archive.write(run.path(name), f"runs/{run.index:03d}-{run.key}/{name}")
+                except StoreDamaged as damage:
+                    missing.append(f"{run.label}: {name}: {damage}")
+        if missing:
+            archive.writestr("MISSING.txt", "\n".join(missing))
+            told = f"{len(missing)} of the saved files; the first is {missing[0]} (all in its MISSING.txt)"
+            print(f"not in {path}, since they are damaged: {told}", file=sys.stderr)
     return path
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 
+from colab_guard.errors import StoreDamaged
 from colab_guard.hosts.fake_colab import FakeColab
 from colab_guard.sweep import Sweep, grid
 
@@ -135,3 +136,19 @@ def test_export_holds_tables_records_files_and_pictures_and_colab_downloads_them
     with zipfile.ZipFile(made[1]) as archive:
         assert archive.namelist() == ["01.png", "02.png", "03.png"]
         assert all(archive.read(name).startswith(b"\x89PNG") for name in archive.namelist())
+
+
+def test_a_damaged_file_of_one_run_is_named_and_the_others_are_exported(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep = large("damaged")
+
+    def broken() -> bytes:
+        raise StoreDamaged("pack 3 fails its checksum")
+
+    sweep[0]._readers = {"adapter/model.bin": broken}
+    sweep[1]._readers = {"adapter/model.bin": lambda: b"whole"}
+    made = sweep.export(tmp_path / "out")
+    with zipfile.ZipFile(made[0]) as archive:
+        assert archive.read(f"runs/001-{sweep[1].key}/adapter/model.bin") == b"whole"
+        assert "pack 3 fails its checksum" in archive.read("MISSING.txt").decode()
+        assert f"runs/000-{sweep[0].key}/adapter/model.bin" not in archive.namelist()
+    assert "since they are damaged: 1 of the saved files" in capsys.readouterr().err
