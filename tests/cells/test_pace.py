@@ -137,7 +137,7 @@ def test_iterations_of_a_fifth_of_a_millisecond_are_all_looked_at() -> None:
 @pytest.mark.parametrize(
     "iterable",
     [range(7), [1, 2, 3], (1, 2), {1: 2, 3: 4}, {1: 2}.items(), {1, 2}, enumerate("abc"), zip([1, 2], [3, 4], strict=True), zip("ab", range(2), strict=False)],
-    ids=repr,
+    ids=lambda iterable: type(iterable).__name__,
 )
 def test_where_an_iterator_is_grows_by_one_with_every_item(iterable: Any) -> None:
     iterator = iter(iterable)
