@@ -123,3 +123,11 @@ def test_an_iterator_of_the_users_that_begins_anew_when_asked_is_asked_once_a_lo
     for number in range(0, 14, 3):
         _, names, _, _ = killed_at("", RELOADED, number)
         assert (names["passes"], names["seen"]) == (plain["passes"], plain["seen"])
+
+
+def test_a_set_of_constants_is_gone_over_in_the_order_that_python_gives_it() -> None:
+    source = "r = []\nfor x in {1, 9, 17, 33, 5, 64, 128}:\n    r.append(x)\ndef f():\n    out = []\n    for x in {'b', 'a', 'c', 'dd', 'eee'}:\n        out.append(x)\n    return out\ns = f()"
+    plain: dict[str, object] = {}
+    exec(compile(source, "<plain>", "exec"), plain)
+    names, _ = run("", source, FakeEngine())
+    assert names["r"] == plain["r"] and names["s"] == plain["s"]
