@@ -250,18 +250,21 @@ class Functions:
     def swap(self) -> Callable[[], None]:
         """Put the found functions into their running versions; give what puts back all that run by them then."""
         swapped: list[tuple[FunctionType, CodeType]] = []
+        written: dict[int, CodeType] = {}
         for function in self._found:
             known = self.find(function.__code__)
             if known is not None and known.running is not None and known.is_made_from(function.__code__):
                 swapped.append((function, function.__code__))
+                written[id(known.running)] = function.__code__
                 function.__code__ = known.running
-        return functools.partial(self._put_back, swapped)
+        return functools.partial(self._put_back, swapped, written)
 
-    def _put_back(self, swapped: list[tuple[FunctionType, CodeType]]) -> None:
+    def _put_back(self, swapped: list[tuple[FunctionType, CodeType]], written: dict[int, CodeType]) -> None:
+        """`written`: what the user's functions had, by their running versions; functions that came back get the same."""
         for function, code in swapped:
             function.__code__ = code
         changed = [f for f in self.by_id.values() if f.running is not None and f.running is not f.original]
-        codes = {id(f.running): f.original for f in changed}
+        codes = {id(f.running): written.get(id(f.running), f.original) for f in changed}
         for holder in gc.get_referrers(*(f.running for f in changed)) if changed else ():
             if isinstance(holder, FunctionType) and (original := codes.get(id(holder.__code__))) is not None:
                 holder.__code__ = original
