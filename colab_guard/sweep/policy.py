@@ -10,7 +10,7 @@ from colab_guard.cells import Decision, PolicyFactory
 from colab_guard.events import EventBus, SweepBypassed, SweepStarted, UnitFinished, UnitSkipped, UnitStarted
 from colab_guard.snapshots import UnitRecord
 from colab_guard.store import StoreView
-from colab_guard.sweep.registry import LIVE
+from colab_guard.sweep.registry import LIVE, places
 from colab_guard.sweep.sweep import Sweep
 from colab_guard.sweep.under import listed_under, run_of, sweep_under
 
@@ -113,6 +113,7 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
     def make(iterable: object) -> SweepPolicy | None:
         sweep = sweep_under(iterable)
         if sweep is not None:
+            sweep.settle()
             first = sweep.name not in begun
             begun.add(sweep.name)
             return SweepPolicy(sweep, bus, reclaim, anew and first)
@@ -127,8 +128,10 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
 
 def adopt(units: Sequence[UnitRecord], path: Path) -> None:
     """Tell all live sweeps what is committed in the store at `path`."""
+    places[:] = [path.name]
     groups = {unit.group for unit in units}
     for sweep in [sweep for name, sweep in list(LIVE.items()) if name in groups]:
+        sweep.settle()
         sweep.adopt(units, _readers(path, sweep.name))
 
 
