@@ -85,6 +85,14 @@ class CommitPassedOver(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreMovedAside(Event):
+    """The local store could not be read (`reason`), and the mirror's took its place; it is `kept` there, whole."""
+
+    reason: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotSaved(Event):
     """A snapshot is whole on the local disk. `stall_s`: training stood still; `write_s`: the writer's time."""
 

@@ -24,6 +24,7 @@ from colab_guard.events import (
     NotBitExact,
     NotKept,
     Resumed,
+    StoreMovedAside,
     WorkEnded,
     WorkStarted,
 )
@@ -232,9 +233,12 @@ class GuardedCell:
         options = self._options
         gone = threading.Event()
 
+        def moved(why: str, kept: Path) -> None:
+            self._bus.post(StoreMovedAside(name=self.name, reason=why, kept=str(kept)))
+
         def look() -> int:
             if not options.fresh:
-                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone)
+                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone, moved=moved)
             newest = store.mirror_generation(folder, identity, take_over=options.take_over)
             return newest if options.fresh or options.take_over else 0
 
