@@ -37,6 +37,8 @@ class Run:
         self.seconds = 0.0
         self.error = ""
         self.traceback = ""
+        self.stopped = False
+        """Whether its failure stopped the cell; the cell, run again, begins it anew or goes on inside it."""
         self._began: float | None = None
         self._readers: Mapping[str, Callable[[], bytes]] = {}
 
@@ -137,6 +139,7 @@ class Run:
         """Forget how the run ended, so that it runs again."""
         self.metrics, self.history, self.seconds, self.error, self.traceback = {}, [], 0.0, "", ""
         self._readers = {}
+        self.stopped = False
         self.status = "waiting"
 
     def start_anew(self) -> None:
@@ -186,6 +189,7 @@ class Run:
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         noted, files = state
+        self.stopped = False
         if noted[0] == "failed" and self.key in self.sweep.retried:
             return
         self.status, self.metrics, self.history, self.seconds, self.error, self.traceback = noted

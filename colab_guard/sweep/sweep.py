@@ -125,6 +125,12 @@ class Sweep:
             if run.finished and run.key not in known:
                 run.reset()
 
+    def begin_again(self) -> None:
+        """Forget how a run failed that stopped the cell: that is no end."""
+        for run in self.runs:
+            if run.stopped:
+                run.reset()
+
     def run_by_key(self, key: str, params: Mapping[str, Any]) -> Run:
         """The run with that key; one that the grid no longer has is kept, hidden."""
         found = self._by_key.get(key) or next((run for run in self.hidden if run.key == key), None)
