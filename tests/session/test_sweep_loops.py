@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -102,7 +103,7 @@ def test_the_line_names_the_sweep_and_what_to_write() -> None:
 
 def test_a_run_that_stops_the_cell_is_marked_and_goes_on_when_the_cell_is_run_again(new_kernel: New) -> None:
     setup = SETUP.replace("[1, 2, 3, 4])", "[1, 2, 3, 4]), on_error='stop'") + "from pathlib import Path"
-    cell = "trained = []\nfor run in sweep:" + BODY.replace('== 2:', '== 2 and not Path('fits').exists():')
+    cell = "trained = []\nfor run in sweep:" + BODY.replace('== 2:', '== 2 and not Path("fits").exists():')
     kernel = new_kernel(setup)
     with pytest.raises(ValueError, match="does not fit"):
         kernel.guarded(cell)
@@ -110,7 +111,7 @@ def test_a_run_that_stops_the_cell_is_marked_and_goes_on_when_the_cell_is_run_ag
     assert (failed.status, failed.error) == ("failed", "ValueError: does not fit")
     assert 'raise ValueError("does not fit")' in failed.traceback
     assert [(e.index, e.status) for e in kernel.events if isinstance(e, UnitFinished)] == [(0, "done"), (1, "failed")]
-    kernel.run("Path('fits').touch()")
+    Path("fits").touch()
     assert kernel.guarded(cell) == ([1, 2, 3, 4], ["done"] * 4)
     assert failed.error == ""
 
