@@ -221,11 +221,14 @@ def entry_of(standing: Standing) -> FrameEntry:
 
 
 def own_variables(names: Mapping[str, Any], info: FrameInfo, point: Point | None) -> dict[str, Any]:
-    """A function's own variables that code to come may read, and small ones that only a debugger would look at."""
+    """A function's own variables that code to come may read, and small ones that only a debugger would look at.
+
+    What the call at `point` is made by counts too: the next snapshot looks it up again.
+    """
     present = {name: names[name] for name in info.locals if name in names}
     if point is None:
         return present
-    live = point.live
+    live = point.live.union(point.callee[:1])
     return {n: value for n, value in present.items() if n in live or _private(n) in live or _is_small(value)}
 
 

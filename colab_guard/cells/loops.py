@@ -43,6 +43,18 @@ PLAIN = frozenset(
 ENDED = LoopState("while", 0)
 
 
+class AsItIs:
+    """Iterates an iterator without asking it for one again: an `__iter__` of the user's may begin anew."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, iterator: Iterator[Any]) -> None:
+        self._iterator = iterator
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._iterator
+
+
 class Loop:
     """One `for` or `while` on its way. `run` (or `ticks`) is the generator that the rewritten code iterates."""
 
@@ -129,7 +141,7 @@ class Loop:
         self.hurry = hurry
         iterator = self._ready()
         while True:
-            for item in iterator:
+            for item in AsItIs(iterator):
                 yield item
                 k += 1
                 if k >= limit:
@@ -189,7 +201,7 @@ class Loop:
             self._unit_end(policy)
         else:
             self._come_back()
-        for item in self._ready():
+        for item in AsItIs(self._ready()):
             self._item = item
             policy.item_started(item)
             yield item

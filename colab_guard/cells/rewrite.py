@@ -178,7 +178,7 @@ class Rewriter:
         body, orelse = self._arms(node.body, node.orelse, point, chain)
         made: ast.expr = self._loop(point)
         assert isinstance(made, ast.Call)
-        iterable = node.iter
+        iterable = node.iter = _as_python_folds(node.iter)
         made.args[1] = ast.IfExp(expression(f"{RESUMER}.R"), ast.Constant(None), iterable) if self._resume else iterable
         target: ast.expr = node.target
         if re_entered:
@@ -344,6 +344,14 @@ def _is_constant(iterable: ast.expr) -> bool:
     return isinstance(iterable, (ast.Tuple, ast.List, ast.Constant)) and not any(
         isinstance(part, ast.Starred) for part in ast.walk(iterable)
     )
+
+
+def _as_python_folds(iterable: ast.expr) -> ast.expr:
+    """A set of constants that a `for` goes over is a frozenset to Python, which iterates in an order of its own."""
+    if not isinstance(iterable, ast.Set) or not all(isinstance(item, ast.Constant) for item in iterable.elts):
+        return iterable
+    values = frozenset(item.value for item in iterable.elts if isinstance(item, ast.Constant))
+    return ast.copy_location(ast.Constant(values), iterable)  # type: ignore[arg-type]
 
 
 def _never_governed(iterable: ast.expr) -> bool:

@@ -12,6 +12,7 @@ The iterator notes every pass, and is made anew by going through all of them aga
 from __future__ import annotations
 
 import sys
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
 NOTE = "_colab_guard_note"
+ITERABLE = 1
+"""torch's number for data sets that are iterated and not indexed."""
 
 
 def track_dataloaders() -> Callable[[], None]:
@@ -35,9 +38,9 @@ def track_dataloaders() -> Callable[[], None]:
     make, take, reset = base.__init__, base.__next__, working._reset
 
     def noting_init(self: Any, loader: Any) -> None:
-        at_creation = _all_random(loader)
+        at_creation, own = _all_random(loader), _own_state(loader.dataset)
         make(self, loader)
-        setattr(self, NOTE, Note(loader, [Pass(at_creation)]))
+        setattr(self, NOTE, Note(loader, [Pass(at_creation)], own))
 
     def noting_next(self: Any) -> Any:
         note = getattr(self, NOTE, None)
@@ -75,6 +78,8 @@ class Note:
 
     loader: Any
     passes: list[Pass]
+    own: Any = None
+    """What the data set held of its own when it was asked for an iterator; None where it is made again from a commit."""
 
     @property
     def now(self) -> Pass:
@@ -85,8 +90,42 @@ def reduce_loader_iterator(pickler: GraphPickler, iterator: Any) -> Any:
     note = getattr(iterator, NOTE, None)
     if note is None:
         raise CannotKeep("this DataLoader iterator was made before the guarded cell began")
+    _refuse_self_changing(iterator, note)
     note.now.given = iterator._num_yielded
     return LoaderIterator, (note.loader, [replace(one) for one in note.passes])
+
+
+def _refuse_self_changing(iterator: Any, note: Note) -> None:
+    """An iterable data set is gone through again: that gives the same only where going through it changes nothing in it."""
+    if getattr(iterator, "_dataset_kind", None) != ITERABLE or note.loader.num_workers or note.own is None:
+        return
+    now = _own_state(note.loader.dataset)
+    changed = sorted(name for name in note.own.keys() | now.keys() if note.own.get(name) != now.get(name))
+    if changed:
+        raise CannotKeep(
+            f"its {type(note.loader.dataset).__name__} changes itself while it is iterated ({', '.join(changed[:3])}), so it "
+            "cannot be gone through again; draw from a generator that is made in __iter__"
+        )
+
+
+def _own_state(dataset: Any) -> dict[str, Any]:
+    """The data set's own numbers, texts and generators, and how much its containers hold."""
+    found: dict[str, Any] = {}
+    for name, value in getattr(dataset, "__dict__", {}).items():
+        kind = f"{type(value).__module__}.{type(value).__qualname__}"
+        if isinstance(value, (bool, int, float, str, bytes, type(None))):
+            found[name] = value
+        elif kind == "random.Random":
+            found[name] = value.getstate()
+        elif kind == "numpy.random._generator.Generator":
+            found[name] = repr(value.bit_generator.state)
+        elif kind == "numpy.random.mtrand.RandomState":
+            found[name] = repr(value.get_state())
+        elif kind == "torch._C.Generator":
+            found[name] = bytes(value.get_state().tolist())
+        elif isinstance(value, (list, dict, set, deque)):
+            found[name] = len(value)
+    return found
 
 
 class LoaderIterator:
@@ -117,12 +156,13 @@ class LoaderIterator:
         if self._iterator is None:
             return LoaderIterator, (self._note.loader, self._note.passes)
         note = getattr(self._iterator, NOTE)
+        _refuse_self_changing(self._iterator, note)
         note.now.given = self._iterator._num_yielded
         return LoaderIterator, (note.loader, [replace(one) for one in note.passes])
 
     def _make(self) -> Any:
         loader, passes = self._note.loader, self._note.passes
-        now = _all_random(loader)
+        now, own = _all_random(loader), _own_state(loader.dataset)
         held = getattr(loader, "_iterator", None)
         if held is not None:
             loader._iterator = None
@@ -134,7 +174,7 @@ class LoaderIterator:
                 _skip(iterator, loader, one.given)
         if held is not None:
             loader._iterator = held  # which is this object, and what the next pass is asked of
-        setattr(iterator, NOTE, Note(loader, [replace(one) for one in passes]))
+        setattr(iterator, NOTE, Note(loader, [replace(one) for one in passes], own))
         _set_all_random(loader, now)
         return iterator
 

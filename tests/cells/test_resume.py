@@ -89,3 +89,45 @@ def test_a_cell_killed_at_any_safe_point_ends_as_if_nothing_had_happened(name: s
 
 def is_plain(value: object) -> bool:
     return isinstance(value, (int, float, str, list, tuple, dict, set, type(None)))
+
+
+RELOADED = """
+import random
+class Loader:
+    def __init__(self):
+        self.order, self.rng, self.passes = list(range(8)), random.Random(0), 0
+    def __iter__(self):
+        self.passes += 1
+        self.rng.shuffle(self.order)
+        self.at = 0
+        return self
+    def __next__(self):
+        if self.at == 8:
+            raise StopIteration
+        self.at += 2
+        return self.order[self.at - 2 : self.at]
+loader = Loader()
+seen = []
+for epoch in range(3):
+    for batch in loader:
+        seen.append(batch)
+passes = loader.passes
+"""
+
+
+def test_an_iterator_of_the_users_that_begins_anew_when_asked_is_asked_once_a_loop() -> None:
+    plain: dict[str, object] = {}
+    exec(RELOADED, plain)
+    names, _ = run("", RELOADED, FakeEngine())
+    assert (names["passes"], names["seen"]) == (plain["passes"], plain["seen"])
+    for number in range(0, 14, 3):
+        _, names, _, _ = killed_at("", RELOADED, number)
+        assert (names["passes"], names["seen"]) == (plain["passes"], plain["seen"])
+
+
+def test_a_set_of_constants_is_gone_over_in_the_order_that_python_gives_it() -> None:
+    source = "r = []\nfor x in {1, 9, 17, 33, 5, 64, 128}:\n    r.append(x)\ndef f():\n    out = []\n    for x in {'b', 'a', 'c', 'dd', 'eee'}:\n        out.append(x)\n    return out\ns = f()"
+    plain: dict[str, object] = {}
+    exec(compile(source, "<plain>", "exec"), plain)
+    names, _ = run("", source, FakeEngine())
+    assert names["r"] == plain["r"] and names["s"] == plain["s"]

@@ -279,3 +279,15 @@ def test_blocks_of_switches_are_entered_again_and_end_as_they_would_have(new_ker
         assert second.depths == [1]
     finally:
         undo()
+
+
+def test_a_standard_stream_that_the_cell_replaced_goes_on_in_the_next_kernel(new_kernel: New) -> None:
+    setup = "import sys\nclass Log:\n    def __init__(self):\n        self.lines = []\n    def write(self, text):\n        self.lines.append(text)\n    def flush(self):\n        pass\n"
+    cell = "sys.stdout = log = Log()\nfor i in range(6):\n    print(i)\n    here()\nsys.stdout = sys.__stdout__\n''.join(log.lines).split()"
+    before = sys.stdout
+    try:
+        assert new_kernel(setup).guarded(cell, lose_at=4) is None
+        sys.stdout = before
+        assert new_kernel(setup).guarded(cell) == ["0", "1", "2", "3", "4", "5"]
+    finally:
+        sys.stdout = before

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import random
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -96,3 +97,29 @@ def test_where_nothing_asks_for_gradients_a_live_graph_is_a_value_and_that_is_sa
     assert [p.path for p in got.placeholders] == ["the autograd graph of tensors"]
     needed, _ = state.restore(got.parts, {}, LIVE)
     assert [float(loss) for loss in needed["names"]["losses"]] == [0.0, 2.0, 4.0]
+
+
+class Shuffled(torch.utils.data.IterableDataset[int]):
+    def __init__(self, own: bool) -> None:
+        self.rng = random.Random(1) if own else None
+
+    def __iter__(self) -> Iterator[int]:
+        rng = self.rng or random.Random(1)
+        return iter([rng.randrange(100) for _ in range(8)])
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_a_data_set_that_iterating_changes_is_refused_by_name_and_another_goes_on(own: bool) -> None:
+    undo = state.track_dataloaders()
+    try:
+        batches = iter(torch.utils.data.DataLoader(Shuffled(own), batch_size=2))
+        first = next(batches)
+        if own:
+            with pytest.raises(SnapshotRefused, match=r"Shuffled changes itself while it is iterated \(rng\)"):
+                state.capture({"names": {"batches": batches}}, {"names": {}}, LIVE)
+            return
+        got = state.capture({"names": {"batches": batches, "first": first}}, {"names": {}}, LIVE)
+        needed, _ = state.restore(got.parts, {b.key: bytearray(b.data) for b in got.buffers}, LIVE)
+        assert [b.tolist() for b in needed["names"]["batches"]] == [b.tolist() for b in batches]
+    finally:
+        undo()

@@ -37,6 +37,8 @@ PYTHON = (
     Setting("the longest int as text", "sys", lambda m: m.get_int_max_str_digits(), lambda m, v: m.set_int_max_str_digits(v), True),
     Setting("garbage collection", "gc", lambda m: (m.isenabled(), m.get_threshold()), lambda m, v: _set_gc(*v), True),
     Setting("the locale", "locale", lambda m: m.setlocale(m.LC_ALL), lambda m, v: _set_locale(v), True),
+    Setting("sys.stdout", "sys", lambda m: m.stdout, lambda m, v: setattr(m, "stdout", v), True),
+    Setting("sys.stderr", "sys", lambda m: m.stderr, lambda m, v: setattr(m, "stderr", v), True),
     Setting("logging.disable", "logging", lambda m: m.root.manager.disable, lambda m, v: m.disable(v)),
 )
 
