@@ -85,6 +85,14 @@ class CommitPassedOver(Event):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StoreMovedAside(Event):
+    """The local store could not be read (`reason`), and the mirror's took its place; it is `kept` there, whole."""
+
+    reason: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotSaved(Event):
     """A snapshot is whole on the local disk. `stall_s`: training stood still; `write_s`: the writer's time."""
 
@@ -196,7 +204,10 @@ class UnitStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnitFinished(Event):
-    """A unit is done: `status` is "done" or "failed", with its metrics or the one-line reason."""
+    """A unit is done: `status` is "done" or "failed", with its metrics or the one-line reason.
+
+    `ranked_by`: the metric by which runs are compared, "" where nobody says.
+    """
 
     sweep: str
     index: int
@@ -205,6 +216,8 @@ class UnitFinished(Event):
     metrics: dict[str, object] = field(default_factory=dict)
     reason: str = ""
     seconds: float = 0.0
+    ranked_by: str = ""
+    smaller_is_better: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,6 +229,8 @@ class UnitSkipped(Event):
     label: str
     status: str
     metrics: dict[str, object] = field(default_factory=dict)
+    ranked_by: str = ""
+    smaller_is_better: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -91,6 +91,7 @@ def _read(path: Path) -> Any:
     for cell in notebook.cells:
         if cell.cell_type == "code":
             cell.outputs, cell.execution_count = [], None
+    notebook.metadata.pop("widgets", None)  # what widgets showed in outputs that are gone
     return notebook
 
 

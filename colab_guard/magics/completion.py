@@ -43,8 +43,10 @@ def install(shell: InteractiveShell, names: Callable[[], list[str]]) -> Callable
         key = ("%%" if magic == "checkpointed" else "%") + magic
         shell.set_hook("complete_command", hook, str_key=key)  # type: ignore[no-untyped-call]
         hooks.append((key, hook))
+    take_back = _without_python_names(shell, tuple(key for key, _ in hooks))
 
     def undo() -> None:
+        take_back()
         strings = shell.strdispatchers["complete_command"].strs
         for key, hook in hooks:
             chain = strings.get(key)
@@ -55,6 +57,30 @@ def install(shell: InteractiveShell, names: Callable[[], list[str]]) -> Callable
             ]  # set_hook binds it to the shell
             if not chain.chain:
                 del strings[key]
+
+    return undo
+
+
+def _without_python_names(shell: InteractiveShell, keys: tuple[str, ...]) -> Callable[[], None]:
+    """Keep jedi's names out of the magics' lines; give the undo.
+
+    IPython adds them to what a `complete_command` hook gives, and only newer versions have a way to say no: so the
+    completer's own method is stood in for, where it has that (7.34 and 9 do).
+    """
+    completer = shell.Completer
+    original = getattr(completer, "_jedi_matches", None)
+    if original is None:
+        return lambda: None
+
+    def matches(cursor_column: int, cursor_line: int, text: str) -> object:
+        line = text.split("\n")[cursor_line].lstrip()
+        return [] if line.split(maxsplit=1)[:1] and line.split(maxsplit=1)[0] in keys else original(cursor_column, cursor_line, text)
+
+    completer._jedi_matches = matches  # type: ignore[attr-defined,unused-ignore]
+
+    def undo() -> None:
+        if completer.__dict__.get("_jedi_matches") is matches:
+            del completer._jedi_matches
 
     return undo
 

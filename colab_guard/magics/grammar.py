@@ -77,7 +77,7 @@ def checkpointed_parser() -> LineParser:
         "--files", action="append", default=[], metavar="GLOB", help="files to keep whatever their size (repeatable)"
     )
     parser.word(
-        "--overlap", default="params", choices=OVERLAPS, help="what is copied while training stands still (params)"
+        "--overlap", default="params", choices=OVERLAPS, help="params: copied while training stands still; full: not yet"
     )
     parser.word("--explain", action="store_true", help="say where safe points are and what would be saved; runs nothing")
     return parser

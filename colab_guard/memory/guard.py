@@ -87,7 +87,7 @@ class MemoryGuard:
         if self._caps:
             words = f"GPU capped at {', '.join(f'{cap:.0%}' for cap in self._caps)} of its memory"
         else:
-            words = "no GPU in use (the cap follows when torch has one)"
+            words = f"GPU cap {self._fraction:g}, no GPU in use (it is put in force when torch has one)"
         if gpu is not None:
             words += f", {_gib(gpu.reserved)} of {_gib(gpu.total)} reserved"
         return f"Memory: {words}; {used}, watched while guarded work runs. %memguard off undoes it."

@@ -96,12 +96,22 @@ def _long_unsaved(state: PanelState, event: e.LongUnsaved, at: float) -> PanelSt
     return _said(state, at, "warn", f"No snapshot for {duration(event.seconds)}: {refused}")
 
 
+def _told_before(state: PanelState, name: str) -> PanelState:
+    """The state for what is said while a store is opened, before the next work starts."""
+    if state.over:
+        return _fresh(state, name)
+    return replace(state, name=clip(name, 100), phase="starting") if state.phase == "idle" else state
+
+
 def _passed_over(state: PanelState, event: e.CommitPassedOver, at: float) -> PanelState:
-    if state.over:  # said while a store is opened, before the next work starts
-        state = _fresh(state, event.name)
-    elif state.phase == "idle":
-        state = replace(state, name=clip(event.name, 100), phase="starting")
+    state = _told_before(state, event.name)
     return _said(state, at, "bad", f"A commit could not be used, what is whole was: {event.reason}")
+
+
+def _moved_aside(state: PanelState, event: e.StoreMovedAside, at: float) -> PanelState:
+    state = _told_before(state, event.name)
+    told = f"The local store is damaged ({clip(event.reason, 100)}): the mirror's is used, the damaged one is kept in {event.kept}"
+    return _said(state, at, "bad", told, LONG_LINE)
 
 
 def _stop_requested(state: PanelState, event: e.StopRequested, at: float) -> PanelState:
@@ -307,6 +317,7 @@ _STEPS: dict[type[e.Event], Step] = {
     e.NoSafePoint: _no_safe_point,
     e.LongUnsaved: _long_unsaved,
     e.CommitPassedOver: _passed_over,
+    e.StoreMovedAside: _moved_aside,
     e.StopRequested: _stop_requested,
     e.SnapshotSaved: _saved,
     e.SnapshotSent: _sent,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from dataclasses import replace
 
 from colab_guard.events import UnitFinished, UnitSkipped, UnitStarted
@@ -33,7 +32,7 @@ def finished(sweep: SweepPart | None, event: UnitFinished, current: Current | No
         clip(event.reason, 140),
     )
     sweep = _counted(sweep, event.status)
-    return replace(sweep, rows=_in_sight(sweep.rows, row), best=_best(sweep, row, event.metrics))
+    return replace(sweep, rows=_in_sight(sweep.rows, row), best=_best(sweep, row, event))
 
 
 def skipped(sweep: SweepPart | None, event: UnitSkipped) -> SweepPart:
@@ -43,7 +42,7 @@ def skipped(sweep: SweepPart | None, event: UnitSkipped) -> SweepPart:
     sweep = replace(sweep, skipped=sweep.skipped + 1)
     if sweep.skipped > sweep.before:
         sweep = _counted(sweep, event.status)
-    return replace(sweep, rows=_in_sight(sweep.rows, row), best=_best(sweep, row, event.metrics))
+    return replace(sweep, rows=_in_sight(sweep.rows, row), best=_best(sweep, row, event))
 
 
 def _counted(sweep: SweepPart, status: str) -> SweepPart:
@@ -62,15 +61,19 @@ def _in_sight(rows: tuple[RunRow, ...], row: RunRow) -> tuple[RunRow, ...]:
     return tuple(sorted(kept, key=lambda known: known.index))
 
 
-def _best(sweep: SweepPart, row: RunRow, metrics: Mapping[str, object]) -> Best | None:
-    """By the first metric that is a number; of two, higher is better unless its name says otherwise."""
-    best = sweep.best
+def _best(sweep: SweepPart, row: RunRow, event: UnitFinished | UnitSkipped) -> Best | None:
+    """By the sweep's metric and direction; where nobody says, by the first that is a number, and its name."""
+    best, metrics = sweep.best, event.metrics
     if row.status != "done":
         return best
     names = [name for name, value in metrics.items() if finite(value)]
-    name = best.metric if best is not None and best.metric in names else (names[0] if names else None)
+    if event.ranked_by:
+        name = event.ranked_by if event.ranked_by in names else None
+    else:
+        name = best.metric if best is not None and best.metric in names else (names[0] if names else None)
     if name is None or (best is not None and best.metric != name):
         return best
     value = float(str(metrics[name]))
-    better = best is None or (value < best.value if LOWER_IS_BETTER.search(name) else value > best.value)
+    smaller = event.smaller_is_better if event.ranked_by else bool(LOWER_IS_BETTER.search(name))
+    better = best is None or (value < best.value if smaller else value > best.value)
     return Best(row.label, row.params, name, value, f"{clip(name, 30)} {number(value)}") if better else best

@@ -96,6 +96,7 @@ class WidgetSurface:
     def freeze(self, view: View) -> None:
         # the view first: a closed widget that is still shown would be drawn as an error
         self._handle.update(static_bundle(view, static=True), raw=True)
+        self._widget.view = view.to_json()  # what an executor keeps in the notebook's metadata, though the widget is closed
         layout = self._widget.layout  # a widget of its own, which nothing else closes
         self._widget.close()
         layout.close()

@@ -6,18 +6,21 @@ what a resume needs to know, or raises the one line that names the change and wh
 
 from __future__ import annotations
 
+import difflib
 import platform
 import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from colab_guard import cells, state, store
+from colab_guard import cells, hosts, state, store
 from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, StateNotRegistered, StoreDamaged
 from colab_guard.session import inputs, output
 from colab_guard.snapshots import Position
 
 TOLD = 5
+LIKE = 0.4
+"""Shares of equal words in two codes above which one is taken for an edit of the other."""
 CODE = b"CodeType"
 """What a pickle that holds a function's instructions names."""
 LINES = re.compile(r"\bline (\d+)\b")
@@ -38,7 +41,8 @@ def check_cell(shell: Any, name: str, cell: cells.CompiledCell, record: store.Co
         )
     if edit.only_grown and fits and (finished or all(_can_grow(change, committed) for change in edit.ranges)):
         return edit
-    changed = f"the cell's code is not the one committed as {name!r} ({committed.text}): {edit.told}"
+    said = _another_notebooks(shell, record, cell)
+    changed = f"{said}the cell's code is not the one committed as {name!r} ({committed.text}): {edit.told}"
     if finished:
         raise CellChanged(f"{changed}. It had ended; --fresh runs the changed code from its start, another NAME keeps both")
     if not fits:
@@ -51,6 +55,17 @@ def check_cell(shell: Any, name: str, cell: cells.CompiledCell, record: store.Co
             f"{changed}. --resume goes on in the changed code from there, --fresh begins again, another NAME keeps both"
         )
     return edit
+
+
+def _another_notebooks(shell: Any, record: store.CommitRecord, cell: cells.CompiledCell) -> str:
+    """Said where nothing tells which notebook this is, and the committed code is not like the cell's at all."""
+    source = record.meta.get("source")
+    known = hosts.kernel_notebook(shell) and record.raw.get("notebook")  # another one's would have been refused already
+    if known or not isinstance(source, str):
+        return ""
+    if difflib.SequenceMatcher(None, source.split(), cell.text.split(), autojunk=False).ratio() > LIKE:
+        return ""
+    return "another cell, maybe another notebook's, has used this NAME: "
 
 
 def _edit(shell: Any, cell: cells.CompiledCell, record: store.CommitRecord) -> cells.Edit:

@@ -7,6 +7,7 @@ commit's position, or not at all where it had ended.
 
 from __future__ import annotations
 
+import ast
 import os
 import threading
 from contextlib import ExitStack
@@ -24,6 +25,7 @@ from colab_guard.events import (
     NotBitExact,
     NotKept,
     Resumed,
+    StoreMovedAside,
     WorkEnded,
     WorkStarted,
 )
@@ -39,6 +41,8 @@ from colab_guard.workers import Abandoned
 if TYPE_CHECKING:
     from colab_guard.session import Session
 
+BINDERS = frozenset({"exec", "globals", "get_ipython"})
+"""What may make variables without naming them in the cell; the transforms turn magics into `get_ipython()`."""
 MIRROR_CLOSE_S = 20.0
 MIRROR_FETCH_S = 600.0
 
@@ -109,6 +113,8 @@ class GuardedCell:
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         folder = hosts.mirror_folder(options.to, self.name) if options.to else None
+        if options.fresh or (folder is None and not local.exists()):
+            self._check_names()  # before anything is written or forgotten
         with ExitStack() as undo:
             above = self._look_at_mirror(folder, local, identity) if folder is not None else 0
             opened = store.Store.open(
@@ -123,6 +129,7 @@ class GuardedCell:
             if loaded is not None:
                 loaded = self._check_changes(opened, loaded, undo)
             else:
+                self._check_names()  # a commit may hold what this kernel has not made yet
                 self._found = self._begun()
             self._open_mirror(opened, folder, undo)
             files = self._watch_files(opened.path)
@@ -142,6 +149,21 @@ class GuardedCell:
             self._over(engine, outcome)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _check_names(self) -> None:
+        """What --keep and --skip name is in this kernel, or the cell makes it."""
+        shell = self._session.shell
+        tree = ast.parse(changes.transformed(shell, self._source))
+        if any(isinstance(node, ast.Name) and node.id in BINDERS for node in ast.walk(tree)):
+            return  # what a magic, a script or text that is run makes is not known before
+        made = cells.names_bound(tree.body)
+        for option, names in (("--keep", self._options.keep), ("--skip", self._options.skip)):
+            for name in names:
+                if name not in shell.user_ns and name not in made:
+                    raise BadOption(
+                        f"{option} {name}: there is no variable of that name, and the cell makes none; check its spelling, or run "
+                        "the cell that makes it"
+                    )
 
     def _begun(self) -> differences.Differences:
         """A first run: its inputs, and which of them a run before in this kernel has changed, of which nothing was saved."""
@@ -232,9 +254,12 @@ class GuardedCell:
         options = self._options
         gone = threading.Event()
 
+        def moved(why: str, kept: Path) -> None:
+            self._bus.post(StoreMovedAside(name=self.name, reason=why, kept=str(kept)))
+
         def look() -> int:
             if not options.fresh:
-                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone)
+                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone, moved=moved)
             newest = store.mirror_generation(folder, identity, take_over=options.take_over)
             return newest if options.fresh or options.take_over else 0
 

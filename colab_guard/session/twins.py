@@ -98,6 +98,7 @@ class Guard:
             raise BadOption("--fresh forgets what was saved and --resume goes on with it: type one of them")
         if overlap not in OVERLAPS:
             raise BadOption(f"--overlap {overlap} is not one of {', '.join(OVERLAPS)}")
+        _not_yet(("--overlap full", overlap == "full"))
         options = CheckpointOptions(
             to=to,
             every_s=words.seconds(every, "--every"),

@@ -7,20 +7,24 @@ were written at the same time the one created first holds.
 
 from __future__ import annotations
 
+import os
 import re
 import threading
-from collections.abc import Iterable
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from colab_guard.errors import ForeignStore, StoreDamaged
+from colab_guard.errors import ForeignStore, StoreDamaged, StoreInUse
 from colab_guard.store import disk
 from colab_guard.store.leases import LEASE_NAME, Lease, newest_generation, read_leases
 from colab_guard.store.packs import digest, verify_pack
 from colab_guard.store.types import CommitRecord, Identity
-from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, StoreView, check_format, packs_needed
+from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, StoreView, check_format, damaged_format, packs_needed
 from colab_guard.store.writer import Store
 from colab_guard.workers import Abandoned
 
+DAMAGED = ".damaged"
+"""Beside the local stores: those that could not be read and were replaced from a mirror."""
 PIECE_BYTES = 4 * 2**20
 FORMAT_LINE = f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode()
 
@@ -109,9 +113,17 @@ def _lease_names(path: Path) -> list[str]:
 
 
 def fetch_from_mirror(
-    folder: Path, local: Path, identity: Identity, *, take_over: bool = False, gone: threading.Event | None = None
+    folder: Path,
+    local: Path,
+    identity: Identity,
+    *,
+    take_over: bool = False,
+    gone: threading.Event | None = None,
+    moved: Callable[[str, Path], None] = lambda why, kept: None,
 ) -> bool:
     """Bring the mirror's store to a machine whose local one is lost, older or damaged; say whether anything came.
+
+    A local store whose FORMAT is damaged cannot be read: it is moved aside, whole, and `moved` is told why and whereto.
 
     ForeignStore, before anything is written, where the mirror is another notebook's. Nothing more is written once
     `gone` is set: the caller has given up waiting.
@@ -122,7 +134,13 @@ def fetch_from_mirror(
     check_notebook(folder, identity, take_over=take_over)
     whole, units = there.retained()
     records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
-    if not records or _newest_whole(local) >= _place(records[-1]):
+    if not records:
+        return False
+    damage = damaged_format(local)
+    if damage:
+        _stop_if(gone)
+        moved(damage, _moved_aside(local, identity, take_over=take_over))
+    elif _newest_whole(local) >= _place(records[-1]):
         return False
     _stop_if(gone)
     for part in ("packs", "commits", "leases"):
@@ -151,6 +169,20 @@ def _pieces(path: Path, gone: threading.Event | None) -> Iterable[bytes]:
 def _stop_if(gone: threading.Event | None) -> None:
     if gone is not None and gone.is_set():
         raise Abandoned("the fetch was left behind")
+
+
+def _moved_aside(local: Path, identity: Identity, *, take_over: bool) -> Path:
+    """Move the store `local` out of the way, unless someone writes it; give where it lies now."""
+    leases = read_leases(local / "leases")[0]
+    if leases and not leases[-1].released and leases[-1].owner.lives() and not take_over:
+        mine = leases[-1].owner.pid == os.getpid()
+        who = "this kernel" if mine else f"a living process (pid {leases[-1].owner.pid})"
+        raise StoreInUse(f"{identity.name!r} is being written by {who}, and its FORMAT is damaged; stop it, or --take-over")
+    disk.make_folder(local.parent / DAMAGED)
+    kept = local.parent / DAMAGED / f"{local.name}-{time.time_ns()}"
+    local.rename(kept)
+    disk.sync_folder(local.parent)
+    return kept
 
 
 def _newest_whole(path: Path) -> tuple[int, int]:

@@ -173,10 +173,26 @@ def check_format(path: Path) -> None:
         words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
     except OSError:
         raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
-    if words[:2] != FORMAT_NAME.split() or len(words) != 3 or not words[2].isdecimal():
-        raise ForeignStore(f"{path} is not a colab_guard store: its FORMAT says {' '.join(words)[:40]!r}")
+    damage = damaged_format(path)
+    if damage:
+        raise ForeignStore(
+            f"{path} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
+            "it), or move that folder away, or use another NAME"
+        )
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(
             f"{path} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
             "upgrade colab_guard, or use another NAME"
         )
+
+
+def damaged_format(path: Path) -> str:
+    """What is wrong with the FORMAT of the store at `path`; "" for a good one, of a newer version too, and for none."""
+    try:
+        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
+    except FileNotFoundError:
+        return ""
+    except OSError as error:
+        return f"its FORMAT cannot be read ({error.strerror})"
+    good = words[:2] == FORMAT_NAME.split() and len(words) == 3 and words[2].isdecimal()
+    return "" if good else f"its FORMAT says {' '.join(words)[:40]!r}"

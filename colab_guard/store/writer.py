@@ -238,14 +238,19 @@ class Store(StoreView):
         A record or lease that cannot be read (damaged, or signed with another key) may stand for any of what was here
         before: then only what this process wrote itself is removed.
         """
-        with self._lock:
+        if not (self.path / "FORMAT").exists():
+            return
+        # a lease is taken under the same lock: who was displaced meanwhile removes nothing of the new owner's
+        with self._lock, one_at_a_time(self.path / "FORMAT"):
+            if not self.holds():
+                return
             whole, units = self.retained(keep)
             kept = {record.id for record in [*whole, *units]} | {problem.commit for problem in self.problems}
             kept |= packs_needed(whole, units) | (self._pinned if pinned else set())
             if any(problem.commit in self._written for problem in self.problems):
                 return
             for path in [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]:
-                if path.stem in kept or (self.careful and path.stem not in self._written):
+                if path.stem in kept or path.name.startswith(".") or (self.careful and path.stem not in self._written):
                     continue
                 if path.suffix == ".pack":
                     self._forget_pack(path)

@@ -10,7 +10,8 @@ from colab_guard.cells import Decision, PolicyFactory
 from colab_guard.events import EventBus, SweepBypassed, SweepStarted, UnitFinished, UnitSkipped, UnitStarted
 from colab_guard.snapshots import UnitRecord
 from colab_guard.store import StoreView
-from colab_guard.sweep.registry import LIVE
+from colab_guard.sweep.registry import LIVE, places
+from colab_guard.sweep.run import Run
 from colab_guard.sweep.sweep import Sweep
 from colab_guard.sweep.under import listed_under, run_of, sweep_under
 
@@ -30,6 +31,7 @@ class SweepPolicy:
         sweep = self._sweep
         if self._anew:
             sweep.begin_anew(units)
+        sweep.begin_again()
         sweep.adopt(units)
         states = [run.status for run in sweep.runs]
         self._bus.post(
@@ -43,6 +45,7 @@ class SweepPolicy:
         )
         for run in sweep.runs:
             if run.finished:
+                metric, smaller = self._ranked_by(run)
                 self._bus.post(
                     UnitSkipped(
                         name=sweep.name,
@@ -51,6 +54,8 @@ class SweepPolicy:
                         label=run.label,
                         status=run.status,
                         metrics=dict(run.metrics),
+                        ranked_by=metric,
+                        smaller_is_better=smaller,
                     )
                 )
 
@@ -74,7 +79,14 @@ class SweepPolicy:
         run = run_of(item)
         if run is None:
             return None
+        self._ended(run)
+        if self._sweep.clear and self._reclaim is not None:
+            self._reclaim()
+        return run.record()
+
+    def _ended(self, run: Run) -> None:
         run.end("failed" if run.error else "done")
+        metric, smaller = self._ranked_by(run)
         self._bus.post(
             UnitFinished(
                 name=self._sweep.name,
@@ -85,17 +97,26 @@ class SweepPolicy:
                 metrics=dict(run.metrics),
                 reason=run.error,
                 seconds=run.seconds,
+                ranked_by=metric,
+                smaller_is_better=smaller,
             )
         )
-        if self._sweep.clear and self._reclaim is not None:
-            self._reclaim()
-        return run.record()
+
+    def _ranked_by(self, run: Run) -> tuple[str, bool]:
+        """The metric by which the best is told, and its direction: the sweep's, or the first that is a number."""
+        numbers = (name for name, value in run.metrics.items() if isinstance(value, (int, float)) and not isinstance(value, bool))
+        metric = self._sweep.metric or next(numbers, "")
+        return metric, self._sweep.smaller_is_better(metric)
 
     def on_error(self, item: object, error: Exception) -> Decision:
         run = run_of(item)
-        if run is None or self._sweep.on_error == "stop":
+        if run is None:
             return Decision.RAISE
         run.fail(error)
+        if self._sweep.on_error == "stop":
+            run.stopped = True
+            self._ended(run)  # told, but not committed: the cell, run again, goes on inside this run
+            return Decision.RAISE
         return Decision.NEXT_ITEM
 
 
@@ -113,6 +134,7 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
     def make(iterable: object) -> SweepPolicy | None:
         sweep = sweep_under(iterable)
         if sweep is not None:
+            sweep.settle()
             first = sweep.name not in begun
             begun.add(sweep.name)
             return SweepPolicy(sweep, bus, reclaim, anew and first)
@@ -127,8 +149,10 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
 
 def adopt(units: Sequence[UnitRecord], path: Path) -> None:
     """Tell all live sweeps what is committed in the store at `path`."""
+    places[:] = [path.name]
     groups = {unit.group for unit in units}
     for sweep in [sweep for name, sweep in list(LIVE.items()) if name in groups]:
+        sweep.settle()
         sweep.adopt(units, _readers(path, sweep.name))
 
 

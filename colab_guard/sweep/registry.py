@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     from colab_guard.sweep.run import Run
     from colab_guard.sweep.sweep import Sweep
 
+places: list[str] = []
+"""The NAME of the guarded work that runs now or ran last; its working copies of runs are no other work's."""
 LIVE: weakref.WeakValueDictionary[str, Sweep] = weakref.WeakValueDictionary()
 
 
@@ -18,6 +20,7 @@ def live_sweep(name: str) -> Sweep:
     sweep = LIVE.get(name)
     if sweep is None:
         raise CannotResume(f"the snapshot belongs to a sweep: run the cell that makes Sweep({name!r}, ...) first")
+    sweep.settle()
     return sweep
 
 

@@ -37,6 +37,8 @@ class Run:
         self.seconds = 0.0
         self.error = ""
         self.traceback = ""
+        self.stopped = False
+        """Whether its failure stopped the cell; the cell, run again, begins it anew or goes on inside it."""
         self._began: float | None = None
         self._readers: Mapping[str, Callable[[], bytes]] = {}
 
@@ -80,6 +82,9 @@ class Run:
                 if not file.is_file() or file.read_bytes() != content:
                     file.parent.mkdir(parents=True, exist_ok=True)
                     file.write_bytes(content)
+        earlier = self.sweep.earlier_folder / self.key
+        if not target.exists() and not self._readers and not self.folder.exists() and (earlier / name).exists():
+            return earlier / name
         if not target.exists():
             raise BadOption(f"{self.label} saved nothing called {name!r}; it saved: {', '.join(self.saved()) or 'nothing'}")
         return target
@@ -88,8 +93,8 @@ class Run:
         """Relative names of the files that the run saved; of a committed run, what its commit holds."""
         if self._readers:
             return sorted(self._readers)
-        here = {str(p.relative_to(self.folder)) for p in self.folder.rglob("*") if p.is_file()}
-        return sorted(here)
+        folder = self.folder if self.folder.exists() else self.sweep.earlier_folder / self.key
+        return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file())
 
     def __enter__(self) -> Run:
         """`with run:` outside a checkpointed cell: an error marks the run failed and, if the sweep says so, goes no further."""
@@ -134,6 +139,7 @@ class Run:
         """Forget how the run ended, so that it runs again."""
         self.metrics, self.history, self.seconds, self.error, self.traceback = {}, [], 0.0, "", ""
         self._readers = {}
+        self.stopped = False
         self.status = "waiting"
 
     def start_anew(self) -> None:
@@ -146,7 +152,6 @@ class Run:
 
     def record(self) -> UnitRecord:
         """What its commit keeps."""
-        files = {str(p.relative_to(self.folder)): p for p in sorted(self.folder.rglob("*")) if p.is_file()}
         content = {
             "params": self.params,
             "label": self.label,
@@ -158,7 +163,10 @@ class Run:
             "error": self.error,
             "traceback": self.traceback,
         }
-        return UnitRecord(self.sweep.name, self.key, content, files)
+        return UnitRecord(self.sweep.name, self.key, content, self._own_files())
+
+    def _own_files(self) -> dict[str, Path]:
+        return {str(p.relative_to(self.folder)): p for p in sorted(self.folder.rglob("*")) if p.is_file()}
 
     def adopt(self, record: Mapping[str, Any], readers: Mapping[str, Callable[[], bytes]] | None = None) -> None:
         """Take over what a commit says of this run."""
@@ -175,12 +183,13 @@ class Run:
 
         self.pause()
         # a finished run's files are in its own commit; those of the run in flight go with the state
-        files = {} if self.finished else {n: (self.folder / n).read_bytes() for n in self.saved()}
+        files = {} if self.finished else {n: p.read_bytes() for n, p in self._own_files().items()}
         noted = (self.status, dict(self.metrics), list(self.history), self.seconds, self.error, self.traceback)
         return live_run, (self.sweep.name, self.key, self.params), (noted, files)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         noted, files = state
+        self.stopped = False
         if noted[0] == "failed" and self.key in self.sweep.retried:
             return
         self.status, self.metrics, self.history, self.seconds, self.error, self.traceback = noted

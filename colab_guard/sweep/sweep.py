@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +14,7 @@ from colab_guard.errors import BadOption
 from colab_guard.snapshots import UnitRecord
 from colab_guard.sweep.iteration import SweepIterator
 from colab_guard.sweep.params import checked
-from colab_guard.sweep.registry import LIVE, live_sweep
+from colab_guard.sweep.registry import LIVE, live_sweep, places
 from colab_guard.sweep.run import Run
 
 if TYPE_CHECKING:
@@ -57,9 +60,11 @@ class Sweep:
         self.hidden: list[Run] = []
         self.retried: set[str] = set()
         """Runs whose failure, as commits tell it, counts no more."""
+        self._place = _place_of_this_kernel()
         self._by_key = {run.key: run for run in self.runs}
         earlier = LIVE.get(name)
         if earlier is not None:
+            self._place = earlier._place
             # also those that this grid lacks: they are hidden, and come back with a grid that has them
             for run in [*earlier.runs, *earlier.hidden]:
                 if run.finished:
@@ -68,8 +73,18 @@ class Sweep:
 
     @property
     def folder(self) -> Path:
-        """Working copies of what runs saved."""
+        """Working copies of what runs saved: each NAME's, and outside guarded work each notebook's, are its own."""
+        return hosts.home() / ".runs" / self._place / self.name
+
+    @property
+    def earlier_folder(self) -> Path:
+        """Where they lay for all notebooks alike; only read."""
         return hosts.home() / ".runs" / self.name
+
+    def settle(self) -> None:
+        """The sweep belongs to the guarded work that runs now."""
+        if places:
+            self._place = places[-1]
 
     def __iter__(self) -> SweepIterator:
         return SweepIterator(self)
@@ -108,6 +123,12 @@ class Sweep:
         known = {unit.key for unit in units if unit.group == self.name}
         for run in [*self.runs, *self.hidden]:
             if run.finished and run.key not in known:
+                run.reset()
+
+    def begin_again(self) -> None:
+        """Forget how a run failed that stopped the cell: that is no end."""
+        for run in self.runs:
+            if run.stopped:
                 run.reset()
 
     def run_by_key(self, key: str, params: Mapping[str, Any]) -> Run:
@@ -180,3 +201,10 @@ class Sweep:
         if self.mode is not None:
             return self.mode == "min"
         return any(word in metric.lower() for word in SMALLER_IS_BETTER)
+
+
+def _place_of_this_kernel() -> str:
+    """For work that is not guarded: the notebook, or where nobody tells which that is, the process."""
+    ipython = sys.modules.get("IPython")
+    notebook = hosts.kernel_notebook(ipython.get_ipython() if ipython is not None else None)
+    return f".notebook-{hashlib.sha256(notebook.encode()).hexdigest()[:16]}" if notebook else f".kernel-{os.getpid()}"

@@ -171,3 +171,12 @@ def test_the_help_of_run_tells_every_exit_status(capsys: pytest.CaptureFixture[s
     text = " ".join(capsys.readouterr().out.split())
     assert all(f"{status} " in text for status in (0, 1, 2, 3, 4, 130))
     assert "%%checkpointed line" in text
+
+
+def test_what_widgets_showed_before_is_not_in_the_executed_notebook(tmp_path: Path) -> None:
+    source = notebook(tmp_path / "a.ipynb", "1")
+    book = nbformat.read(source, as_version=4)
+    book.metadata["widgets"] = {"application/vnd.jupyter.widget-state+json": {"state": {}, "version_major": 2, "version_minor": 0}}
+    nbformat.write(book, source)
+    assert run_notebook(source, output=tmp_path / "b.ipynb", out=io.StringIO()) == 0
+    assert "widgets" not in nbformat.read(tmp_path / "b.ipynb", as_version=4).metadata

@@ -233,3 +233,48 @@ def test_words_are_completed(line: str, expected: str, shell: Any, home: Path) -
     text = line.split()[-1]
     matches = shell.complete(text, line, len(line))[1]
     assert any(match.endswith(expected) for match in matches), matches
+
+
+@pytest.mark.parametrize("line", ["%keepalive --", "%%checkpointed a --k", "%guard --", "%memguard --s"])
+def test_after_dashes_only_options_are_offered_as_a_kernel_asks(line: str, shell: Any) -> None:
+    from IPython.core.completer import provisionalcompleter
+
+    shell.run_cell("keeper = soft = 1")
+    with provisionalcompleter():
+        offered = [completion.text for completion in shell.Completer.completions(line, len(line))]
+        plainly = [completion.text for completion in shell.Completer.completions("keep", 4)]
+    assert offered and all(text.startswith("--") for text in offered)
+    assert any("keeper" in text for text in plainly), "elsewhere names are completed as before"
+
+
+def test_the_completer_is_as_it_was_after_unloading(shell: Any) -> None:
+    shell.run_line_magic("unload_ext", "colab_guard")
+    assert "_jedi_matches" not in vars(shell.Completer)
+
+
+@pytest.mark.parametrize("cell", ["%%checkpointed a --overlap full\n1", "%keepalive --release", "%memguard 0.8 --soft 0.7"])
+def test_words_of_later_versions_say_so_where_they_are_typed(
+    cell: str, shell: Any, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not shell.run_cell(cell).success
+    assert "is not there yet" in capsys.readouterr().err
+    assert not home.exists()
+
+
+@pytest.mark.parametrize("option", ["--keep", "--skip"])
+def test_a_name_that_is_nowhere_is_said_before_anything_is_written(
+    option: str, shell: Any, home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shell.run_cell("there = 1")
+    assert not shell.run_cell(f"%%checkpointed a {option} modle\nmodel = 1").success
+    assert f"{option} modle: there is no variable of that name" in capsys.readouterr().err
+    assert not home.exists()
+    assert shell.run_cell(f"%%checkpointed a {option} model {option} there\nmodel = 1").success
+    before = sorted(home.rglob("*"))
+    assert not shell.run_cell(f"%%checkpointed a --fresh {option} modle\nmodel = 1").success
+    assert sorted(home.rglob("*")) == before
+
+
+def test_the_limit_is_told_without_a_gpu_too(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    shell.run_cell("%memguard 0.85")
+    assert "0.85" in capsys.readouterr().out

@@ -116,3 +116,15 @@ def test_without_anywidget_the_same_display_is_replaced_by_newer_html(kernel: Ke
 def test_importing_the_panel_imports_no_widget_library(kernel: Kernel) -> None:
     said = kernel.run(SETUP + "print([m for m in ('anywidget', 'torch', 'pandas') if m in sys.modules])")
     assert contents(said, "stream")[0]["text"].strip() == "[]"
+
+
+def test_a_notebook_that_nbclient_executes_keeps_no_running_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nbclient, nbformat = pytest.importorskip("nbclient"), pytest.importorskip("nbformat")
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "home"))
+    sources = ["%load_ext colab_guard", "%%checkpointed a\nimport time\nfor i in range(3):\n    time.sleep(0.5)"]
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source) for source in sources])
+    nbclient.NotebookClient(book, timeout=LIMIT_S, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    (kept,) = book.metadata.get("widgets", {"none": {"state": {}}}).values()
+    views = [model["state"]["view"] for model in kept["state"].values() if "view" in model["state"]]
+    assert [view["running"] for view in views] == [False] * len(views)
+    assert "text/html" in book.cells[1].outputs[0]["data"] and WIDGET not in book.cells[1].outputs[0]["data"]

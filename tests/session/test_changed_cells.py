@@ -104,3 +104,9 @@ def test_a_progress_bar_over_a_longer_range_goes_on(new_kernel: New) -> None:
     kernel = new_kernel("from tqdm import tqdm")
     assert kernel.guarded(cell.replace("range(5)", "range(8)")) == 28
     assert kernel.depths == [1]
+
+
+def test_a_cell_that_is_not_like_the_committed_one_is_said_to_be_maybe_another_notebooks(new_kernel: New) -> None:
+    new_kernel().guarded(CELL)
+    with pytest.raises(CellChanged, match=r"another cell, maybe another notebook's, has used this NAME.*another NAME keeps both"):
+        new_kernel().guarded("import math\nsquares = {n: math.sqrt(n) for n in range(100)}\nprint(sum(squares.values()))")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -98,3 +99,37 @@ def test_the_line_names_the_sweep_and_what_to_write() -> None:
     assert "'ways'" in line.text and "loop over the sweep itself" in line.text
 
 
+
+
+def test_a_run_that_stops_the_cell_is_marked_and_goes_on_when_the_cell_is_run_again(new_kernel: New) -> None:
+    setup = SETUP.replace("[1, 2, 3, 4])", "[1, 2, 3, 4]), on_error='stop'") + "from pathlib import Path"
+    cell = "trained = []\nfor run in sweep:" + BODY.replace('== 2:', '== 2 and not Path("fits").exists():')
+    kernel = new_kernel(setup)
+    with pytest.raises(ValueError, match="does not fit"):
+        kernel.guarded(cell)
+    failed = kernel.names["sweep"].runs[1]
+    assert (failed.status, failed.error) == ("failed", "ValueError: does not fit")
+    assert 'raise ValueError("does not fit")' in failed.traceback
+    assert [(e.index, e.status) for e in kernel.events if isinstance(e, UnitFinished)] == [(0, "done"), (1, "failed")]
+    Path("fits").touch()
+    assert kernel.guarded(cell) == ([1, 2, 3, 4], ["done"] * 4)
+    assert failed.error == ""
+
+
+def test_the_best_run_is_told_by_the_sweeps_own_metric_and_direction(new_kernel: New) -> None:
+    from colab_guard.panel.reducer import reduce
+    from colab_guard.panel.state import PanelState
+
+    kernel = new_kernel(SETUP.replace("[1, 2, 3, 4])", "[1, 2, 3]), metric='regret', mode='min'"))
+    cell = "for run in sweep:\n    run.log(accuracy=run.params['a'], regret=[3, 1, 2][run.params['a'] - 1])"
+    kernel.guarded(cell)
+    state = PanelState()
+    for event in kernel.events:
+        state = reduce(state, event, 0.0)
+    assert state.sweep is not None and state.sweep.best is not None
+    assert (state.sweep.best.metric, state.sweep.best.value) == ("regret", 1.0)
+    kernel.guarded(cell)  # the same of runs that had ended before
+    again = PanelState()
+    for event in kernel.events:
+        again = reduce(again, event, 0.0)
+    assert again.sweep is None or again.sweep.best is None or again.sweep.best.value == 1.0

@@ -328,3 +328,15 @@ def test_a_forked_child_never_commits(tmp_path: Path) -> None:
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
     store.close()
+
+
+def test_a_writer_that_was_displaced_while_it_committed_removes_nothing(tmp_path: Path) -> None:
+    old = Store.open(tmp_path / "s", ME)
+    old.commit(draft("old"))
+    new = Store.open(tmp_path / "s", ME, take_over=True)
+    unfinished = [tmp_path / "s" / "packs" / name for name in (f".tmp-{os.getpid()}-x.pack", f"{'0' * 64}.pack")]
+    for path in unfinished:
+        path.write_bytes(b"the new owner's, whose record is not written yet")
+    old._collect()
+    assert all(path.exists() for path in unfinished)
+    new.close()
