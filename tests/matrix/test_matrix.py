@@ -14,7 +14,7 @@ from tests.matrix.running import ROOT, Pair, hashed, pairs, run_all, said
 from tests.matrix.stacks import passed_over
 from tests.matrix.table import drawn
 
-TRIALS_EACH = int(os.environ.get("COLAB_GUARD_MATRIX_TRIALS", "3"))
+TRIALS_EACH = int(os.environ.get("COLAB_GUARD_MATRIX_TRIALS", "2"))
 """Trials on each stack; one takes 10 to 20 s on an idle machine. COLAB_GUARD_MATRIX_TRIALS=100 runs them all."""
 JOBS = 2
 

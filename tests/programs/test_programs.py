@@ -1,27 +1,20 @@
-"""Random programs, another choice for each commit; `python -m tests.programs --count 2000` runs many more."""
+"""Random programs, the same ones each time; `python -m tests.programs --count 2000 --seed N` runs many others."""
 
 from __future__ import annotations
 
 import os
-import subprocess
-from pathlib import Path
 
 from tests.programs.grammar import Program
 from tests.programs.pool import pool
 from tests.programs.reduce import reduced
 from tests.programs.trial import try_programs
 
-COUNT = int(os.environ.get("COLAB_GUARD_TEST_PROGRAMS", "150"))
-
-
-def commit_seed() -> int:
-    """A number that the commit alone decides; 0 outside a repository."""
-    told = subprocess.run(["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False)
-    return int(told.stdout.strip()[:6] or "0", 16)
+COUNT = int(os.environ.get("COLAB_GUARD_TEST_PROGRAMS", "100"))
+SEED = 5
 
 
 def test_random_programs_killed_at_random_safe_points_end_as_if_nothing_had_happened() -> None:
-    seed = commit_seed()
+    seed = SEED
     print(f"again: python -m tests.programs --count {COUNT} --seed {seed} --kills 1")
     with pool() as processes:
         report = try_programs(processes, COUNT, seed, kills=1, shrink_s=20, most_failures=3)
