@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine
+from tests.kernels.harness import Machine, pythons
 
 pytest.importorskip("torch", reason="kernels of the other stacks have no torch")
 EVERY_S = 0.2
@@ -187,3 +188,16 @@ def test_the_machine_is_lost_and_only_the_mirror_is_left(tmp_path: Path, expecte
     resumed = events(machine, "Resumed")
     assert len(resumed) == 3
     assert all(int(line.split()[2]) >= 1 for line in resumed)
+
+
+def test_killed_twice_on_the_hosted_stack_with_a_trainer(tmp_path: Path) -> None:
+    python = pythons().get("colab311", "")
+    has = python and subprocess.run([python, "-c", "import torch, transformers, peft, sklearn"], capture_output=True).returncode == 0
+    if not has:
+        pytest.skip("COLAB_GUARD_TEST_PYTHONS names no colab311 with torch, transformers, peft and scikit-learn")
+    expected = once(Machine(tmp_path / "first", python))
+    assert "this model does not fit" in expected
+    machine = Machine(tmp_path / "killed", python)
+    for moment in (9, 38):  # inside a Trainer, and in a plain loop
+        assert once(machine, reached(machine, moment)) == ""
+    check(machine, once(machine), expected, 2)
