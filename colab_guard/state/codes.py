@@ -73,7 +73,7 @@ def _lambda_source(code: types.CodeType) -> str | None:
     # a function's first instructions stand at no column
     places = [(line, column) for line, _, column, end in code.co_positions() if line is not None and column is not None and end]
     try:
-        tree = _tree(code.co_filename, "".join(linecache.getlines(code.co_filename)))
+        tree = _tree(file_text(code.co_filename) or "")
     except (SyntaxError, ValueError):
         return None
     around = [
@@ -96,8 +96,20 @@ def _lambdas_in(code: types.CodeType) -> int:
     return sum((one.co_name == "<lambda>") + _lambdas_in(one) for one in inner)
 
 
+def file_text(filename: str) -> str | None:
+    """The text of a cell, by the name of file that its code has; the same object each time. None where it is not at hand."""
+    return sys.intern("".join(linecache.getlines(filename))) or None
+
+
+def remember_file(filename: str, text: str) -> None:
+    """Let `inspect` and tracebacks find the text of a cell that another kernel ran."""
+    if not linecache.getlines(filename):
+        # as IPython keeps cells: without a time of change, for no file lies there
+        linecache.cache[filename] = (len(text), None, text.splitlines(keepends=True), filename)
+
+
 @lru_cache(maxsize=32)
-def _tree(filename: str, text: str) -> ast.AST:
+def _tree(text: str) -> ast.AST:
     return ast.parse(text)
 
 

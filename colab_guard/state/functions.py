@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
-from colab_guard.state import training_objects
+from colab_guard.state import codes, training_objects
 from colab_guard.state.blocks import RESTORING
 
 if TYPE_CHECKING:
@@ -60,7 +60,8 @@ def reduce_function(pickler: GraphPickler, function: Any) -> Any:
         "qualname": function.__qualname__,
         "annotations": dict(function.__annotations__) if notebook else {},
     }
-    made = (code if code_id is None else None, code_id, function.__name__, function.__closure__, module)
+    text = codes.file_text(code.co_filename) if code_id is None and notebook else None
+    made = (code if code_id is None else None, code_id, function.__name__, function.__closure__, module, text)
     return rebuild_function, made, state, None, None, set_function
 
 
@@ -84,8 +85,13 @@ def this_namespace() -> Any:
     return RESTORING.live.namespace
 
 
-def rebuild_function(code: Any, code_id: str | None, name: str, closure: Any, module: str | None) -> Any:
+def rebuild_function(
+    code: Any, code_id: str | None, name: str, closure: Any, module: str | None, text: str | None = None
+) -> Any:
+    """`text`: that of the cell which defined it, for tracebacks, `inspect` and comparisons in a kernel that never ran it."""
     live = RESTORING.live
+    if text is not None:
+        codes.remember_file(code.co_filename, text)
     if code_id is not None:
         code = live.code_for(code_id) if live.code_for is not None else None
         if code is None:

@@ -120,11 +120,19 @@ class RunningKernel:
         self.manager.cleanup_resources()
 
     def run(
-        self, code: str, kill_when: Callable[[], bool] | None = None, limit_s: float = CELL_S, look_s: float = 0.5
+        self,
+        code: str,
+        kill_when: Callable[[], bool] | None = None,
+        limit_s: float = CELL_S,
+        look_s: float = 0.5,
+        history: bool = True,
     ) -> Output:
-        """Execute `code`; SIGKILL as soon as `kill_when` says so. `look_s`: how often to see whether the kernel died."""
+        """Execute `code`; SIGKILL as soon as `kill_when` says so. `look_s`: how often to see whether the kernel died.
+
+        Without `history` as nbval and nbconvert ask: `In` and the execution count stay as they are.
+        """
         # a request that follows an error at once would be aborted by older kernels
-        request = self.client.execute(code, stop_on_error=False)
+        request = self.client.execute(code, stop_on_error=False, store_history=history)
         found = Output()
         until = time.monotonic() + limit_s
         while time.monotonic() < until:

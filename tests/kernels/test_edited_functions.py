@@ -87,3 +87,29 @@ def test_an_edited_running_function_is_refused_in_one_line_and_an_undone_edit_go
     assert done.value == expected.value
     assert steps(machine) - begun < 30, "it began again instead of going on"
     assert [int(line.split()[2]) for line in machine.lines() if line.startswith("event Resumed")] == [3]
+
+
+BUILDERS = """
+n = 2
+def third():
+    # a comment
+    return n * 3
+builders = {"one": lambda: n + 1, "two": lambda: n * 2, "three": third}
+del third
+"""
+
+
+@pytest.mark.parametrize("history", [True, False])
+def test_functions_that_a_finished_cell_left_are_the_ones_that_the_notebook_has(machine: Machine, history: bool) -> None:
+    cells = (
+        "%load_ext colab_guard",
+        BUILDERS,
+        "%%checkpointed first\nmade = {}\nfor name, build in builders.items():\n    made[name] = build()",
+        "%%checkpointed second\nfor name in made:\n    made[name] += builders[name]()",
+        "import inspect, linecache\nlinecache.checkcache()\n(made, [inspect.getsource(build) for build in builders.values()][1:])",
+    )
+    for _ in range(3):
+        with machine.kernel() as kernel:
+            ran = [kernel.run(cell, history=history) for cell in cells]
+            assert [one.error for one in ran] == [""] * len(cells)
+            assert "'three': 12" in ran[-1].text + ran[-1].value and "# a comment" in ran[-1].text + ran[-1].value

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -191,10 +190,9 @@ def test_the_machine_is_lost_and_only_the_mirror_is_left(tmp_path: Path, expecte
 
 
 def test_killed_twice_on_the_hosted_stack_with_a_trainer(tmp_path: Path) -> None:
-    python = pythons().get("colab311", "")
-    has = python and subprocess.run([python, "-c", "import torch, transformers, peft, sklearn"], capture_output=True).returncode == 0
-    if not has:
-        pytest.skip("COLAB_GUARD_TEST_PYTHONS names no colab311 with torch, transformers, peft and scikit-learn")
+    python = pythons().get("colab311")
+    if python is None:
+        pytest.skip("COLAB_GUARD_TEST_PYTHONS names no colab311")
     expected = once(Machine(tmp_path / "first", python))
     assert "this model does not fit" in expected
     machine = Machine(tmp_path / "killed", python)
