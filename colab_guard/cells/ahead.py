@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from types import CodeType, FrameType
 from typing import Any
 
-from colab_guard.cells.frames import stack
+from colab_guard.cells.frames import TRAINING_ROOM, stack
 from colab_guard.cells.loops import Loop
 from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.rewrite import loop_name
@@ -20,7 +20,6 @@ from colab_guard.errors import SnapshotRefused
 
 ASKS = frozenset({"raw_input", "_input_request", "getpass"})
 """Functions of the kernel that wait for the user to type."""
-TRAINING_ROOM = "colab_guard.training"
 
 NOT_RUNNING = "the cell's own code was not running"
 NO_LOOP = "this statement is in no loop that passes a safe point"

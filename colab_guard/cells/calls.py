@@ -12,7 +12,7 @@ import builtins
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from colab_guard.cells.syntax import FUNCTIONS, own_nodes
+from colab_guard.cells.syntax import FUNCTIONS, called_name, own_nodes
 
 BUILTINS = frozenset(dir(builtins))
 
@@ -53,7 +53,7 @@ def callees(trees: Iterable[ast.AST], library: Iterable[str]) -> Callees:
         if isinstance(node, FUNCTIONS):
             called = calls.setdefault(node.name, set())
             parts = list(own_nodes(node.body))
-            called |= {name for part in parts if isinstance(part, ast.Call) and (name := _name_of(part))}
+            called |= {name for part in parts if isinstance(part, ast.Call) and (name := called_name(part))}
             if any(isinstance(part, (ast.For, ast.While)) for part in parts) or called & frozenset(library):
                 found.add(node.name)
         elif isinstance(node, ast.ClassDef):
@@ -62,12 +62,6 @@ def callees(trees: Iterable[ast.AST], library: Iterable[str]) -> Callees:
             if any(isinstance(part, FUNCTIONS) and part.name == "__init__" for part in node.body):
                 made_by.add("__init__")
     return Callees(frozenset(_closed(found, calls)), frozenset(library))
-
-
-def _name_of(call: ast.Call) -> str | None:
-    if isinstance(call.func, ast.Name):
-        return call.func.id
-    return call.func.attr if isinstance(call.func, ast.Attribute) else None
 
 
 def _closed(found: set[str], calls: Mapping[str, set[str]]) -> set[str]:

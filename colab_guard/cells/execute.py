@@ -40,12 +40,7 @@ WATCHES = 20
 def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> state.Trial:
     """What a capture of `names` as they are now says: how much, and what could not be kept. Nothing is kept of it."""
     functions = cell.functions
-
-    def code_id(code: CodeType) -> str | None:
-        found = functions.by_code.get(code)
-        return found.id if found is not None else None
-
-    live = replace(scope.live, code_id=code_id, generators=Generators(functions, scope.namespace))
+    live = replace(scope.live, code_id=functions.id_of, generators=Generators(functions, scope.namespace))
     return state.trial(names, live)
 
 
@@ -139,18 +134,10 @@ class Execution:
     def _let_code_travel(self, runtime: Runtime) -> Generators:
         """Functions whose code is known travel by its id, and generators by their places."""
         functions, scope = self.cell.functions, self.scope
-
-        def code_id(code: CodeType) -> str | None:
-            found = functions.by_code.get(code)
-            if found is None:
-                return None
-            functions.note(found, "code")
-            return found.id
-
         generators = Generators(functions, scope.namespace)
         generators.runtime, runtime.is_pending = runtime, generators.is_pending
         scope.live = replace(
-            scope.live, code_id=code_id, code_for=lambda name: runtime.function(name).running, generators=generators
+            scope.live, code_id=functions.id_of, code_for=lambda name: runtime.function(name).running, generators=generators
         )
         return generators
 

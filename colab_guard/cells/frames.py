@@ -21,6 +21,8 @@ from colab_guard.snapshots import Position
 
 RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime")
 """The modules whose calls stand between a frame and what it had called, after a resume."""
+TRAINING_ROOM = "colab_guard.training"
+"""The package of the adapters, whose code stands in a library's loop and passes safe points there."""
 
 
 SMALL = frozenset({bool, int, float, complex, type(None)})

@@ -168,6 +168,14 @@ class Functions:
             self.read(code.co_filename, code.co_flags)
         return self.by_code.get(code)
 
+    def id_of(self, code: CodeType) -> str | None:
+        """The id by which known code travels, which is noted; None for code that travels itself."""
+        found = self.by_code.get(code)
+        if found is None:
+            return None
+        self.note(found, "code")
+        return found.id
+
     def find_in_library(self, code: CodeType, file: str) -> Function | None:
         """The function of a library's module whose code `code` is; `file` is the module's, which frozen code does not name."""
         if code not in self.by_code:

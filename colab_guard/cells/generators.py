@@ -177,11 +177,9 @@ def _laid_open(generator: Any, frame: Any) -> tuple[dict[str, Any], list[Any]]:
     variables = dict(frame.f_locals)
     shared = {*code.co_cellvars, *code.co_freevars}
     expected = [variables[name] for name in code.co_varnames if name not in shared and name in variables]
-    own = [name for name in code.co_varnames if name in code.co_cellvars]
     referents = gc.get_referents(generator)
     # parameters that are shared lie among the plain variables, as cells; the others follow
     count = len(expected) + len(shared)
-    del own
     # its names, its frame, its function and, last, its code come before the variables
     first = max((number for number, value in enumerate(referents[:HEADER]) if value is code), default=-1) + 1
     for start in range(first, len(referents) - count + 1):

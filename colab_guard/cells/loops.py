@@ -35,10 +35,8 @@ MOST_BETWEEN_LOOKS = 4096
 STRIDE = 64
 TRIVIAL_LOOKS = 1024
 """So many iterations between two looks at the clock mean a few microseconds each: then strides are taken."""
-PLAIN = frozenset(
-    {range, list, tuple, str, bytes, dict, set, frozenset, enumerate, zip, map, filter, reversed}
-    | {type({}.keys()), type({}.values()), type({}.items())}
-)
+SIZED = frozenset({range, list, tuple, str, bytes, dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())})
+PLAIN = SIZED | {enumerate, zip, map, filter, reversed}
 """Iterating these draws no random numbers, and their iterators can be captured."""
 ENDED = LoopState("while", 0)
 

@@ -17,7 +17,6 @@ import ast
 import functools
 import hashlib
 import operator
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
@@ -30,6 +29,7 @@ from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_l
 from colab_guard.cells.syntax import (
     FUNCTIONS,
     FunctionNode,
+    compiled,
     copied,
     first_parameter,
     is_generator,
@@ -187,9 +187,7 @@ class Program:
 
     def _compiled(self, tree: ast.Module) -> CodeType:
         flags = FLAGS | (self.future & FUTURE)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the shell has shown them, or `source` has
-            return compile(ast.fix_missing_locations(tree), self.filename, "exec", flags=flags, dont_inherit=True)
+        return compiled(ast.fix_missing_locations(tree), self.filename, flags)
 
     def _adopted(self, code: CodeType) -> CodeType:
         """`code` with the running versions of the functions it defines, so that each has one code object only."""

@@ -5,14 +5,13 @@ from __future__ import annotations
 import ast
 import dis
 import re
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType
 from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.liveness import reads, writes
-from colab_guard.cells.syntax import SCOPES
+from colab_guard.cells.syntax import SCOPES, compiled
 
 READS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
 SHELL_NAMES = re.compile(r"In|Out|get_ipython|exit|quit|open|_{1,3}|_i{1,3}|_i?\d+|_[dio]h|_exit_code|_cg_.*|__.*__")
@@ -154,10 +153,7 @@ def _tuple(parts: Sequence[ast.expr]) -> ast.expr:
 
 def _read_in_scopes(source: str) -> Iterator[str]:
     """Names of the notebook that functions, lambdas and classes inside the cell read."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        code = compile(source, "<cell>", "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT, dont_inherit=True)
-    for constant in code.co_consts:
+    for constant in compiled(source, "<cell>").co_consts:
         if isinstance(constant, CodeType):
             yield from globals_read(constant)
 

@@ -12,12 +12,13 @@ import os
 import sys
 import threading
 import weakref
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard.cells.beside import name_threads, refuse_tasks
-from colab_guard.cells.frames import RE_ENTRY, FrameEntry, Standing, describe, ending_at, entry_of, stack
+from colab_guard.cells.frames import RE_ENTRY, TRAINING_ROOM, FrameEntry, Standing, describe, ending_at, entry_of, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState, open_iterator
 from colab_guard.cells.loops import Loop, ReEnter
@@ -31,7 +32,6 @@ from colab_guard.cells.short import ShortLoops
 from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.snapshots import Engine, Position, UnitRecord
 
-TRAINING_ROOM = "colab_guard.training"
 SHARE_TO_WAIT = 0.25
 """Of the interval: so long a due snapshot may wait for a loop further out."""
 LONG_S = 0.05
@@ -185,9 +185,8 @@ class Runtime(Idle):
         except SnapshotRefused as refusal:
             self._engine.refuse(Position(loop.name, 0), str(refusal))
             return
-        began = self.now()
-        self._snapshot("step", standings, where or loop.name, capture)
-        self._engine.schedule.safe_s += self.now() - began
+        with self._counted():
+            self._snapshot("step", standings, where or loop.name, capture)
 
     # loops and safe points
 
@@ -252,24 +251,23 @@ class Runtime(Idle):
     def point(self, number: int) -> None:
         """The safe point after a statement of the cell."""
         if self._engine.due():
-            began = self.now()
-            self._snapshot("step", [Standing(sys._getframe(1), self._cell, self._cell.points[number])])
-            self._engine.schedule.safe_s += self.now() - began
+            standing = Standing(sys._getframe(1), self._cell, self._cell.points[number])
+            with self._counted():
+                self._snapshot("step", [standing])
 
     def unit_end(self, loop: Loop, unit: UnitRecord | None) -> None:
         """A unit of a governed loop is over."""
         if unit is None:
             return
         self._units.append(unit)
-        began = self.now()
         try:
             frame, _ = self._below(sys._getframe(1))
             standings = stack(frame, loop.where, self._codes)
         except SnapshotRefused as refusal:
             self._engine.refuse(Position(f"the end of {unit.key}", 0), str(refusal), unit)
             return
-        self._snapshot("unit", standings, unit=unit)
-        self._engine.schedule.safe_s += self.now() - began
+        with self._counted():
+            self._snapshot("unit", standings, unit=unit)
 
     def roll_back(self, error: BaseException) -> None:
         raise RollBack(str(error)) from error
@@ -324,6 +322,15 @@ class Runtime(Idle):
     def _comes_soon(self, around: Sequence[Loop]) -> bool:
         now, within_s = self.now(), self._engine.schedule.every_s * SHARE_TO_WAIT
         return any(outer.policy is None and outer.pace.soon(now, within_s) for outer in around)
+
+    @contextmanager
+    def _counted(self) -> Iterator[None]:
+        """Time outside `safe`, which counts its own, that goes into safe points."""
+        began = self.now()
+        try:
+            yield
+        finally:
+            self._engine.schedule.safe_s += self.now() - began
 
     def _snapshot(
         self,

@@ -13,7 +13,7 @@ from itertools import chain, islice, repeat
 from types import GeneratorType
 from typing import Any
 
-from colab_guard.cells.loops import Loop
+from colab_guard.cells.loops import SIZED, Loop
 from colab_guard.cells.points import Point
 from colab_guard.cells.progress import KNOWN, progress_of
 
@@ -21,7 +21,6 @@ SHORT_S = 0.005
 """A loop that is over in less, `SHORT_RUNS` times in a row, runs bare."""
 SHORT_RUNS = 8
 SLACK = 4
-SIZED = frozenset({range, list, tuple, str, bytes, dict, set, frozenset, type({}.keys()), type({}.values()), type({}.items())})
 END_FOR_GOOD = frozenset({GeneratorType, *KNOWN} - {enumerate})
 """Iterators that may be asked for an item once more after their end."""
 END = object()

@@ -6,7 +6,6 @@ import ast
 import hashlib
 import io
 import tokenize
-import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import CodeType
@@ -17,7 +16,7 @@ from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.programs import FLAGS, FUTURE, Program
 from colab_guard.cells.rewrite import take_last_expression
 from colab_guard.cells.scope import code_names
-from colab_guard.cells.syntax import copied
+from colab_guard.cells.syntax import compiled, copied
 from colab_guard.errors import BadCell
 
 
@@ -55,9 +54,7 @@ def compile_cell(shell: Any, text: str, call_names: Iterable[str] = ()) -> Compi
     functions.load(program)
     assert program.running is not None  # made with the program
     functions.codes[program.running] = info
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        original = compile(copied(program.plain), filename, "exec", flags=flags, dont_inherit=True)
+    original = compiled(copied(program.plain), filename, flags)
     return CompiledCell(text, filename, digest, program.running, original, info, shows_value, program, functions)
 
 

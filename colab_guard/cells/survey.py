@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from colab_guard import state
 from colab_guard.cells.iterators import cannot_keep_place
 from colab_guard.cells.long_calls import COMMAND, long_call, maybe_long
 from colab_guard.cells.plainer import told
@@ -19,7 +20,7 @@ from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop
 from colab_guard.cells.resolving import UNKNOWN, Meanings, defines
 from colab_guard.cells.source import CompiledCell
-from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, FunctionNode, local_names
+from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, FunctionNode, called_name, local_names
 
 LONGEST_TEXT = 60
 RARELY_LONG = frozenset({"in an `except` block", "in a `finally` block", "in a class's body"})
@@ -226,9 +227,9 @@ class _Look:
         elif isinstance(node, (ast.Try, ast.TryStar)):
             self._try(node)
         elif isinstance(node, ast.Match):
-            self._expressions([node.subject], "in a `match`")
+            self._expressions([node.subject, *(case.guard for case in node.cases if case.guard)])
             for case in node.cases:
-                self.body(case.body, "inside a `match`")
+                self.body(case.body)
         elif isinstance(node, ast.If):
             self._expressions([node.test])
             self.body(node.body)
@@ -302,13 +303,13 @@ class _Look:
             self._expression(part, why or f"in {what}", awaited=False)
 
     def _leads_far(self, call: ast.Call) -> bool:
-        name = _last(call.func)
+        name = called_name(call)
         loops = any(any(p.is_loop for p in f.info.points.values()) for f, _ in self._notebook.called(name)) if name else False
         row = self._long(call)
         return loops or (row is not None and not row.maybe)
 
     def _call(self, node: ast.Call, why: str, *, awaited: bool) -> None:
-        name = _last(node.func)
+        name = called_name(node)
         if name is not None and self._notebook.knows(name):
             self._site(name, self._barred(node, why), awaited=awaited)
         seen = self._long(node)
@@ -332,7 +333,7 @@ class _Look:
         method = node.func.attr if isinstance(node.func, ast.Attribute) else None
         owner = self._meanings.of(node.func.value) if isinstance(node.func, ast.Attribute) else None
         if owner is not None and owner.kind in ("instance", "class", "text") and method is not None:
-            if _is_notebooks(defines(owner, method)):
+            if state.is_notebooks(defines(owner, method)):
                 return None
             text = f"{owner.short}.{method}()" if owner.kind != "text" else text
             for adapter in self._adapters:
@@ -367,16 +368,6 @@ def _is_of(owner: str, name: str) -> bool:
     """Whether the class `name` is `owner`, or by its name one like it of the same library (where nothing is loaded yet)."""
     (library, _, _), (own, _, _) = owner.partition("."), name.partition(".")
     return name == owner or (library == own and name.endswith(owner.rpartition(".")[2]))
-
-
-def _is_notebooks(thing: Any) -> bool:
-    return getattr(thing, "__module__", None) == "__main__"
-
-
-def _last(callee: ast.expr) -> str | None:
-    if isinstance(callee, ast.Name):
-        return callee.id
-    return callee.attr if isinstance(callee, ast.Attribute) else None
 
 
 def _for(node: ast.For | ast.AsyncFor) -> str:

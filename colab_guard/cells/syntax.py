@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import ast
 import pickle
+import warnings
 from collections.abc import Iterator, Sequence
+from types import CodeType
 from typing import TypeVar
 
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
@@ -39,6 +41,14 @@ def copied(tree: Tree) -> Tree:
     return found
 
 
+def compiled(tree: ast.Module | str, filename: str, flags: int = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT) -> CodeType:
+    """Code of a cell; what the compiler warns of is said where the shell compiles it."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        code: CodeType = compile(tree, filename, "exec", flags=flags, dont_inherit=True)
+    return code
+
+
 def located(node: Node, source: ast.AST) -> Node:
     """Give `node`, and all below it that has none yet, the position of `source`."""
     if "lineno" not in node.__dict__:
@@ -51,6 +61,13 @@ def located(node: Node, source: ast.AST) -> Node:
 
 def placed(nodes: Sequence[ast.stmt], source: ast.AST) -> list[ast.stmt]:
     return [located(node, source) for node in nodes]
+
+
+def called_name(call: ast.Call) -> str | None:
+    """The last part of what is called: `fit` of `model.fit()`; None where it has no name."""
+    if isinstance(call.func, ast.Name):
+        return call.func.id
+    return call.func.attr if isinstance(call.func, ast.Attribute) else None
 
 
 def own_expressions(node: ast.AST) -> Iterator[ast.AST]:

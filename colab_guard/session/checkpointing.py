@@ -186,11 +186,6 @@ class GuardedCell:
         if self._found.inexact_now:
             self._bus.post(NotBitExact(name=self.name, reasons=self._found.inexact_now, since="begun"))
 
-    def _say_inexact(self, engine: Engine, why: str) -> None:
-        """Tell it now, and with every commit that follows."""
-        engine.meta["inexact"] = [*engine.meta.get("inexact", ()), why]
-        self._bus.post(NotBitExact(name=self.name, reasons=(why,)))
-
     def _over(self, engine: Engine, outcome: str) -> None:
         engine.say_refusals()
         status = self.status()
@@ -216,7 +211,7 @@ class GuardedCell:
             loops=self._loops,
             units=units,
             newest=lambda: opened.newest()[0],
-            say=lambda why: self._say_inexact(engine, why),
+            say=engine.name_inexact,
             way_back=self._output,
         )
         if loaded is None:

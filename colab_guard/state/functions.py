@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Any
 from colab_guard.errors import CannotResume
 from colab_guard.state import codes, training_objects
 from colab_guard.state.blocks import RESTORING
+from colab_guard.state.things import ATOMS
 
 if TYPE_CHECKING:
     from colab_guard.state.live import Live
     from colab_guard.state.pickler import GraphPickler
 
-ATOMS = (str, bytes, int, float, complex, bool, type(None))
 
 
 def importable(thing: Any) -> bool:

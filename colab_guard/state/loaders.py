@@ -90,6 +90,10 @@ def reduce_loader_iterator(pickler: GraphPickler, iterator: Any) -> Any:
     note = getattr(iterator, NOTE, None)
     if note is None:
         raise CannotKeep("this DataLoader iterator was made before the guarded cell began")
+    return _made_again_from(iterator, note)
+
+
+def _made_again_from(iterator: Any, note: Note) -> tuple[Any, ...]:
     _refuse_self_changing(iterator, note)
     note.now.given = iterator._num_yielded
     return LoaderIterator, (note.loader, [replace(one) for one in note.passes])
@@ -155,10 +159,7 @@ class LoaderIterator:
     def __reduce__(self) -> tuple[Any, ...]:
         if self._iterator is None:
             return LoaderIterator, (self._note.loader, self._note.passes)
-        note = getattr(self._iterator, NOTE)
-        _refuse_self_changing(self._iterator, note)
-        note.now.given = self._iterator._num_yielded
-        return LoaderIterator, (note.loader, [replace(one) for one in note.passes])
+        return _made_again_from(self._iterator, getattr(self._iterator, NOTE))
 
     def _make(self) -> Any:
         loader, passes = self._note.loader, self._note.passes

@@ -26,6 +26,7 @@ from typing import Any, Literal
 
 from colab_guard.state import codes
 from colab_guard.state.described import describe, is_data
+from colab_guard.state.fingerprints import ATOMS
 from colab_guard.state.memory import CannotTell
 from colab_guard.state.structure import Structure
 
@@ -36,7 +37,6 @@ PARTS_IN_WORDS = 64
 LONGEST_WORDS = 80
 LONG_TEXT = 2000
 DEEPEST = 12
-ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis))
 VALUES: tuple[type, ...] = (
     *ATOMS,
     range,

@@ -15,6 +15,7 @@ from types import CellType
 from typing import Any
 
 from colab_guard.state.sets import Layout, is_trivial, lay_out, layout_of, lies_alike
+from colab_guard.state.things import ATOM_TYPES
 
 ORDERS = "orders"
 """The part of a snapshot that holds how its sets lie."""
@@ -27,7 +28,6 @@ SAMPLE = 200
 SEQUENCES = frozenset({list, tuple, deque})
 TABLES = frozenset({dict, OrderedDict, defaultdict})
 SETS = frozenset({set, frozenset})
-ATOMS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 
 Step = int | str
 """From a container to its item of that number, from an object to its attribute, from a shared variable ("") to its value."""
@@ -96,7 +96,7 @@ def _may_hold(thing: Any) -> bool:
 
 
 def _worth_while(items: Iterable[Any]) -> bool:
-    return not ATOMS.issuperset(map(type, islice(items, SAMPLE)))
+    return not ATOM_TYPES.issuperset(map(type, islice(items, SAMPLE)))
 
 
 def _content(cell: CellType) -> tuple[Any, ...]:

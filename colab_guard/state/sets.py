@@ -24,6 +24,8 @@ from functools import lru_cache
 from itertools import compress
 from typing import Any
 
+from colab_guard.state.things import ATOM_TYPES
+
 HEAD = object.__basicsize__
 WORDS, MASK = 6, 2
 """fill, used, mask, table, hash, finger: one machine word each, behind the object's head."""
@@ -35,7 +37,6 @@ PERTURB_SHIFT = 5
 REMOVED = -1
 """The hash that stands in a slot whose item was removed; no item has it."""
 FILLER = 2**40
-ATOMS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 TURNS = 12
 
 
@@ -105,7 +106,7 @@ def layout_of(thing: Any) -> Layout | None:
     if table is None:
         return None
     tied = tuple(thing) if len(set(table.hashes)) != len(table.hashes) else ()
-    if not ATOMS.issuperset(map(type, tied)):
+    if not ATOM_TYPES.issuperset(map(type, tied)):
         return None  # items that only the graph could hold, and that their hashes do not tell apart
     return Layout(
         table.size,

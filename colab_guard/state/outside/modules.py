@@ -16,8 +16,8 @@ from types import ModuleType
 from typing import Any
 
 from colab_guard.state import codes
+from colab_guard.state.things import ATOM_TYPES
 
-ATOMS = frozenset({bool, int, float, complex, str, bytes, type(None)})
 CONTAINERS = frozenset({list, tuple, set, frozenset, deque})
 TABLES = frozenset({dict, OrderedDict, Counter})
 MOST_ITEMS = 10_000
@@ -83,7 +83,7 @@ def is_beside(name: str, module: Any) -> bool:
 
 def is_plain(value: Any) -> bool:
     """Whether `value` is a number, a text, or a container of these."""
-    return type(value) in ATOMS or (_is_container(value) and _all_plain(value))
+    return type(value) in ATOM_TYPES or (_is_container(value) and _all_plain(value))
 
 
 def _is_container(value: Any) -> bool:
@@ -102,7 +102,7 @@ def _all_plain(value: Any) -> bool:
         if left < 0:
             return False
         for item in (*holder.keys(), *holder.values()) if isinstance(holder, dict) else holder:
-            if type(item) in ATOMS:
+            if type(item) in ATOM_TYPES:
                 continue
             if not _is_container(item):
                 return False
