@@ -7,7 +7,7 @@ import inspect
 import itertools
 import types
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any
 
@@ -16,10 +16,11 @@ from colab_guard.cells.loops import Loop
 from colab_guard.cells.points import CELL, Chain, FrameInfo, Point
 from colab_guard.cells.rewrite import CELLS, context_name, loop_name
 from colab_guard.cells.short import LATE
+from colab_guard.cells.wrappers import is_thin, unwrapped
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
-RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime")
+RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime", "colab_guard.cells.wrappers")
 """The modules whose calls stand between a frame and what it had called, after a resume."""
 TRAINING_ROOM = "colab_guard.training"
 """The package of the adapters, whose code stands in a library's loop and passes safe points there."""
@@ -36,7 +37,8 @@ class FrameEntry:
     `locals` are a function's own variables as far as code to come reads them, and temporaries; of the cell, whose names
     are captured by themselves, temporaries only. `cells` are variables shared with other functions. `made` is the
     object that the call was to give (in a box), where the frame is an `__init__`. `delegate`: what a generator waits for.
-    `fetching`: the next frame is the generator that the loop at this point asks for its next item.
+    `fetching`: the next frame is the generator that the loop at this point asks for its next item. `around`: decorators
+    of libraries by way of which the frame was called, outermost first.
     """
 
     frame: str
@@ -49,6 +51,7 @@ class FrameEntry:
     made: tuple[Any, ...] = ()
     delegate: Any = None
     fetching: bool = False
+    around: tuple[types.FunctionType, ...] = ()
 
     @property
     def on_path(self) -> frozenset[int]:
@@ -63,6 +66,7 @@ class Standing:
     """A running frame, and the point at which it stands.
 
     `constructs`: it is an `__init__` that makes an object. `fetching`: it is in its loop, and waits for a generator.
+    `around`: what it was called by way of.
     """
 
     frame: FrameType
@@ -70,6 +74,7 @@ class Standing:
     point: Point
     constructs: bool = False
     fetching: bool = False
+    around: tuple[types.FunctionType, ...] = ()
 
     @property
     def names(self) -> Mapping[str, Any]:
@@ -103,9 +108,7 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
             found.append(_asking(inner, codes))
             inner = found[-1].frame
             continue
-        outer = inner.f_back
-        while outer is not None and outer.f_globals.get("__name__") in RE_ENTRY:
-            outer = outer.f_back
+        outer, passed = _caller(inner)
         if outer is None:
             raise SnapshotRefused("not called from the guarded cell")
         info = codes.get(outer.f_code)
@@ -117,15 +120,27 @@ def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -
         if number is None:
             raise SnapshotRefused(f"{_said(inner)} was called in a place that cannot be entered again (line {outer.f_lineno})")
         standing = Standing(outer, info, info.points[number])
-        leads, constructs = _leads_to(_callee(standing), found[-1].frame.f_code, codes)
-        if not leads:
+        callee, around = unwrapped(_callee(standing))
+        leads, constructs = _leads_to(callee, found[-1].frame.f_code, codes)
+        if not leads or [wrapper.__code__ for wrapper in around] != passed:
             raise SnapshotRefused(f"{_said(inner)} was called by way of code that is not the notebook's")
-        found[-1] = Standing(found[-1].frame, found[-1].info, found[-1].point, constructs)
+        found[-1] = replace(found[-1], constructs=constructs, around=tuple(around))
         found.append(standing)
         inner = outer
     for standing in found:
         _refuse_bare(standing)
     return found[::-1]
+
+
+def _caller(frame: FrameType) -> tuple[FrameType | None, list[CodeType]]:
+    """The frame that called `frame`, and the code of the thin wrappers between them, outermost first."""
+    passed: list[CodeType] = []
+    outer = frame.f_back
+    while outer is not None and (outer.f_globals.get("__name__") in RE_ENTRY or is_thin(outer)):
+        if is_thin(outer):
+            passed.insert(0, outer.f_code)
+        outer = outer.f_back
+    return outer, passed
 
 
 def _asking(frame: FrameType, codes: Mapping[CodeType, FrameInfo]) -> Standing:
@@ -201,7 +216,7 @@ def _same(one: CodeType, other: CodeType, codes: Mapping[CodeType, FrameInfo]) -
 def entry_of(standing: Standing) -> FrameEntry:
     """What a snapshot keeps of a frame; references, not copies."""
     names, info, point = standing.names, standing.info, standing.point
-    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching)
+    entry = FrameEntry(info.id, point.id, point.chain, fetching=standing.fetching, around=standing.around)
     steps: list[tuple[int, str]] = [*point.chain, *([(point.id, "body")] if point.is_loop else [])]
     for number, arm in steps:
         part = info.points[number]

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.loops import Loop, ReEnter
 from colab_guard.cells.rewrite import RESUMER
+from colab_guard.cells.wrappers import through
 from colab_guard.errors import CannotResume
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Resumer:
         __tracebackhide__ = True
         self.R = False
         entry = self._entries[1]
-        value = self._runtime.enter(self._entries[1:])
+        value = through(entry.around, lambda *unused, **named: self._runtime.enter(self._entries[1:]))
         return entry.made[0] if entry.made else value
 
     def library(self, point: int, function: Callable[..., Any]) -> Any:

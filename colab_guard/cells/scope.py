@@ -90,7 +90,7 @@ class Scope:
             rest[VALUE] = self.namespace[VALUE]
         gone = sorted(name for name in self.start if name not in self.namespace and self._is_users(name))
         frames = needed.get("frames", ())
-        taken = self.outside.take(in_context=any(entry.contexts for entry in frames), at_end=live is None)
+        taken = self.outside.take(in_context=any(entry.contexts or entry.around for entry in frames), at_end=live is None)
         captured = state.capture(
             {
                 **needed,
