@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from types import CellType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
+from colab_guard import state
 from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.loops import Loop, ReEnter
 from colab_guard.cells.rewrite import RESUMER
@@ -86,7 +87,7 @@ class Resumer:
     def manager(self, point: int, item: int) -> Any:
         """What `with` is to enter: the restored state of the notebook's own stands; a library's may be the process's too."""
         manager = self._kept(point, item)
-        return ReEntered(manager) if _is_notebooks(manager) else manager
+        return ReEntered(manager) if _is_notebooks(manager) or state.stands_entered(manager) else manager
 
     def _kept(self, point: int, item: int) -> Any:
         kept = self._entries[0].contexts.get(point, [])

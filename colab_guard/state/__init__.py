@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from colab_guard.errors import SnapshotRefused
 from colab_guard.state.codes import canonical, functions_of, is_notebooks, local_module_hash
+from colab_guard.state.contexts import stands_entered
 from colab_guard.state.fingerprints import fingerprint
 from colab_guard.state.graph import Captured, capture, restore
 from colab_guard.state.live import Live
@@ -58,6 +59,7 @@ __all__ = [
     "set_orders",
     "set_random_state",
     "sizes",
+    "stands_entered",
     "take_print",
     "track_dataloaders",
     "trial",

@@ -1,6 +1,8 @@
-"""Context managers of switches, which cannot be pickled while they are entered: made anew, and entered again on a resume.
+"""Context managers of switches, which cannot be pickled while they are entered.
 
-What they put back at their end is then what is in force outside them; what is in force inside is set at the position.
+Where a manager holds in the open what it puts back at its end, it comes back as one that is entered. The others are made
+anew and entered again on a resume: what they put back is then what is in force outside them. What is in force inside is
+set at the position in both cases.
 """
 
 from __future__ import annotations
@@ -14,7 +16,24 @@ from colab_guard.state.things import CannotKeep
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
+STAND_ENTERED = frozenset(
+    {
+        "contextlib.redirect_stdout",
+        "contextlib.redirect_stderr",
+        "torch.autograd.grad_mode.no_grad",
+        "torch.autograd.grad_mode.enable_grad",
+        "torch.autograd.grad_mode.set_grad_enabled",
+        "warnings.catch_warnings",
+    }
+)
+"""Managers that come back as entered ones, with what they put back at their end: they are not entered again."""
 ERRORS = ("all", "divide", "over", "under", "invalid")
+
+
+def stands_entered(manager: Any) -> bool:
+    """Whether a restored `manager` is in the state in which it was inside its `with` block."""
+    kind = type(manager)
+    return f"{kind.__module__}.{kind.__qualname__}" in STAND_ENTERED
 
 
 def reduce_errstate(pickler: GraphPickler, manager: Any) -> Any:
@@ -33,7 +52,19 @@ def rebuild_errstate(kind: Any, told: dict[str, Any], call: tuple[Any, ...]) -> 
 def reduce_catch_warnings(pickler: GraphPickler, manager: Any) -> Any:
     if manager._record:
         raise CannotKeep("warnings that are being recorded cannot be kept")
-    return warnings.catch_warnings, ()
+    told = {"_filter": manager._filter} if hasattr(manager, "_filter") else {}
+    if manager._entered:
+        told |= {"_entered": True, "_filters": manager._filters}
+    return rebuild_catch_warnings, (told,)
+
+
+def rebuild_catch_warnings(told: dict[str, Any]) -> Any:
+    manager: Any = warnings.catch_warnings()
+    if "_entered" in told:
+        own = vars(warnings)  # what shows them is the kernel's own
+        told = {**told, "_showwarning": own["showwarning"], "_showwarnmsg_impl": own["_showwarnmsg_impl"]}
+    vars(manager).update(told)
+    return manager
 
 
 def reduce_local_context(pickler: GraphPickler, manager: Any) -> Any:

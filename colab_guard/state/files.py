@@ -15,6 +15,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
+from colab_guard.state import streams
 from colab_guard.state.things import CannotKeep
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def reduce_file(pickler: GraphPickler, file: Any) -> Any:
         raise CannotKeep(f"a text file over a {type(below).__name__} cannot be kept")
     name = getattr(file, "name", None)
     if not isinstance(name, (str, os.PathLike)) or str(name).startswith("<"):
-        return NotImplemented
+        return streams.reduce_process_stream(file)
     mode = _mode(file)
     if file.closed or pickler.trial:
         return rebuild_closed_file, (name, mode)

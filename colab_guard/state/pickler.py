@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, tensors, things, training_objects
+from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, streams, tensors, things, training_objects
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
@@ -52,7 +52,7 @@ BUILT_IN: dict[str, Reducer] = {
     "builtins.weakcallableproxy": things.reduce_proxy,
     "weakref.WeakKeyDictionary": things.reduce_weak_mapping,
     "weakref.WeakValueDictionary": things.reduce_weak_mapping,
-    "ipykernel.iostream.OutStream": things.reduce_stream,
+    "ipykernel.iostream.OutStream": streams.reduce_kernel_stream,
     "IPython.core.interactiveshell.InteractiveShell": things.reduce_shell,
     "_io.TextIOWrapper": files.reduce_file,
     "_io.BufferedWriter": files.reduce_file,

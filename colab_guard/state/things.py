@@ -6,7 +6,6 @@ import functools
 import gc
 import queue
 import random
-import sys
 import threading
 import types
 import weakref
@@ -214,14 +213,6 @@ def rebuild_hashed(cls: Any, attributes: dict[str, Any]) -> Any:
 def reduce_python_random(pickler: GraphPickler, generator: Any) -> Any:
     """The global generator stays that; its state belongs to `random_state`."""
     return (getattr, (random, "_inst")) if generator is random._inst else NotImplemented
-
-
-def reduce_stream(pickler: GraphPickler, stream: Any) -> Any:
-    """A notebook's standard stream: this process's own."""
-    for name in ("stdout", "stderr"):
-        if stream is getattr(sys, name):
-            return getattr, (sys, name)
-    raise CannotKeep("an output stream of the kernel cannot be kept")
 
 
 def reduce_shell(pickler: GraphPickler, shell: Any) -> Any:

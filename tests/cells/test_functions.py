@@ -280,8 +280,17 @@ def test_a_nested_function_that_calls_itself_is_entered_again() -> None:
         "for i in range(3):\n    globals()[f'v{i}'] = [i]\n    exec(f'w{i} = v{i} * 2')\ntotal = len(w0 + w2)",
         "import re\nfound = []\nfor m in re.finditer('a*', 'aab a'):\n    found.append(m.span())\n",
         "stream = (x * 2 for x in iter([1, 2, 3, 4]))\nfirst = next(stream)\nout = []\nfor x in stream:\n    out.append(x)\n",
+        # no safe point lies between a switch that the cell sets and the block that changes it
+        "import torch\nmodes = []\nif True:\n    torch.set_grad_enabled(False)\n    with torch.enable_grad(), torch.no_grad():\n"
+        "        for i in range(3):\n            modes.append(torch.is_grad_enabled())\n    modes.append(torch.is_grad_enabled())\n"
+        "    torch.set_grad_enabled(True)\n    with torch.set_grad_enabled(False):\n        for i in range(2):\n            pass\n"
+        "    modes.append(torch.is_grad_enabled())\n",
+        "import warnings\nfound = []\nif True:\n    before = list(warnings.filters)\n    warnings.simplefilter('error')\n"
+        "    with warnings.catch_warnings():\n        warnings.simplefilter('ignore')\n        for i in range(3):\n"
+        "            warnings.warn('x')\n            found.append(warnings.filters[0][0])\n    found.append(warnings.filters[0][0])\n"
+        "    warnings.filters[:] = before\n    del before\n",
     ],
-    ids=["names made by globals() and exec", "matches", "a generator expression"],
+    ids=["names made by globals() and exec", "matches", "a generator expression", "grad modes", "warnings"],
 )
 def test_killed_at_every_safe_point(source: str) -> None:
     engine = FakeEngine()

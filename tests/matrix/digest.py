@@ -147,7 +147,9 @@ class Writer:
         elif isinstance(thing, types.FunctionType):
             yield from self._function(thing)
         elif isinstance(thing, (io.IOBase, io.TextIOBase)):
-            yield _Text(f"{name} {getattr(thing, 'mode', '')} {'closed' if thing.closed else thing.tell()}")
+            place = "closed" if thing.closed else thing.tell() if thing.seekable() else "a stream"
+            text = thing.getvalue() if isinstance(thing, (io.StringIO, io.BytesIO)) and not thing.closed else ""
+            yield _Text(f"{name} {getattr(thing, 'mode', '')} {place} {text!r}")
         elif isinstance(thing, Iterator) and not hasattr(thing, "__dict__"):
             # one that is used up may come back as another type of iterator that is
             self._iterators.append(thing)
