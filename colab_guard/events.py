@@ -186,9 +186,13 @@ class SweepStarted(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepBypassed(Event):
-    """A loop takes a sweep's waiting runs from a list: none of them is marked, skipped or committed by itself."""
+    """A loop takes a sweep's waiting runs from a list, or stands inside several others (`inner`).
+
+    None of the runs is marked, skipped or committed by itself then.
+    """
 
     sweep: str
+    inner: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

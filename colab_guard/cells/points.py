@@ -66,6 +66,10 @@ class FrameInfo:
     passive: bool = False
     """A generator that only gives items: it is looked at where it waits, and has no safe points."""
 
+    def loops_around(self, chain: Chain) -> int:
+        """How many loops of this frame a point with this chain stands in."""
+        return sum(self.points[number].is_loop for number, _ in chain)
+
     def signature(self) -> list[list[object]]:
         """The shape that a position refers to: equal signatures mean that positions can be carried over."""
         return [[p.id, p.kind, [list(step) for step in p.chain]] for p in self.points.values()]

@@ -18,10 +18,13 @@ class Decision(enum.Enum):
 
 
 class LoopPolicy(Protocol):
-    """Decides for one loop at the cell's own level; made by a `PolicyFactory` when the loop is entered."""
+    """Decides for one loop of the cell or of a function; made by a `PolicyFactory` when the loop is entered."""
 
     def begin(self, units: Sequence[UnitRecord]) -> None:
         """Before the first item, on a resume too: `units` are the committed ones of this store, oldest first."""
+
+    def bypassed(self) -> None:
+        """The loop stands inside several others: it is not governed, and nothing else is asked of the policy."""
 
     def item_started(self, item: object) -> None:
         """`item` was fetched, and its iteration begins (or goes on, after a resume)."""

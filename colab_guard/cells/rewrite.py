@@ -38,6 +38,8 @@ BARE = "_cg_b"
 CELLS = "_cg_C"
 PREFIX = "_cg_"
 VALUE = "_cg_value"
+GOVERNED_INSIDE = 1
+"""So many loops may be around one that a policy governs: each that may be governed has its body twice."""
 Made = tuple[list[ast.stmt], list[int]]
 
 
@@ -173,7 +175,7 @@ class Rewriter:
     def _for(self, node: ast.For, chain: Chain) -> Made:
         point = self._point("for", chain, node, text=f"for {told(node.target)}")
         name = loop_name(point)
-        outermost = not any(self.info.points[k].is_loop for k, _ in chain)
+        around = self.info.loops_around(chain)
         re_entered = self._resume and any(map(self.has_point, node.body))
         body, orelse = self._arms(node.body, node.orelse, point, chain)
         made: ast.expr = self._loop(point)
@@ -187,7 +189,7 @@ class Rewriter:
             body = [ast.If(expression(f"not {RESUMER}.R"), [located(put, node)], []), *body]
             target = ast.Name(item, ast.Store())
         over: ast.expr = expression(f"{name}.run()")
-        slot = self._slot() if self._slot is not None and not (outermost and self.info.id == CELL) else None
+        slot = self._slot() if self._slot is not None and (around or self.info.id != CELL) else None
         end, forget = statements(f"{name}.end()"), self._forget(iterable)
         if slot is not None:
             # short loops run bare: what is around them comes by soon enough
@@ -200,7 +202,7 @@ class Rewriter:
             end = statements(f"if {name} is not None: {name}.end()")
         enter = ast.Assign([ast.Name(name, ast.Store())], made)
         loop: ast.stmt = ast.For(target, over, body, orelse, None)
-        if outermost and not _never_governed(iterable):
+        if around <= GOVERNED_INSIDE and not _never_governed(iterable):
             # a policy may govern this loop: the body's errors then go through the loop. A `with` and not an `except`,
             # because only the former leaves the frame's line where the error was
             inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copied(body))]

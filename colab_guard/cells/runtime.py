@@ -21,12 +21,13 @@ from colab_guard.cells.beside import name_threads, refuse_tasks
 from colab_guard.cells.frames import RE_ENTRY, TRAINING_ROOM, FrameEntry, Standing, describe, ending_at, entry_of, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState, open_iterator
-from colab_guard.cells.loops import Loop, ReEnter
+from colab_guard.cells.loops import SIZED, Loop, ReEnter
 from colab_guard.cells.pace import LATE_S
 from colab_guard.cells.points import CELL, FrameInfo, Point
 from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop, LoopPolicy, PolicyFactory
 from colab_guard.cells.resuming import Resumer, made_again
+from colab_guard.cells.rewrite import GOVERNED_INSIDE
 from colab_guard.cells.scope import Scope
 from colab_guard.cells.short import ShortLoops
 from colab_guard.errors import CannotResume, SnapshotRefused
@@ -293,11 +294,14 @@ class Runtime(Idle):
         raise SnapshotRefused("not called from the guarded cell")
 
     def _govern(self, loop: Loop, iterable: Any, info: FrameInfo) -> None:
-        if any(info.points[k].is_loop for k, _ in loop.where.chain):
-            return
+        around = info.loops_around(loop.where.chain)
+        if around and type(iterable) in SIZED:
+            return  # it may begin often
         for factory in self._policies:
             policy: LoopPolicy | None = factory(iterable)
-            if policy is not None:
+            if policy is not None and around > GOVERNED_INSIDE:
+                policy.bypassed()
+            elif policy is not None:
                 policy.begin(self._units)
                 loop.policy = policy
                 return

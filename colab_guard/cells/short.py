@@ -53,7 +53,7 @@ class ShortLoops:
 
     def ended(self, slot: int, took_s: float, loop: Loop) -> None:
         """A loop that may run bare is over."""
-        if took_s >= SHORT_S or loop.mode == "replay":
+        if took_s >= SHORT_S or loop.mode == "replay" or loop.policy is not None:
             self._runs[slot] = 0
             return
         runs = self._runs[slot] = self._runs.get(slot, 0) + 1

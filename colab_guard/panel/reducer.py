@@ -208,10 +208,11 @@ def _sweep_started(state: PanelState, event: e.SweepStarted, at: float) -> Panel
 
 def _sweep_bypassed(state: PanelState, event: e.SweepBypassed, at: float) -> PanelState:
     name = clip(event.sweep, 40)
-    told = (
-        f"A loop goes over a list of the runs of '{name}': none of them is skipped, marked or committed when it ends; loop over "
-        "the sweep itself (`for run in sweep:`, `enumerate(sweep)`)"
-    )
+    where = f"A loop goes over a list of the runs of '{name}'"
+    what = "loop over the sweep itself (`for run in sweep:`, `enumerate(sweep)`)"
+    if event.inner:
+        where, what = f"The loop over '{name}' stands inside several others", "write it in a function"
+    told = f"{where}: none of them is skipped, marked or committed when it ends; {what}"
     return _said(state, at, "warn", told, LONG_LINE)
 
 

@@ -145,9 +145,8 @@ class Session:
         return True
 
     def policy_factories(self, *, anew: bool = False) -> list[PolicyFactory]:
-        """What decides about loops: the sweep's policy; none where no sweep can exist. `anew`: nothing counts as done."""
-        sweep = sys.modules.get("colab_guard.sweep")
-        return [sweep.policy_factory(self.bus, self.reclaim, anew)] if sweep is not None else []
+        """What decides about loops: the sweep's policy. `anew`: nothing counts as done."""
+        return [importlib.import_module("colab_guard.sweep").policy_factory(self.bus, self.reclaim, anew)]
 
     def reclaim(self) -> None:
         """Free what nothing needs between two models, and say what that gave."""
@@ -173,10 +172,8 @@ class Session:
         self.bus.post(StepDone(name=name, step=step, total=total, loss=loss))
 
     def adopt(self, units: Sequence[UnitRecord], store: Path) -> None:
-        """Tell the live sweeps which of their runs are committed in `store`."""
-        sweep = sys.modules.get("colab_guard.sweep")
-        if sweep is not None:
-            sweep.adopt(units, store)
+        """Tell the sweeps, those too that a restore will make, which of their runs are committed in `store`."""
+        importlib.import_module("colab_guard.sweep").adopt(units, store)
 
     def unfinished_units(self, groups: Sequence[str]) -> bool:
         """Whether a live sweep among `groups` has runs that are neither done nor failed."""

@@ -46,10 +46,10 @@ class SweepIterator:
         self._backwards = state.get("backwards", False)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _again, (self.sweep.name, self.state_dict())
+        return _again, (self.sweep, self.state_dict())
 
 
-def _again(name: str, state: dict[str, Any]) -> SweepIterator:
-    made = SweepIterator(live_sweep(name))
+def _again(sweep: Sweep | str, state: dict[str, Any]) -> SweepIterator:
+    made = SweepIterator(live_sweep(sweep) if isinstance(sweep, str) else sweep)
     made.load_state_dict(state)
     return made

@@ -10,7 +10,7 @@ from colab_guard.cells import Decision, PolicyFactory
 from colab_guard.events import EventBus, SweepBypassed, SweepStarted, UnitFinished, UnitSkipped, UnitStarted
 from colab_guard.snapshots import UnitRecord
 from colab_guard.store import StoreView
-from colab_guard.sweep.registry import LIVE, places
+from colab_guard.sweep.registry import LIVE, places, tell_committed
 from colab_guard.sweep.run import Run
 from colab_guard.sweep.sweep import Sweep
 from colab_guard.sweep.under import listed_under, run_of, sweep_under
@@ -21,7 +21,10 @@ Reclaim = Callable[[], object]
 class SweepPolicy:
     """Governs the loop over one sweep."""
 
-    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> None:
+    def __init__(
+        self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False, told: set[str] | None = None
+    ) -> None:
+        self._told = set[str]() if told is None else told
         self._anew = anew
         self._sweep = sweep
         self._bus = bus
@@ -58,6 +61,9 @@ class SweepPolicy:
                         smaller_is_better=smaller,
                     )
                 )
+
+    def bypassed(self) -> None:
+        _say_bypassed(self._sweep, self._bus, self._told, inner=True)
 
     def item_started(self, item: object) -> None:
         run = run_of(item)
@@ -137,23 +143,35 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
             sweep.settle()
             first = sweep.name not in begun
             begun.add(sweep.name)
-            return SweepPolicy(sweep, bus, reclaim, anew and first)
+            return SweepPolicy(sweep, bus, reclaim, anew and first, told)
         listed = listed_under(iterable)
-        if listed is not None and listed.name not in told:
-            told.add(listed.name)
-            bus.post(SweepBypassed(name=listed.name, sweep=listed.name))
+        if listed is not None:
+            _say_bypassed(listed, bus, told)
         return None
 
     return make
+
+
+def _say_bypassed(sweep: Sweep, bus: EventBus, told: set[str], *, inner: bool = False) -> None:
+    """Once in a run of a cell: `told` holds the names of sweeps of which it was said."""
+    if sweep.name not in told:
+        told.add(sweep.name)
+        bus.post(SweepBypassed(name=sweep.name, sweep=sweep.name, inner=inner))
 
 
 def adopt(units: Sequence[UnitRecord], path: Path) -> None:
     """Tell all live sweeps what is committed in the store at `path`."""
     places[:] = [path.name]
     groups = {unit.group for unit in units}
-    for sweep in [sweep for name, sweep in list(LIVE.items()) if name in groups]:
-        sweep.settle()
-        sweep.adopt(units, _readers(path, sweep.name))
+
+    def tell(sweep: Sweep) -> None:
+        if sweep.name in groups:
+            sweep.settle()
+            sweep.adopt(units, _readers(path, sweep.name))
+
+    tell_committed[:] = [tell]
+    for sweep in list(LIVE.values()):
+        tell(sweep)
 
 
 def unfinished(groups: Sequence[str] | None = None) -> bool:

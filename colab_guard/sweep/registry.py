@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 places: list[str] = []
 """The NAME of the guarded work that runs now or ran last; its working copies of runs are no other work's."""
 LIVE: weakref.WeakValueDictionary[str, Sweep] = weakref.WeakValueDictionary()
+tell_committed: list[Callable[[Sweep], None]] = []
+"""Tells a sweep that is made again what is committed of it, for the guarded work that runs now or ran last."""
 
 
 def live_sweep(name: str) -> Sweep:
@@ -24,5 +27,19 @@ def live_sweep(name: str) -> Sweep:
     return sweep
 
 
-def live_run(name: str, key: str, params: dict[str, Any]) -> Run:
-    return live_sweep(name).run_by_key(key, params)
+def sweep_again(name: str, made: dict[str, Any]) -> Sweep:
+    """The live sweep of that name; where the cell itself made it, one made as that was."""
+    from colab_guard.sweep.sweep import Sweep
+
+    if name in LIVE:
+        return live_sweep(name)
+    sweep = Sweep(name, **made)
+    sweep.settle()
+    for tell in tell_committed:
+        tell(sweep)
+    return sweep
+
+
+def live_run(sweep: Sweep | str, key: str, params: dict[str, Any]) -> Run:
+    """A run of the sweep; earlier snapshots hold the sweep's name only."""
+    return (live_sweep(sweep) if isinstance(sweep, str) else sweep).run_by_key(key, params)

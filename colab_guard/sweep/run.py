@@ -185,7 +185,7 @@ class Run:
         # a finished run's files are in its own commit; those of the run in flight go with the state
         files = {} if self.finished else {n: p.read_bytes() for n, p in self._own_files().items()}
         noted = (self.status, dict(self.metrics), list(self.history), self.seconds, self.error, self.traceback)
-        return live_run, (self.sweep.name, self.key, self.params), (noted, files)
+        return live_run, (self.sweep, self.key, self.params), (noted, files)
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
         noted, files = state

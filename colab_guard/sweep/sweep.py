@@ -14,7 +14,7 @@ from colab_guard.errors import BadOption
 from colab_guard.snapshots import UnitRecord
 from colab_guard.sweep.iteration import SweepIterator
 from colab_guard.sweep.params import checked
-from colab_guard.sweep.registry import LIVE, live_sweep, places
+from colab_guard.sweep.registry import LIVE, places, sweep_again
 from colab_guard.sweep.run import Run
 
 if TYPE_CHECKING:
@@ -104,7 +104,8 @@ class Sweep:
         return f"<Sweep {self.name}: {len(self.runs)} runs, {told}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return live_sweep, (self.name,)
+        made = {"params": [run.params for run in self.runs], "on_error": self.on_error, "metric": self.metric}
+        return sweep_again, (self.name, made | {"mode": self.mode, "clear": self.clear})
 
     def unfinished(self) -> Iterator[Run]:
         """Runs that are neither done nor failed, in order."""

@@ -45,6 +45,43 @@ WAYS = [
 ]
 
 
+def test_a_sweep_that_the_guarded_cell_makes_itself_comes_back_with_it(new_kernel: New) -> None:
+    cell = f"trained = []\nsweep = Sweep('own', grid(a=[1, 2, 3, 4]), metric='loss')\nfor run in sweep:{BODY}"
+    first = new_kernel(SETUP)
+    first.guarded(cell, lose_at=4)
+    LIVE.clear()
+    second = new_kernel(SETUP)
+    trained, statuses = second.guarded(cell)
+    assert second.depths == [2]
+    assert trained == [1, 2, 3, 4] and statuses == ["done", "failed", "done", "done"]
+    assert [e.index for e in second.events if isinstance(e, UnitFinished)] == [2, 3]
+    LIVE.clear()
+    third = new_kernel(SETUP)
+    assert third.guarded(cell) == ([1, 2, 3, 4], ["done", "failed", "done", "done"])
+    sweep = third.shell.user_ns["sweep"]
+    assert [run.status for run in sweep.runs] == ["done", "failed", "done", "done"] and sweep.metric == "loss"
+    assert sweep.runs[0].path("notes.txt").read_text() == "1" and "does not fit" in sweep.runs[1].error
+
+
+def test_a_loop_over_a_sweep_inside_another_loop_is_governed(new_kernel: New) -> None:
+    cell = f"trained = []\nfor name in ['ways', 'more']:\n  sweep = Sweep(name, grid(a=[1, 2, 3, 4]))\n  for run in sweep:{BODY}"
+    first = new_kernel(SETUP)
+    first.guarded(cell, lose_at=10)  # in the second step of the third run of the second sweep
+    second = new_kernel(SETUP)
+    trained, statuses = second.guarded(cell)
+    assert second.depths == [3]
+    assert trained == [1, 2, 3, 4] * 2 and statuses == ["done", "failed", "done", "done"]
+    assert [(e.sweep, e.index) for e in second.events if isinstance(e, UnitFinished)] == [("more", 2), ("more", 3)]
+    assert LIVE["more"].runs[2].path("notes.txt").read_text() == "3"
+
+
+def test_a_loop_over_a_sweep_inside_two_loops_is_not_governed_and_that_is_said_once(new_kernel: New) -> None:
+    kernel = new_kernel(SETUP)
+    cell = "seen = []\nfor a in range(2):\n  for b in range(2):\n    for run in sweep:\n      seen.append(run.index)\nseen"
+    assert kernel.guarded(cell) == [0, 1, 2, 3] * 4
+    assert [(e.sweep, e.inner) for e in kernel.events if isinstance(e, SweepBypassed)] == [("ways", True)]
+
+
 @pytest.mark.parametrize("way", WAYS)
 def test_a_loop_over_a_sweep_is_governed_however_it_is_written(new_kernel: New, way: str) -> None:
     cell = f"trained = []\nfor {way}:{BODY}"

@@ -17,6 +17,7 @@ from colab_guard.errors import BadOption, CannotResume
 from colab_guard.events import Event, EventBus, SweepStarted, UnitFinished, UnitSkipped, UnitStarted
 from colab_guard.state import Live
 from colab_guard.sweep import Run, Sweep, grid, key_of, policy_factory
+from colab_guard.sweep.registry import LIVE, live_run
 
 
 @pytest.fixture(autouse=True)
@@ -116,15 +117,23 @@ def test_a_captured_run_and_its_iterator_come_back_as_the_live_ones() -> None:
     assert [run.params["a"] for run in back["iterator"]] == [0, 2, 3, 4]
 
 
-def test_without_the_live_sweep_a_resume_says_which_cell_to_run() -> None:
-    sweep = Sweep("gone", [{"a": 1}])
+def test_without_the_live_sweep_a_resume_makes_it_as_it_was() -> None:
+    sweep = Sweep("gone", [{"a": 1}], metric="loss", on_error="stop")
     live = Live({}, {})
-    captured = state.capture({"names": {"sweep": sweep}}, {"names": {}}, live)
+    captured = state.capture({"names": {"sweep": sweep, "run": sweep[0]}}, {"names": {}}, live)
     del sweep
     captured.forget()
     gc.collect()  # a sweep and its runs hold each other
+    assert "gone" not in LIVE
+    needed, _ = state.restore(captured.parts, {b.key: bytearray(b.data) for b in captured.buffers}, live)
+    again = needed["names"]["sweep"]
+    assert again is LIVE["gone"] and needed["names"]["run"] is again[0]
+    assert ([run.params for run in again.runs], again.metric, again.on_error) == ([{"a": 1}], "loss", "stop")
+
+
+def test_a_snapshot_that_holds_only_the_sweeps_name_says_which_cell_to_run() -> None:
     with pytest.raises(CannotResume, match=r"Sweep\('gone'"):
-        state.restore(captured.parts, {b.key: bytearray(b.data) for b in captured.buffers}, live)
+        live_run("gone", "key", {"a": 1})
 
 
 def test_the_policy_skips_marks_and_adopts_an_edited_grid() -> None:
