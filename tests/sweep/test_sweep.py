@@ -132,8 +132,8 @@ def test_without_the_live_sweep_a_resume_makes_it_as_it_was() -> None:
 
 
 def test_a_snapshot_that_holds_only_the_sweeps_name_says_which_cell_to_run() -> None:
-    with pytest.raises(CannotResume, match=r"Sweep\('gone'"):
-        live_run("gone", "key", {"a": 1})
+    with pytest.raises(CannotResume, match=r"Sweep\('never'"):
+        live_run("never", "key", {"a": 1})
 
 
 def test_the_policy_skips_marks_and_adopts_an_edited_grid() -> None:
