@@ -20,7 +20,7 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
 
-Mode = Literal["live", "replay", "while", "barred"]
+Mode = Literal["live", "replay", "while", "barred", "none"]
 
 
 @dataclass(slots=True)
@@ -199,6 +199,7 @@ def is_bar(iterable: object) -> bool:
 
 def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
     """The iterator over `iterable`, and the way in which its place can be kept."""
+    __tracebackhide__ = True
     if is_bar(iterable):
         return "live", BarIterator(iterable)
     if is_file(iterable):

@@ -86,10 +86,13 @@ class Loop:
     @classmethod
     def enter(cls, runtime: Runtime, where: Point, iterable: Any, slot: int | None = None) -> Loop:
         """A loop that begins now."""
+        __tracebackhide__ = True
         if type(iterable) in PLAIN:
             if type(iterable) in (enumerate, zip):
                 iterable = over_bars(iterable)
             return cls(runtime, where, LoopState("live", 0, iter(iterable)), slot=slot)
+        if not (hasattr(type(iterable), "__iter__") or hasattr(type(iterable), "__getitem__")):
+            return cls(runtime, where, LoopState("none", 0, iterable), slot=slot)
         entry = None if type(iterable) in OWN_ITERATORS else state.random_state()
         mode, iterator = open_iterator(iterable)
         if mode == "replay":
@@ -100,7 +103,9 @@ class Loop:
     # run
 
     def run(self) -> Iterator[Any]:
-        """The items of a `for`."""
+        """The items of a `for`; what cannot be gone over is given as it is, for the user's own `for` to say so."""
+        if self._kept.mode == "none":
+            return self._kept.iterator
         if self.policy is not None:
             return self._started(self._governed(self.policy))
         return self._started(self._items(progress_of(self._kept.iterator)))

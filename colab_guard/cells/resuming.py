@@ -68,6 +68,7 @@ class Resumer:
     # loops
 
     def loop(self, point: int, iterable: Any) -> Loop:
+        __tracebackhide__ = True
         if not self.R:
             return self._runtime.start(self._info, point, None if iterable is self.TICKS else iterable, iterable is self.TICKS)
         entry = self._entries[0]
@@ -103,7 +104,12 @@ class Resumer:
         __tracebackhide__ = True
         self.R = False
         entry = self._entries[1]
-        value = through(entry.around, lambda *unused, **named: self._runtime.enter(self._entries[1:]))
+
+        def go_on(*unused: Any, **named: Any) -> Any:
+            __tracebackhide__ = True
+            return self._runtime.enter(self._entries[1:])
+
+        value = through(entry.around, go_on)
         return entry.made[0] if entry.made else value
 
     def library(self, point: int, function: Callable[..., Any]) -> Any:

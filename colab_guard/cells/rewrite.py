@@ -200,13 +200,14 @@ class Rewriter:
                 bare = ast.Call(expression(f"{BARE}[{slot}].over"), [copied(iterable)], [])
             over = ast.IfExp(expression(f"{name} is None"), bare, over)
             end = statements(f"if {name} is not None: {name}.end()")
-        enter = ast.Assign([ast.Name(name, ast.Store())], made)
-        loop: ast.stmt = ast.For(target, over, body, orelse, None)
+        # an error of an iterator that begins stands where its `for` has it
+        enter = ast.Assign([ast.Name(name, ast.Store())], located(made, iterable))
+        loop: ast.stmt = ast.For(target, located(over, iterable), body, orelse, None)
         if around <= GOVERNED_INSIDE and not _never_governed(iterable):
             # a policy may govern this loop: the body's errors then go through the loop. A `with` and not an `except`,
             # because only the former leaves the frame's line where the error was
             inside: list[ast.stmt] = [ast.With([ast.withitem(expression(name))], copied(body))]
-            governed = ast.For(copied(target), expression(f"{name}.run()"), inside, copied(orelse), None)
+            governed = ast.For(copied(target), located(expression(f"{name}.run()"), iterable), inside, copied(orelse), None)
             loop = ast.If(expression(f"{name} is None or {name}.policy is None"), [loop], [governed])
         return placed([enter, loop, *forget, *end], node), [point]
 

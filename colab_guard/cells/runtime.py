@@ -192,11 +192,13 @@ class Runtime(Idle):
     # loops and safe points
 
     def loop(self, point: int, iterable: Any, frame: str = CELL, slot: int | None = None) -> Loop:
+        __tracebackhide__ = True
         info = self._cell if frame == CELL else self._functions.by_id[frame].info
         return self.start(info, point, iterable, iterable is self.TICKS, slot)
 
     def start(self, info: FrameInfo, point: int, iterable: Any, ticks: bool, slot: int | None = None) -> Loop:
         """A loop that begins now."""
+        __tracebackhide__ = True
         where = info.points[point]
         if ticks:
             return Loop(self, where, LoopState("while", 0), slot=slot)

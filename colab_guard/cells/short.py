@@ -84,6 +84,7 @@ class Bare:
 
     def over(self, iterable: Any) -> Any:
         """What a `for` goes over: `iterable`, where it is no longer than that; else what becomes a loop with safe points."""
+        __tracebackhide__ = True
         if type(iterable) in SIZED and len(iterable) <= self._most:
             return iterable
         return chain.from_iterable(self._parts(iter(iterable)))

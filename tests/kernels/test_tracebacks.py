@@ -93,6 +93,11 @@ ERRORS = {
     "in a method": ("model = Model()\nmodel.fit(3)", ["model.fit(3)", "self.x = 1 / (1 - i)"]),
     "in a comprehension that calls": ("scores = [work(k) for k in (1, 3)]", ["scores = [work(k) for k in (1, 3)]", "total += 1 / (2 - i)"]),
     "in the test of a while": ("k = 0\nwhile work(k) < 100:\n    k += 1", ["while work(k) < 100:", "total += 1 / (2 - i)"]),
+    "in what cannot be gone over": ("for x in 5:\n    pass", ["for x in 5:"]),
+    "where a user's iterator begins": (
+        "class Rows:\n    def __iter__(self):\n        return iter(1 / 0)\ndef go(rows):\n    for x in rows:\n        pass\ngo(Rows())",
+        ["go(Rows())", "for x in rows:", "return iter(1 / 0)"],
+    ),
     "in the last expression": ("x = 3\nwork(x)", ["work(x)", "total += 1 / (2 - i)"]),
 }
 
