@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_guard.store import BufferDraft, CommitDraft, Identity, Store
+from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, fetch_from_mirror
 from tests.store.crashes.record import Operation, Recorder
 
 ME = Identity("sweep", "/nb/sweep.ipynb", "c0ffee")
@@ -116,7 +116,22 @@ def begun_again(work: Work) -> None:
     store.close()
 
 
-SCENARIOS: Sequence[Callable[[Work], None]] = (steps, sweep, take_over, begun_again)
+def fetched(work: Work) -> None:
+    """The local store is lost, and brought back from a mirror; then work goes on."""
+    mirror = work.root.parent / "mirror"
+    there = Store.open(mirror, ME)
+    for number in (1, 2):
+        there.commit(draft(number))
+    there.close()
+    fetch_from_mirror(mirror, work.root / "store", ME)
+    work.count = 2
+    work.recorder.mark(SAVED, work.count)
+    store = work.open()
+    work.commit(store, 2)
+    store.close()
+
+
+SCENARIOS: Sequence[Callable[[Work], None]] = (steps, sweep, take_over, fetched, begun_again)
 
 
 def record(scenario: Callable[[Work], None], folder: Path) -> Recording:
