@@ -80,6 +80,10 @@ class Resumer:
 
     # context managers
 
+    def names_again(self) -> None:
+        """The cell's names, of which a `with ... as` that was entered again has bound some."""
+        self._runtime.names_again()
+
     def ctx(self, point: int, item: int) -> bool:
         """Whether there is a restored context manager to go on with; a library's own that serve once are made anew."""
         manager = self._kept(point, item) if self.on(point) else None

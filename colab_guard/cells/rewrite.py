@@ -260,11 +260,13 @@ class Rewriter:
             kept = ast.NamedExpr(ast.Name(context_name(point, number), ast.Store()), manager)
             items.append(ast.withitem(kept, item.optional_vars))
         body, _ = self._arms(node.body, [], point, chain)
-        if self._resume and self.info.id != CELL:
-            # `as` has bound what entering gave; the frame may have bound its name anew since
-            bound = {n.id for i in node.items if i.optional_vars for n in ast.walk(i.optional_vars) if isinstance(n, ast.Name)}
+        # `as` has bound what entering gave; the frame may have bound its name anew since
+        bound = {n.id for i in node.items if i.optional_vars for n in ast.walk(i.optional_vars) if isinstance(n, ast.Name)}
+        if self._resume and bound:
             again = [s for name in sorted(bound) for s in restored(name)]
-            body = [ast.If(expression(f"{RESUMER}.R"), again or [ast.Pass()], []), *body]
+            if self.info.id == CELL:
+                again = statements(f"{RESUMER}.names_again()")
+            body = [ast.If(expression(f"{RESUMER}.R"), again, []), *body]
         return placed([ast.With(items, body, None)], node), [point]
 
     def _try(self, node: ast.Try, chain: Chain) -> Made:

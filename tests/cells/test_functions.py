@@ -285,12 +285,15 @@ def test_a_nested_function_that_calls_itself_is_entered_again() -> None:
         "        for i in range(3):\n            modes.append(torch.is_grad_enabled())\n    modes.append(torch.is_grad_enabled())\n"
         "    torch.set_grad_enabled(True)\n    with torch.set_grad_enabled(False):\n        for i in range(2):\n            pass\n"
         "    modes.append(torch.is_grad_enabled())\n",
+        # the call's starred part is evaluated again, and reads what `as` has bound
+        "import contextlib\nout = []\n@contextlib.contextmanager\ndef scope(x):\n    yield x\ndef inner(p, q):\n    for i in range(2):\n"
+        "        out.append((p, i))\n    return p + q\nwith scope(3) as c, scope(4) as d:\n    total = inner(**{'p': c, 'q': inner(**{'p': d, 'q': c})})\ndel inner, scope\n",
         "import warnings\nfound = []\nif True:\n    before = list(warnings.filters)\n    warnings.simplefilter('error')\n"
         "    with warnings.catch_warnings():\n        warnings.simplefilter('ignore')\n        for i in range(3):\n"
         "            warnings.warn('x')\n            found.append(warnings.filters[0][0])\n    found.append(warnings.filters[0][0])\n"
         "    warnings.filters[:] = before\n    del before\n",
     ],
-    ids=["names made by globals() and exec", "matches", "a generator expression", "grad modes", "warnings"],
+    ids=["names made by globals() and exec", "matches", "a generator expression", "grad modes", "what `as` bound", "warnings"],
 )
 def test_killed_at_every_safe_point(source: str) -> None:
     engine = FakeEngine()
