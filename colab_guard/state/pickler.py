@@ -76,6 +76,7 @@ BUILT_IN: dict[str, Reducer] = {
     "torch._C.Generator": tensors.reduce_generator,
     "torch.storage.UntypedStorage": tensors.reduce_storage,
     "torch.nn.modules.module.Module": training_objects.name_module,
+    "torch.nn.modules.module._WrappedHook": training_objects.reduce_wrapped_hook,
     "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
     "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
     "torch.jit.torch.jit.ScriptFunction": training_objects.reduce_scripted,

@@ -45,6 +45,11 @@ def rebuild_parametrized(cls: Any, names: tuple[str, ...]) -> Any:
     return module
 
 
+def reduce_wrapped_hook(pickler: GraphPickler, hook: Any) -> Any:
+    """With all its attributes: torch keeps those only that it calls the hook by."""
+    return rebuild_plain, (type(hook),), dict(hook.__dict__), None, None, set_attributes
+
+
 def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:
     if path := pickler.label(optimizer):
         for number, (parameter, state) in enumerate(optimizer.state.items()):

@@ -201,3 +201,13 @@ def test_sharing_is_noticed_by_object_and_by_memory() -> None:
     assert captured.shares([model.weight])
     assert captured.shares(model.weight.detach().numpy()[1:])
     assert not captured.shares([torch.nn.Linear(3, 3), torch.float32])
+
+
+def test_a_modules_hooks_come_back_with_all_they_hold() -> None:
+    layer = torch.nn.utils.parametrizations.weight_norm(torch.nn.Linear(3, 3))
+    seen = layer.register_load_state_dict_pre_hook(print)
+    back = there_and_back(layer=layer)["layer"]
+    for own, other in zip(layer._load_state_dict_pre_hooks.values(), back._load_state_dict_pre_hooks.values(), strict=True):
+        assert list(vars(own)) == list(vars(other)) and "__wrapped__" in vars(own)
+        assert other.__wrapped__ is other.hook and (other.module() is back if own.with_module else True)
+    seen.remove()
