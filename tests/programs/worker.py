@@ -130,11 +130,17 @@ def _observed(request: Facts, run: Callable[[Any], Any], taken: io.StringIO) -> 
     return {"out": printed, "error": error, "names": names}
 
 
+INLINED = ("<listcomp>", "<setcomp>", "<dictcomp>")
+"""Comprehensions that lead to loops are loops in guarded cells, as they are in newer versions of Python: no frames."""
+
+
 def _told(error: Exception) -> list[str]:
     """The error, with the user's frames; frames of ours only where a traceback in the notebook would show them."""
     lines = [f"{type(error).__name__}: {error}"]
     for frame, line in traceback.walk_tb(error.__traceback__):
         name = frame.f_code.co_filename
+        if frame.f_code.co_name in INLINED:
+            continue
         if "colab_guard" in name and "__tracebackhide__" not in frame.f_locals:
             lines.append(f"{name}:{line} {frame.f_code.co_name} is seen")
         elif "colab_guard" not in name and "tests" not in name and "_cg_" not in frame.f_code.co_name:
