@@ -92,7 +92,10 @@ class Resumer:
     def manager(self, point: int, item: int) -> Any:
         """What `with` is to enter: the restored state of the notebook's own stands; a library's may be the process's too."""
         manager = self._kept(point, item)
-        return ReEntered(manager) if _is_notebooks(manager) or state.stands_entered(manager) else manager
+        if state.stands_entered(manager):
+            state.in_force_again(manager)
+            return ReEntered(manager)
+        return ReEntered(manager) if _is_notebooks(manager) else manager
 
     def _kept(self, point: int, item: int) -> Any:
         kept = self._entries[0].contexts.get(point, [])

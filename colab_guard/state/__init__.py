@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from colab_guard.errors import SnapshotRefused
 from colab_guard.state.codes import canonical, functions_of, is_notebooks, local_module_hash
-from colab_guard.state.contexts import stands_entered
+from colab_guard.state.contexts import in_force_again, stands_entered
 from colab_guard.state.fingerprints import fingerprint
 from colab_guard.state.graph import Captured, capture, restore
 from colab_guard.state.live import Live
@@ -46,6 +46,7 @@ __all__ = [
     "fingerprint",
     "functions_of",
     "holds_sets",
+    "in_force_again",
     "is_notebooks",
     "local_module_hash",
     "mapped_to_cpu",

@@ -36,6 +36,14 @@ def stands_entered(manager: Any) -> bool:
     return f"{kind.__module__}.{kind.__qualname__}" in STAND_ENTERED
 
 
+def in_force_again(manager: Any) -> None:
+    """What a manager that stands entered has switched is in force for what is entered inside it, before the position is reached."""
+    if type(manager).__module__ == "torch.autograd.grad_mode":
+        kept = dict(vars(manager))
+        manager.__enter__()
+        vars(manager).update(kept)
+
+
 def reduce_errstate(pickler: GraphPickler, manager: Any) -> Any:
     """`np.errstate` by what it was told; older ones of numpy can be pickled."""
     if not all(hasattr(manager, f"_{name}") for name in ("token", "call", *ERRORS)):
