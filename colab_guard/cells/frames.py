@@ -136,9 +136,11 @@ def _caller(frame: FrameType) -> tuple[FrameType | None, list[CodeType]]:
     """The frame that called `frame`, and the code of the thin wrappers between them, outermost first."""
     passed: list[CodeType] = []
     outer = frame.f_back
-    while outer is not None and (outer.f_globals.get("__name__") in RE_ENTRY or is_thin(outer)):
+    while outer is not None:
         if is_thin(outer):
             passed.insert(0, outer.f_code)
+        elif outer.f_globals.get("__name__") not in RE_ENTRY:
+            break
         outer = outer.f_back
     return outer, passed
 

@@ -7,7 +7,7 @@ wrapper runs as always, with the function's own frame, made again, in the place 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import CellType, FrameType, FunctionType
+from types import CellType, FrameType, FunctionType, MethodType
 from typing import Any
 
 THIN = frozenset(
@@ -27,7 +27,7 @@ def is_thin(called: FrameType | FunctionType) -> bool:
 def unwrapped(callee: Any) -> tuple[Any, list[FunctionType]]:
     """What thin wrappers lead to, and those wrappers, outermost first."""
     around: list[FunctionType] = []
-    while isinstance(function := getattr(callee, "__func__", callee), FunctionType) and is_thin(function):
+    while isinstance(function := callee.__func__ if isinstance(callee, MethodType) else callee, FunctionType) and is_thin(function):
         around.append(function)
         callee = function.__wrapped__  # type: ignore[attr-defined]
     return callee, around

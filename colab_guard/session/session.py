@@ -146,7 +146,7 @@ class Session:
 
     def policy_factories(self, *, anew: bool = False) -> list[PolicyFactory]:
         """What decides about loops: the sweep's policy. `anew`: nothing counts as done."""
-        return [importlib.import_module("colab_guard.sweep").policy_factory(self.bus, self.reclaim, anew)]
+        return [_sweeps().policy_factory(self.bus, self.reclaim, anew)]
 
     def reclaim(self) -> None:
         """Free what nothing needs between two models, and say what that gave."""
@@ -173,12 +173,11 @@ class Session:
 
     def adopt(self, units: Sequence[UnitRecord], store: Path) -> None:
         """Tell the sweeps, those too that a restore will make, which of their runs are committed in `store`."""
-        importlib.import_module("colab_guard.sweep").adopt(units, store)
+        _sweeps().adopt(units, store)
 
     def unfinished_units(self, groups: Sequence[str]) -> bool:
         """Whether a live sweep among `groups` has runs that are neither done nor failed."""
-        sweep = sys.modules.get("colab_guard.sweep")
-        return sweep is not None and bool(sweep.unfinished(groups))
+        return bool(_sweeps().unfinished(groups))
 
     # the panel's time
 
@@ -231,6 +230,11 @@ class Session:
         self.failures.append(f"{who}: {type(error).__name__}: {error}")
         del self.failures[:-20]
         self.bus.post(ListenerFailed(who=who, error=f"{type(error).__name__}: {error}"))
+
+
+def _sweeps() -> Any:
+    """The room of sweeps, loaded by the first guarded work: a cell may make its first sweep itself."""
+    return importlib.import_module("colab_guard.sweep")
 
 
 _current: Session | None = None

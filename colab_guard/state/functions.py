@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
 
-
 def importable(thing: Any) -> bool:
     """Whether `thing` is what its module, imported anew, has under its qualified name."""
     module = sys.modules.get(getattr(thing, "__module__", None) or "")

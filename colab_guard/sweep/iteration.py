@@ -50,6 +50,6 @@ class SweepIterator:
 
 
 def _again(sweep: Sweep | str, state: dict[str, Any]) -> SweepIterator:
-    made = SweepIterator(live_sweep(sweep) if isinstance(sweep, str) else sweep)
+    made = SweepIterator(live_sweep(sweep))
     made.load_state_dict(state)
     return made

@@ -19,12 +19,10 @@ Reclaim = Callable[[], object]
 
 
 class SweepPolicy:
-    """Governs the loop over one sweep."""
+    """Governs the loop over one sweep. `told`: names of sweeps of which it was said that a loop passes them by."""
 
-    def __init__(
-        self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False, told: set[str] | None = None
-    ) -> None:
-        self._told = set[str]() if told is None else told
+    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None, anew: bool, told: set[str]) -> None:
+        self._told = told
         self._anew = anew
         self._sweep = sweep
         self._bus = bus
@@ -153,7 +151,7 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
 
 
 def _say_bypassed(sweep: Sweep, bus: EventBus, told: set[str], *, inner: bool = False) -> None:
-    """Once in a run of a cell: `told` holds the names of sweeps of which it was said."""
+    """Once for each sweep in a run of a cell."""
     if sweep.name not in told:
         told.add(sweep.name)
         bus.post(SweepBypassed(name=sweep.name, sweep=sweep.name, inner=inner))

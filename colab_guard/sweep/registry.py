@@ -19,7 +19,10 @@ tell_committed: list[Callable[[Sweep], None]] = []
 """Tells a sweep that is made again what is committed of it, for the guarded work that runs now or ran last."""
 
 
-def live_sweep(name: str) -> Sweep:
+def live_sweep(name: Sweep | str) -> Sweep:
+    """The live sweep of that name, which is all that earlier snapshots hold of it; a sweep is given back."""
+    if not isinstance(name, str):
+        return name
     sweep = LIVE.get(name)
     if sweep is None:
         raise CannotResume(f"the snapshot belongs to a sweep: run the cell that makes Sweep({name!r}, ...) first")
@@ -41,5 +44,4 @@ def sweep_again(name: str, made: dict[str, Any]) -> Sweep:
 
 
 def live_run(sweep: Sweep | str, key: str, params: dict[str, Any]) -> Run:
-    """A run of the sweep; earlier snapshots hold the sweep's name only."""
-    return (live_sweep(sweep) if isinstance(sweep, str) else sweep).run_by_key(key, params)
+    return live_sweep(sweep).run_by_key(key, params)

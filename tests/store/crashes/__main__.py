@@ -30,8 +30,8 @@ def main() -> int:
             for loss in found[:5]:
                 print(f"  after operation {loss.after}: {loss.what}\n    found: {', '.join(loss.files)}")
             for kind in [] if chosen.no_proof else kinds_of_sync(recording):
-                loss_ = first_loss(left_out(recording, kind), folder)
-                print(f"  without the fsync of {kind}: {'no loss is found' if loss_ is None else loss_.what}", flush=True)
+                proof = first_loss(left_out(recording, kind), folder)
+                print(f"  without the fsync of {kind}: {'no loss is found' if proof is None else proof.what}", flush=True)
     print(f"{bad} states with a loss, in {time.monotonic() - began:.0f} s")
     return 1 if bad else 0
 

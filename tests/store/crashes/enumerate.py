@@ -1,16 +1,15 @@
-"""All states of all scenarios, or some of them, judged."""
+"""All states of a scenario, judged; and what they are without one kind of fsync."""
 
 from __future__ import annotations
 
-import random
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tests.store.crashes.judge import wrong
-from tests.store.crashes.record import Operation, Sync, SyncFolder
+from tests.store.crashes.record import Sync, SyncFolder
 from tests.store.crashes.scenarios import SCENARIOS, Recording, record
-from tests.store.crashes.states import Image, states, without
+from tests.store.crashes.states import Image, states
 
 WRITES_EVERY = 10
 """One state in so many is also opened for writing."""
@@ -37,12 +36,6 @@ def losses(recording: Recording, images: Sequence[Image], folder: Path) -> Itera
             yield Loss(recording.name, image.after, said, tuple(sorted(image.files)))
 
 
-def some(images: Sequence[Image], count: int, seed: int) -> list[Image]:
-    """`count` of them, spread over the whole recording."""
-    chosen = sorted(random.Random(seed).sample(range(len(images)), min(count, len(images))))
-    return [images[number] for number in chosen]
-
-
 def kinds_of_sync(recording: Recording) -> list[str]:
     """What is fsynced: each kind of file, and each folder."""
     return sorted({operation.kind for operation in recording.operations if isinstance(operation, (Sync, SyncFolder))})
@@ -50,8 +43,8 @@ def kinds_of_sync(recording: Recording) -> list[str]:
 
 def left_out(recording: Recording, kind: str) -> Recording:
     """The recording as it had been, did the store leave out the fsync of one kind of file or folder."""
-    unwanted: Callable[[Operation], bool] = lambda op: isinstance(op, (Sync, SyncFolder)) and op.kind == kind
-    return Recording(recording.name, without(recording.operations, unwanted), recording.units)
+    left = [op for op in recording.operations if not (isinstance(op, (Sync, SyncFolder)) and op.kind == kind)]
+    return replace(recording, operations=left)
 
 
 def first_loss(recording: Recording, folder: Path) -> Loss | None:

@@ -30,7 +30,7 @@ class Write:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """fsync of a file. `path` tells what it was called then, `kind` what it is for ("packs", "FORMAT")."""
+    """fsync of a file. `path`: what it was called then; `kind`: the files that are alike ("file store/packs/*")."""
 
     inode: int
     path: str

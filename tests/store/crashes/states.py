@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, pairwise
 from pathlib import Path, PurePosixPath
@@ -151,8 +151,3 @@ def _image(disk: _Disk, entries: Sequence[Entry], cut: dict[int, bytes], after: 
 def _parent(entry: Entry) -> str:
     path = entry.target if isinstance(entry, Rename) else entry.path
     return str(PurePosixPath(path).parent)
-
-
-def without(operations: Sequence[Operation], unwanted: Callable[[Operation], bool]) -> list[Operation]:
-    """As recorded, had some calls been left out."""
-    return [operation for operation in operations if not unwanted(operation)]
