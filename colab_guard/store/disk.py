@@ -9,6 +9,7 @@ from pathlib import Path
 TEMPORARY = ".tmp-"
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
+PIECE_BYTES = 2**16
 
 
 def make_folder(path: Path) -> None:
@@ -42,6 +43,18 @@ def _write_all(descriptor: int, data: memoryview) -> None:
         data = data[os.write(descriptor, data) :]
 
 
+def read_at_once(path: str | Path) -> bytes:
+    """A small file, with as few calls as can be."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        pieces = [os.read(descriptor, PIECE_BYTES)]
+        while len(pieces[-1]) == PIECE_BYTES:
+            pieces.append(os.read(descriptor, PIECE_BYTES))
+    finally:
+        os.close(descriptor)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
 def sync_folder(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -52,5 +65,6 @@ def sync_folder(path: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed writer left in `folder`."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    for name in os.listdir(folder):
+        if name.startswith(TEMPORARY):
+            (folder / name).unlink(missing_ok=True)

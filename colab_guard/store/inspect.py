@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colab_guard.errors import StoreDamaged
+from colab_guard.store.index import state_packs
 from colab_guard.store.packs import packs_in, verify_pack
-from colab_guard.store.view import StoreView, packs_needed, state_packs, unit_packs
+from colab_guard.store.view import StoreView, packs_needed, unit_packs
 
 
 @dataclass(frozen=True, slots=True)

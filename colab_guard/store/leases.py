@@ -30,6 +30,9 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Place = tuple[int, int]
 """(generation, seq) of a commit: its order within a store."""
+NONE: Place = (-1, -1)
+ENDLESS = 10**10
+"""More than a seq of ten digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,14 +113,13 @@ def release(path: Path, last: Place | None) -> None:
     write_whole(path.with_suffix(".released"), [f"released{place}\n".encode()])
 
 
-def counts(place: Place, leases: list[Lease]) -> bool:
-    """Whether the commit at `place` was written by a generation that held then."""
+def last_that_counts(generation: int, leases: list[Lease]) -> Place:
+    """The last place up to which commits of `generation` count: what it wrote while it held."""
+    last: Place = (generation, ENDLESS)
     for lease in leases:
-        if lease.generation <= place[0]:
-            continue
-        if lease.continues is None or place > lease.continues:
-            return False
-    return True
+        if lease.generation > generation:
+            last = min(last, lease.continues or NONE)
+    return last
 
 
 @contextmanager

@@ -7,17 +7,21 @@ import hmac
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.disk import write_whole
+from colab_guard.store.disk import read_at_once, write_whole
 from colab_guard.store.packs import digest
 from colab_guard.store.types import CommitRecord
 
 KEY_VARIABLE = "COLAB_GUARD_KEY"
 RECORD_NAME = re.compile(r"^(\d{8})-(\d{10})-([0-9a-f]{32})\.json$")
+
+
+def has_key() -> bool:
+    return bool(os.environ.get(KEY_VARIABLE))
 
 
 def encode(content: Mapping[str, Any]) -> bytes:
@@ -58,19 +62,25 @@ def write_record(folder: Path, generation: int, seq: int, content: Mapping[str, 
 
 def read_record(path: Path) -> CommitRecord:
     """A commit record; StoreDamaged if its bytes are not what its name says."""
+    data = read_sealed(path)
+    content = decode(data)
+    if path.name[:19] != f"{content.get('generation'):08d}-{content.get('seq'):010d}":
+        raise StoreDamaged("the record does not belong to its name")
+    return as_record(path.name, content)
+
+
+def read_sealed(path: Path) -> bytes:
+    """A record's bytes, which are those that its name has the hash of; StoreDamaged if not. They are not looked into."""
     match = RECORD_NAME.match(path.name)
     if match is None:
         raise StoreDamaged(f"{path.name} is not a commit record's name")
     try:
-        data = path.read_bytes()
+        data = read_at_once(path)
     except OSError as error:
         raise StoreDamaged(f"the record cannot be read: {error}") from error
     if digest(data)[:32] != match[3]:
         raise StoreDamaged("the record is cut short or damaged")
-    content = decode(data)
-    if (content.get("generation"), content.get("seq")) != (int(match[1]), int(match[2])):
-        raise StoreDamaged("the record does not belong to its name")
-    return as_record(path.name, content)
+    return data
 
 
 def as_record(name: str, content: Mapping[str, Any]) -> CommitRecord:
@@ -88,3 +98,12 @@ def as_record(name: str, content: Mapping[str, Any]) -> CommitRecord:
         bytes_total=content["bytes_total"],
         bytes_new=content["bytes_new"],
     )
+
+
+def packs_of(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(pack for entry in entries for pack in entry["packs"])
+
+
+def packs_of_state(raw: Mapping[str, Any]) -> frozenset[str]:
+    """Packs that the state of a commit needs, by its record's JSON."""
+    return packs_of((*raw["parts"].values(), *raw["buffers"], *raw["files"].values()))
