@@ -86,6 +86,7 @@ class StatementRewriter:
         self._before: dict[ast.expr, list[ast.expr]] = {}
         self._names: dict[ast.expr, str] = {}
         self._points: dict[ast.expr, int] = {}
+        self._holders: dict[ast.expr, str] = {}
 
     def rewrite(self, node: ast.stmt) -> tuple[list[ast.stmt], list[int]]:
         value = value_of(node)
@@ -97,8 +98,9 @@ class StatementRewriter:
         self._number()
         node.value = self._made(value)  # type: ignore[attr-defined]
         after: list[ast.stmt] = []
-        if self._names and not isinstance(node, ast.Return):
-            after = statements(" = ".join(sorted(self._names.values())) + " = None")
+        hidden = sorted([*self._names.values(), *self._holders.values()])
+        if hidden and not isinstance(node, ast.Return):
+            after = statements(" = ".join(hidden) + " = None")
         return [node, *(located(part, node) for part in after)], list(self._points.values())
 
     def _look(self, node: ast.expr, earlier: list[ast.expr]) -> None:
@@ -122,6 +124,7 @@ class StatementRewriter:
             stem = next(iter(self._points.values()))
             for number, part in enumerate(self._names):
                 self._names[part] = f"{self._prefix}v{stem}_{number}"
+        self._holders = {c: f"{self._prefix}y{n}" for c, n in self._points.items() if isinstance(c, ast.YieldFrom)}
 
     def details(self, number: int, point: Point) -> Point:
         """`point` with what is known once all of the statement is."""
@@ -130,7 +133,7 @@ class StatementRewriter:
         callee: tuple[str, ...] = ()
         if isinstance(candidate, ast.Call):
             callee = self._callee_path(candidate.func)
-        return replace(point, temps=temps, callee=callee)
+        return replace(point, temps=temps, callee=callee, holder=self._holders.get(candidate, ""))
 
     def _callee_path(self, callee: ast.expr) -> tuple[str, ...]:
         path: list[str] = []
@@ -168,17 +171,19 @@ class StatementRewriter:
                         part.value = self._made(part.value)
 
     def _candidate(self, node: ast.expr) -> ast.expr:
-        if not self._resume:
-            return node
         point = self._points[node]
         asked = self._runtime
+        if isinstance(node, ast.YieldFrom):
+            if self._resume:
+                again = ast.IfExp(expression(f"{asked}.yielded({point})"), expression(f"{asked}.delegate()"), node.value)
+                node.value = located(again, node)
+            node.value = located(ast.NamedExpr(ast.Name(self._holders[node], ast.Store()), node.value), node)
+            return node
+        if not self._resume:
+            return node
         if isinstance(node, ast.Yield):
             value = node.value or ast.Constant(None)
             node.value = located(ast.IfExp(expression(f"{asked}.yielded({point})"), ast.Constant(None), value), node)
-            return node
-        if isinstance(node, ast.YieldFrom):
-            again = ast.IfExp(expression(f"{asked}.yielded({point})"), expression(f"{asked}.delegate()"), node.value)
-            node.value = located(again, node)
             return node
         assert isinstance(node, ast.Call)
         otherwise: ast.expr = node

@@ -354,7 +354,7 @@ def _cells(info: FrameInfo) -> str:
 
 
 def _temporaries(info: FrameInfo) -> list[str]:
-    return sorted({name for point in info.points.values() for name in point.temps})
+    return sorted({name for point in info.points.values() for name in (*point.temps, point.holder) if name})
 
 
 def _said(node: FunctionNode) -> str:

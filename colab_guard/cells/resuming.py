@@ -12,6 +12,7 @@ from types import CellType, FunctionType, TracebackType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells.delegates import Again
 from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.loops import Loop, ReEnter
 from colab_guard.cells.rewrite import RESUMER
@@ -138,9 +139,10 @@ class Resumer:
         return True
 
     def delegate(self) -> Any:
-        """What `yield from` goes on with."""
+        """What `yield from` goes on with; one that was running goes on by itself."""
         below = self._entries[0].delegate
-        return below if self._runtime.is_pending(below) else Again(below)
+        runs = len(self._entries) > 1
+        return below if runs or self._runtime.is_pending(below) else Again(below)
 
 
 def _serves_once(manager: Any) -> bool:
@@ -166,36 +168,6 @@ class ReEntered:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
         __tracebackhide__ = True
         return type(self.re_entered).__exit__(self.re_entered, kind, error, trace)
-
-
-class Again:
-    """An iterator that gives one item of no meaning first: the one that a generator waited with."""
-
-    def __init__(self, iterator: Any) -> None:
-        self.iterator = iterator
-        self._begun = False
-
-    def __iter__(self) -> Again:
-        return self
-
-    def __next__(self) -> Any:
-        __tracebackhide__ = True
-        if self._begun:
-            return next(self.iterator)
-        self._begun = True
-        return None
-
-    def send(self, value: Any) -> Any:
-        __tracebackhide__ = True
-        return self.iterator.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        __tracebackhide__ = True
-        return self.iterator.throw(*error)
-
-    def close(self) -> None:
-        if hasattr(self.iterator, "close"):
-            self.iterator.close()
 
 
 def made_again(code: Any, namespace: dict[str, Any], cells: dict[str, Any], resumer: Resumer) -> Any:
