@@ -18,7 +18,7 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, streams, tensors, things, training_objects
+from colab_guard.state import arrays, contexts, enums, files, functions, iterators, loaders, streams, tensors, things, training_objects
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
@@ -32,6 +32,7 @@ BUILT_IN: dict[str, Reducer] = {
     "builtins.function": functions.reduce_function,
     "builtins.cell": functions.reduce_cell,
     "builtins.type": functions.reduce_class,
+    "enum.EnumType": enums.reduce_enum,
     "collections.OrderedDict": things.reduce_ordered,
     "builtins.mappingproxy": things.reduce_mapping_proxy,
     "builtins.dict_keys": things.reduce_view,

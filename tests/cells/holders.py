@@ -91,6 +91,47 @@ for i in range(5):
 same = phase is Phase.MAIN
 order = [p.name for p in counts]
 """,
+    "enums with aliases, composite flags, mixed-in types and attributes of their members": """
+class Planet(enum.Enum):
+    EARTH = (1.0, 2.0)
+    MARS = (0.1, 0.5)
+    HOME = EARTH
+    def __init__(self, mass, radius):
+        self.mass, self.radius = mass, radius
+    @property
+    def density(self):
+        return self.mass / self.radius
+class Mode(enum.Flag):
+    A = enum.auto()
+    B = enum.auto()
+    AB = A | B
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 10
+    def __str__(self):
+        return f'level {self.value}'
+class Word(str, enum.Enum):
+    YES = 'y'
+    OUI = 'y'
+    NO = 'n'
+class Coded(enum.Enum):
+    X = ('x', [1])
+    def __new__(cls, code, extra):
+        made = object.__new__(cls)
+        made._value_ = code
+        made.extra = extra
+        return made
+mode, level, planet, words, coded = Mode(0), Level.LOW, Planet.MARS, [], Coded.X
+Planet.favourite = Planet.MARS
+for i in range(4):
+    mode |= Mode.A if i % 2 else Mode.B
+    coded.extra.append(random.random())
+    words.append(Word.OUI)
+    if i == 1:
+        level, planet = Level.HIGH, Planet['HOME']
+told = (repr(mode), mode is Mode.AB, Mode['AB'] is mode, list(Mode.__members__), str(level), level + 1, planet.density, planet is Planet.HOME)
+told += (Planet((0.1, 0.5)) is Planet.favourite, [w.upper() for w in words], Word('y') is Word.OUI, list(Word), Coded('x').extra is coded.extra, len(Planet))
+""",
     "deques, heaps, counters and default dictionaries with lambdas": """
 recent = collections.deque(maxlen=3)
 heap = []
