@@ -13,6 +13,7 @@ from typing import Any
 from colab_guard.cells.delegates import delegate_of, delegated
 from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop
+from colab_guard.cells.managers import kept
 from colab_guard.cells.places import ending_at
 from colab_guard.cells.points import CELL, Chain, FrameInfo, Point
 from colab_guard.cells.rewrite import CELLS, context_name, loop_name
@@ -21,7 +22,7 @@ from colab_guard.cells.wrappers import is_thin, unwrapped
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
-RE_ENTRY = ("colab_guard.cells.delegates", "colab_guard.cells.resuming", "colab_guard.cells.runtime", "colab_guard.cells.wrappers")
+RE_ENTRY = tuple(f"colab_guard.cells.{module}" for module in ("delegates", "managers", "resuming", "runtime", "wrappers"))
 """The modules whose calls stand between a frame and what it had called, after a resume."""
 TRAINING_ROOM = "colab_guard.training"
 """The package of the adapters, whose code stands in a library's loop and passes safe points there."""
@@ -317,6 +318,5 @@ def _refuse_barred(loop: Loop, point: Point) -> None:
 def _contexts(names: Mapping[str, Any], number: int) -> list[Any]:
     found: list[Any] = []
     while (name := context_name(number, len(found))) in names:
-        manager = names[name]
-        found.append(getattr(manager, "re_entered", manager) if type(manager).__module__ in RE_ENTRY else manager)
+        found.append(kept(names[name]))
     return found

@@ -28,6 +28,7 @@ from colab_guard.state.sizes import Size, sizes
 from colab_guard.state.split import Split
 from colab_guard.state.things import CannotKeep
 from colab_guard.state.trial import Trial, trial
+from colab_guard.state.widgets import widget_made_anew
 
 __all__ = [
     "CannotKeep",
@@ -65,4 +66,5 @@ __all__ = [
     "track_dataloaders",
     "trial",
     "unregister_state",
+    "widget_made_anew",
 ]
