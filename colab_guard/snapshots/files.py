@@ -19,6 +19,7 @@ from pathlib import Path
 import psutil
 
 from colab_guard.snapshots.bringing import Bringing, BroughtBack, is_edited
+from colab_guard.state import file_holds_secret
 
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
@@ -49,6 +50,7 @@ class FolderWatch:
     _carried: set[str] = field(default_factory=set)
     staging: Path | None = None
     _copies: dict[str, tuple[Stamp, Path]] = field(default_factory=dict)
+    _clean: dict[str, Stamp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.excluded = tuple(path.resolve() for path in self.excluded)
@@ -73,7 +75,8 @@ class FolderWatch:
             return found
         for name in [name for name in self._copies if name not in found]:
             self._copies.pop(name)[1].unlink(missing_ok=True)
-        return {name: copy for name, path in found.items() if (copy := self._copy(name, path)) is not None}
+        kept = {name: copy for name, path in found.items() if (copy := self._copy(name, path)) is not None}
+        return {name: copy for name, copy in kept.items() if not self._holds_secret(name, copy)}
 
     def _copy(self, name: str, path: Path) -> Path | None:
         assert self.staging is not None
@@ -88,6 +91,20 @@ class FolderWatch:
         except FileNotFoundError:
             return None  # it went away meanwhile
         return target
+
+    def _holds_secret(self, name: str, copy: Path) -> bool:
+        """Whether the file is left out, and named: to change what is in it would bring back another file in silence."""
+        stamp = self._copies[name][0]
+        if self._clean.get(name) == stamp and time.time_ns() - stamp[1] >= CLOCK_TICK_NS:
+            return False
+        what = file_holds_secret(copy)
+        if what:
+            self.not_kept[name] = f"it holds {what}, which no commit stores"
+            self._copies.pop(name)
+            copy.unlink(missing_ok=True)
+            return True
+        self._clean[name] = stamp
+        return False
 
     def forget(self) -> None:
         """Remove the copies."""
