@@ -15,7 +15,7 @@ import importlib.util
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -58,8 +58,24 @@ NO_SECRETS = re.compile(r"(?i)^(?:/|\./|~|[a-z]+://|true$|false$)")
 """Paths and addresses: variables such as SSH_AUTH_SOCK and GOOGLE_APPLICATION_CREDENTIALS name where something is."""
 
 NEEDLES = (b"hf_", b"gh?_", b"pat_", b"sk-", b"xox?-", b"lpat-", b"-BEGIN ", b"KIA", b"SIA", b"AIz", b"eyJ")
+"""What every shape has; `?` is any byte."""
 ANCHORS = (2, 3, 3, 2, 4, 4, 0, 1, 1, 1, 2)
 """For each needle, which of its bytes is looked for first: one that is rare in texts, shared by several."""
+Step = tuple[int, int]
+
+
+def _around() -> dict[int, list[tuple[bytes, Step, list[Step]]]]:
+    """By anchor: its needles, what stands beside it in each, and what else."""
+    found: dict[int, list[tuple[bytes, Step, list[Step]]]] = {}
+    for needle, at in zip(NEEDLES, ANCHORS, strict=True):
+        steps = [(number - at, byte) for number, byte in enumerate(needle) if number != at and byte != ord("?")]
+        nearest, *rest = sorted(steps, key=lambda step: abs(step[0]))
+        found.setdefault(needle[at], []).append((needle, nearest, rest))
+    return found
+
+
+AROUND = _around()
+EDGE = 64
 FARTHEST = 12
 """Bytes from the beginning of a token to what is looked for first, at most."""
 NAME_ENDS = (b"key", b"ken", b"ret", b"ord", b"swd", b"ase", b"ial", b"als", b"ion")
@@ -207,22 +223,26 @@ def _shapes(data: bytes, pattern: re.Pattern[bytes]) -> Iterator[tuple[int, byte
             yield match.start(), match[0]
 
 
-def _places(data: bytes) -> Iterable[int]:
+def _places(data: bytes) -> list[int]:
     """Where the bytes stand that every shape has, in order."""
     numpy = _numpy(len(data))
     if numpy is None:
-        short = [needle for needle in NEEDLES if b"?" not in needle] + [b"gh", b"xox"]
-        found = {match for needle in short for match in _all(data, needle)}
-        return sorted(found)
+        return sorted(_plainly(data))
+    last = len(data) - EDGE
+    found = {*_plainly(data[:EDGE]), *(last + place for place in _plainly(data[last:]))}
     array = numpy.frombuffer(data, numpy.uint8)
-    found = set()
     for begin in range(0, len(array), BLOCK):
         block = array[begin : begin + BLOCK]
-        for anchor in sorted({needle[at] for needle, at in zip(NEEDLES, ANCHORS, strict=True)}):
+        for anchor in AROUND:
             hits = numpy.flatnonzero(block == anchor)
             if len(hits):
                 found.update(_near(numpy, array, hits + begin, anchor))
     return sorted(found)
+
+
+def _plainly(data: bytes) -> Iterator[int]:
+    for needle in NEEDLES:
+        yield from (match for match in _all(data, needle.partition(b"?")[0]))
 
 
 def _numpy(size: int) -> Any:
@@ -235,16 +255,14 @@ def _numpy(size: int) -> Any:
 
 
 def _near(numpy: Any, array: Any, hits: Any, anchor: int) -> Iterator[int]:
-    """Of places where `anchor` stands, those around which one of its needles does."""
-    for needle, at in zip(NEEDLES, ANCHORS, strict=True):
-        if needle[at] != anchor:
-            continue
-        left = hits[(hits >= at) & (hits + len(needle) - at <= len(array))]
-        for number in sorted(range(len(needle)), key=lambda number: abs(number - at))[1:]:
-            if not len(left):
-                break
-            if needle[number] != ord("?"):
-                left = left[array[left + (number - at)] == needle[number]]
+    """Of places where `anchor` stands, those around which one of its needles does; the array's edges are looked at plainly."""
+    hits = hits[numpy.searchsorted(hits, EDGE // 2) : numpy.searchsorted(hits, len(array) - EDGE // 2)]
+    beside = {step: array[hits + step] for step in {step for _, (step, _), _ in AROUND[anchor]}}
+    for _, (step, byte), rest in AROUND[anchor]:
+        left = hits[beside[step] == byte]
+        for step, byte in rest:
+            if len(left):
+                left = left[array[left + step] == byte]
         yield from left.tolist()
 
 
