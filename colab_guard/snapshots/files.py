@@ -18,6 +18,7 @@ from pathlib import Path
 
 import psutil
 
+from colab_guard.errors import CannotResume
 from colab_guard.snapshots.bringing import Bringing, BroughtBack, is_edited
 from colab_guard.state import file_holds_secret
 
@@ -131,16 +132,23 @@ class FolderWatch:
         known = {name for name in names if not name.endswith(SKIPPED_NAMES)}
         own = set(held)
         bringing = Bringing(self.staging)
-        for name in sorted(known):
-            bringing.put(name, self._inside(name), read(name), modes.get(name, 0o644), cells_own=name in own)
+        for name, path in [(name, self._inside(name)) for name in sorted(known)]:
+            bringing.put(name, path, read(name), modes.get(name, 0o644), cells_own=name in own)
         self._carried |= known
         later = tuple(sorted(set(self.changed()) - known))
         return BroughtBack(tuple(bringing.replaced), tuple(bringing.left), later, bringing.where)
 
     def _inside(self, name: str) -> Path:
-        path = (self.root / name).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise ValueError(f"{name!r} leaves the working folder")
+        """Where `name` lies below the root; CannotResume where a link leads elsewhere: nothing is written through one."""
+        path = self.root / name
+        steps = [path, *itertools.takewhile(lambda folder: folder != self.root, path.parents)]
+        linked = next((step for step in reversed(steps) if step.is_symlink()), None)
+        if linked is not None or os.path.normpath(path) != str(path) or not path.is_relative_to(self.root):
+            where = f"the link {os.path.relpath(linked, self.root)!r}" if linked is not None else "a name that leaves it"
+            raise CannotResume(
+                f"the commit's file {name!r} would be written to outside of the working folder, by {where}; move the link away to go "
+                "on, or --fresh begins again"
+            )
         return path
 
     def _named(self, name: str) -> bool:
