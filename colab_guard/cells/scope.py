@@ -68,7 +68,12 @@ class Scope:
         self.through_functions = frozenset(looked_up)
         self.tracked = {name for name in mentioned | reached if self._is_users(name)}
         self.outside.watch(mentioned | reached, namespace)
-        self.live = state.Live(namespace, self.start, differentiates=any(map(asks_for_gradients, mentioned | reached)))
+        self.live = state.Live(
+            namespace,
+            self.start,
+            differentiates=any(map(asks_for_gradients, mentioned | reached)),
+            secrets=state.Secrets(self.start, code),
+        )
         self._shared_looked_for = False
 
     def _is_users(self, name: str) -> bool:
@@ -114,7 +119,10 @@ class Scope:
             self._split,
         )
         if state.holds_sets(captured.parts):
-            captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
+            orders = state.set_orders(present | local_variables(frames))
+            if what := state.holds_secret(orders):
+                raise state.SnapshotRefused(f"a set, or the way to one, holds {what}, which no snapshot stores; keep it elsewhere")
+            captured.parts[state.ORDERS] = orders
         captured.parts.update(taken.parts)
         captured.placeholders.extend(taken.losses)
         return captured

@@ -29,6 +29,7 @@ class Store(StoreView):
     def __init__(self, path: Path, identity: Identity, clock: Clock) -> None:
         super().__init__(path)
         self.identity = identity
+        self._name = identity.name
         self._clock = clock
         self._pid = os.getpid()
         self._lease: Lease | None = None
