@@ -186,6 +186,10 @@ class Reducing:
         """What `thing` is called by people, unless it has a name already."""
         self._names.setdefault(id(thing), path)
 
+    def name_all(self, names: dict[int, str]) -> None:
+        """The same for many, by their addresses."""
+        self._names = names | self._names
+
     def label(self, thing: Any) -> str:
         return self._names.get(id(thing), "")
 

@@ -10,6 +10,7 @@ every time, or of which not everything can be looked at, belongs to the rest.
 from __future__ import annotations
 
 import io
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,9 +18,12 @@ from types import FunctionType
 from typing import Any
 
 from colab_guard.state.look import Look, Unknown
+from colab_guard.state.recheck import NoRecheck, Recheck, recheck_of
 
 RESTLESS = 3
 """Captures in a row at which a segment had changed, after which it is no segment any more."""
+MOST_RECHECKS = 4
+"""In a row that were made and did not hold, after which a segment is looked at every time."""
 BEFORE = "graph-"
 """Begins the names of the parts that are read ahead of the graph, in the order of their names."""
 Write = Callable[[Any, Any], None]
@@ -43,6 +47,9 @@ class Segment:
     functions: dict[str, FunctionType]
     """Definitions of the notebook that travel by name, and that the pickle speaks of."""
     labels: list[tuple[int, str]]
+    recheck: Recheck | None = None
+    rechecks: int = 0
+    """How often one was made anew, which is not for nothing a few times only."""
 
 
 class Split:
@@ -74,11 +81,22 @@ class Split:
         """
         look, filled = Look(pickler, self._plain), False
         before, self.segments, self.reused = self.segments, [], 0
+        same = 0
         for name, root in roots:
             if look.has(root):
                 continue  # a part of another
             old = before[len(self.segments)] if len(self.segments) < len(before) else None
             tokens_at, nodes_at, tensors_at = len(look.tokens), len(look.nodes), len(look.tensors)
+            classes_before = set(look.classes)
+            may = old is not None and self.reused == len(self.segments) == same and old.name == name
+            if may and old is not None and _is_as_it_was(old, root, look):
+                if not _reuse_blocks(pickler, look, old):
+                    return self._no_segment(name, "tensors that share memory in another way")
+                self._changes.pop(name, None)
+                self.segments.append(old)
+                self.reused += 1
+                same += 1
+                continue
             try:
                 look.feed(root)
                 look.check()
@@ -91,6 +109,7 @@ class Split:
                 if not _reuse_blocks(pickler, look, old):
                     return self._no_segment(name, "tensors that share memory in another way")
                 self._changes.pop(name, None)
+                _prepare(old, root, look, nodes_at, [kind for kind in look.classes if kind not in classes_before])
                 self.segments.append(old)
                 self.reused += 1
                 continue
@@ -124,14 +143,37 @@ class Split:
             return
         memo = pickler.memo.copy()
         for segment in self.segments:
-            nodes = [look.nodes[number] for number in segment.numbers]
+            nodes = operator.itemgetter(*segment.numbers, 0)(look.nodes)[:-1]
             memo.update(zip(map(id, nodes), zip(segment.indices, nodes, strict=True), strict=True))
             memo.update(segment.fillers)
             pickler.classes.update(segment.classes)
             pickler.functions.update(segment.functions)
-            for node, label in segment.labels:
-                pickler.name(look.nodes[node], label)
+            pickler.name_all({id(look.nodes[node]): label for node, label in segment.labels})
         pickler.memo = memo
+
+
+def _is_as_it_was(segment: Segment, root: Any, look: Look) -> bool:
+    """Whether the segment is proved to be what it was; the look then knows of its nodes as if it had walked them."""
+    if segment.recheck is None:
+        return False
+    nodes = segment.recheck.nodes(root, look)
+    if nodes is None:
+        return False
+    look.take(nodes, segment.recheck.tensor_nodes, segment.recheck.classes)
+    segment.rechecks = 0
+    return True
+
+
+def _prepare(segment: Segment, root: Any, look: Look, nodes_at: int, classes: list[type]) -> None:
+    """The look found what it had found before: next time a recheck may do."""
+    segment.recheck = None
+    if segment.rechecks >= MOST_RECHECKS:
+        return
+    segment.rechecks += 1
+    try:
+        segment.recheck = recheck_of(root, look, nodes_at, classes)
+    except NoRecheck:
+        segment.rechecks = MOST_RECHECKS
 
 
 def _by_name(entry: tuple[str, Any]) -> str:
