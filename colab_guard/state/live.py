@@ -27,7 +27,7 @@ class Live:
 
     `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
     `generators` knows how a waiting generator is taken apart and made again. `differentiates`: whether any code to come
-    may run a backward pass.
+    may run a backward pass. `reaches_moments`: whether any may write into an optimizer's state unseen.
     """
 
     namespace: dict[str, Any]
@@ -36,6 +36,7 @@ class Live:
     code_for: Callable[[str], CodeType | None] | None = None
     generators: Generators | None = None
     differentiates: bool = True
+    reaches_moments: bool = False
 
     def is_by_name(self, thing: Any) -> bool:
         """Whether `thing` (a function or class) is what `start` holds under its qualified name."""

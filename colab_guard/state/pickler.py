@@ -164,6 +164,7 @@ class Reducing:
         self.classes: dict[str, type] = {}
         self.functions: dict[str, types.FunctionType] = {}
         self.placeholders: list[Placeholder] = []
+        self.optimizers: list[Any] = []
         self.graphs_dropped = False
         self.last: Any = None
         self.trial = False

@@ -111,8 +111,9 @@ class Recheck:
     hooks: Getter
     """Of what is in the attributes: dictionaries of hooks that nobody else knows, and in which nothing is."""
     definitions: list[Any]
-    held: list[Any]
-    """Constants; and numbers and texts, so that their addresses stay theirs."""
+    constants: list[Any]
+    atoms: list[Any]
+    """Numbers and texts, held so that their addresses stay theirs."""
     order: Getter
     tensor_nodes: list[int]
     classes: list[type]
@@ -132,7 +133,7 @@ class Recheck:
         definitions = [*self.classes, *weak[self.instances + self.tensors :]]
         if found is None or gradients is None or _told(definitions, look) != self.definitions:
             return None
-        return self.order([*weak, *self.held, *gradients, *found])
+        return self.order([*weak, *self.constants, *gradients, *found])
 
     def _containers(self, containers: list[Any]) -> list[Any] | None:
         found = list(containers)
@@ -224,8 +225,7 @@ class _Making:
         weak = [*self.instances, *self.tensors, *self.definitions]
         hook_ids = self._hooks()
         levels, containers, atoms, hook_places = self._levels(hook_ids)
-        held = [*self.constants, *atoms]
-        where = {id(thing): place for place, thing in enumerate([*weak, *held, *self.gradients, *containers])}
+        where = {id(thing): place for place, thing in enumerate([*weak, *self.constants, *self.gradients, *containers])}
         if not all(id(node) in where for node in self.own):
             raise NoRecheck("something that is met in another way")
         numbers = {id(node): number for number, node in enumerate(self.own)}
@@ -244,7 +244,8 @@ class _Making:
             levels=levels,
             hooks=_getter(hook_places),
             definitions=definitions,
-            held=held,
+            constants=self.constants,
+            atoms=list({id(atom): atom for atom in atoms}.values()),
             order=_getter([where[id(node)] for node in self.own]),
             tensor_nodes=sorted(numbers[id(tensor)] for tensor in [*self.tensors, *self.gradients]),
             classes=list(classes),

@@ -19,6 +19,7 @@ from typing import Any
 
 from colab_guard.state.look import Look, Unknown
 from colab_guard.state.recheck import NoRecheck, Recheck, recheck_of
+from colab_guard.state.staging import Staging
 
 RESTLESS = 3
 """Captures in a row at which a segment had changed, after which it is no segment any more."""
@@ -53,10 +54,14 @@ class Segment:
 
 
 class Split:
-    """The segments of one piece of guarded work, from capture to capture. It holds nothing of the user's meanwhile."""
+    """The segments of one piece of guarded work, from capture to capture. It holds nothing of the user's meanwhile.
+
+    What a capture with it copied lies in its `staging`, and holds until the next one.
+    """
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
+        self.staging = Staging()
         self.reused = 0
         self._plain: dict[type, bool] = {}
         self._changes: dict[str, int] = {}
@@ -183,9 +188,11 @@ def _by_name(entry: tuple[str, Any]) -> str:
 def _reuse_blocks(pickler: Any, look: Look, segment: Segment) -> bool:
     """Let the tensors of the segment have the blocks that its pickle speaks of; whether they share memory as they did."""
     for node, key in segment.blocks:
-        storage = look.nodes[node].untyped_storage()
+        tensor = look.nodes[node]
+        storage = tensor.untyped_storage()
+        device = "cpu" if tensor.is_cpu else str(storage.device)
         expected = pickler.blocks.by_key.get(key)
-        block = pickler.blocks.at(str(storage.device), storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key)
+        block = pickler.blocks.at(device, storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key, tensor=tensor)
         if block.key != key or expected not in (None, block):
             return False
     for key, (users, label, dtype, shape, stride) in segment.described.items():

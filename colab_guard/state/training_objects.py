@@ -65,6 +65,7 @@ def reduce_wrapped_hook(pickler: GraphPickler, hook: Any) -> Any:
 
 
 def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:
+    pickler.optimizers.append(optimizer)
     if path := pickler.label(optimizer):
         for number, (parameter, state) in enumerate(optimizer.state.items()):
             whose = pickler.label(parameter) or number

@@ -37,6 +37,8 @@ class Store(StoreView):
         self._parent: str | None = None
         self._known: dict[bool, dict[str, str]] = {False: {}, True: {}}
         """Chunk → pack, of state and of what units saved; only chunks that this process wrote or verified."""
+        self._stamped: dict[object, list[str]] = {}
+        """The names of the chunks of the last commit's buffers, by the stamps of their memory."""
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
@@ -176,7 +178,7 @@ class Store(StoreView):
                 "shape": list(b.shape),
                 "stride": list(b.stride),
                 "label": b.label,
-                **writing.entry(b.data),
+                **writing.buffer(b, self._stamped),
             }
             for b in draft.buffers
         ]
@@ -215,6 +217,7 @@ class Store(StoreView):
             },
         )
         self._parent = record.id
+        self._stamped = writing.stamped
         self._written |= {record.id, *writing.written}
         return record
 
