@@ -67,11 +67,12 @@ class Blocks:
         place = (device, address if nbytes else id(owner), nbytes)
         block = self.by_place.get(place)
         if block is None:
-            block = self.by_place[place] = Block(key or f"b{len(self.by_place)}", address, nbytes, owner, device)
-            self.by_key[block.key] = block
+            key = key or f"b{len(self.by_place)}"
+            block = self.by_place[place] = self.by_key[key] = Block(key, address, nbytes, owner, device, torch, 1, tensor)
+            return block
         block.torch = block.torch or torch
         block.users += 1
-        block.tensor = tensor if block.users == 1 else None
+        block.tensor = None
         return block
 
     def key_of(self, device: str, address: int, nbytes: int, owner: Any) -> str | None:

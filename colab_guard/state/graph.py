@@ -79,6 +79,7 @@ def capture(
         graph = (_apart(needed, live), KeptFromHere(), _apart(kept, live), Definitions())
         parts, pickler = dump(graph, live, roots, deep=deep, split=split)
         settled = settle(pickler.blocks, None if split is None else split.staging, _later(pickler, overlap))
+        pickler.is_done()
         settled.table["next_hook"] = training_objects.next_hook_id()
         parts |= {BLOCKS: json.dumps(settled.table).encode(), SMALL: settled.small}
         return Captured(parts, settled.drafts, pickler.placeholders, settled.overlap, pickler)

@@ -269,6 +269,12 @@ class Reducing:
     def start_keeping(self) -> None:
         self._refusing = False
 
+    def is_done(self) -> None:
+        """Let go of what only the pickling needs: thousands of small objects, which the garbage collector would look at."""
+        self._alive = []
+        self._names = {}
+        self.optimizers = []
+
     def put_namespace(self, stand_in: Namespace) -> None:
         """Let the memo's entry of `stand_in` be the namespace's."""
         memo = self.memo.copy()

@@ -59,7 +59,7 @@ def _flat(containers: Sequence[Any], keys: bool) -> list[Any]:
 
 
 def _likeness(tensors: Sequence[Any]) -> list[Any]:
-    return [*map(type, tensors), *map(_LIKE, tensors), *(call(tensor) for call in _LIKE_CALLS for tensor in tensors)]
+    return [*map(type, tensors), *map(_LIKE, tensors), *chain.from_iterable(map(call, tensors) for call in _LIKE_CALLS)]
 
 
 def _getter(places: Sequence[int]) -> Getter:

@@ -7,7 +7,7 @@ each block lies. With `Staging` the copies go into memory of ours that is used a
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,74 +31,69 @@ class Settled:
     overlap: Overlap | None
 
 
-@dataclass(slots=True)
-class _Alone:
-    """A buffer that stands alone."""
-
-    members: list[Block]
-    place: Place
-
-    @property
-    def first(self) -> Block:
-        return self.members[0]
-
-
 def settle(blocks: Blocks, staging: Staging | None = None, later: Later | None = None) -> Settled:
     """Copy the memory of all blocks; with `later`, some of it is left to the `overlap` that comes back."""
     small = bytearray()
-    alone: list[_Alone] = []
+    alone: list[tuple[Place, list[Block]]] = []
     places: dict[str, tuple[int, int, int] | int] = {}
     groups: list[dict[str, Any] | tuple[int, int, int]] = []
-    for members in _groups(blocks.by_place.values()):
+    for members in _groups(blocks):
         first = members[0]
-        if len(members) == 1 and first.nbytes < SMALL_BYTES and first.device == "cpu":
+        nbytes = first.nbytes
+        if len(members) == 1 and nbytes < SMALL_BYTES and first.device == "cpu":
             # there may be a hundred thousand of these
             places[first.key] = len(groups)
-            groups.append((first.nbytes, len(small), first.torch + 2 * (first.users == 1)))
-            small += ctypes.string_at(first.address, first.nbytes) if first.nbytes else b""
+            groups.append((nbytes, len(small), first.torch + 2 * (first.users == 1)))
+            small += ctypes.string_at(first.address, nbytes) if nbytes else b""
             continue
-        group, nbytes = _described(members)
+        if len(members) > 1:
+            nbytes = _span(members)
         for block in members:
             places[block.key] = (len(groups), block.address - first.address, block.nbytes)
+        sole = len(members) == 1 and first.users == 1
+        of_torch = first.torch if len(members) == 1 else any(block.torch for block in members)
+        group: dict[str, Any] = {"nbytes": nbytes, "device": first.device, "torch": of_torch, "sole": sole}
         groups.append(group)
         if nbytes < SMALL_BYTES:
             group["at"] = len(small)
             small += _small(members, nbytes)
         else:
             group["key"] = first.key
-            alone.append(_Alone(members, (first.device, first.address, nbytes)))
-    slots = (Staging() if staging is None else staging).slots([one.place for one in alone])
-    drafts = [_draft(one.members, slot) for one, slot in zip(alone, slots, strict=True)]
+            alone.append(((first.device, first.address, nbytes), members))
+    slots = (Staging() if staging is None else staging).slots([place for place, _ in alone])
+    drafts = [_draft(members, slot) for (_, members), slot in zip(alone, slots, strict=True)]
     overlap = _copied(alone, slots, staging, later)
     return Settled(drafts, bytes(small), {"blocks": places, "groups": groups}, overlap)
 
 
-def _groups(blocks: Iterable[Block]) -> list[list[Block]]:
-    """Blocks by memory that they share, each group by rising address."""
+def _groups(blocks: Blocks) -> list[list[Block]]:
+    """Blocks by memory that they share, each group by rising address, of those that begin alike the longest first."""
     found: list[list[Block]] = []
     end, device = 0, ""
-    for block in sorted(blocks, key=_by_address):
-        if block.nbytes and block.device == device and block.address < end:
+    for (where, address, nbytes), block in sorted(blocks.by_place.items()):
+        if nbytes and where == device and address < end:
             found[-1].append(block)
-            end = max(end, block.address + block.nbytes)
+            end = max(end, address + nbytes)
             continue
         found.append([block])
-        if block.nbytes:
-            end, device = block.address + block.nbytes, block.device
+        if nbytes:
+            end, device = address + nbytes, where
+    for members in found:
+        if len(members) > 1:
+            members.sort(key=_by_address)
     return found
 
 
-def _by_address(block: Block) -> tuple[str, int, int]:
-    return block.device, block.address, -block.nbytes
+def _by_address(block: Block) -> tuple[int, int]:
+    return block.address, -block.nbytes
 
 
-def _described(members: Sequence[Block]) -> tuple[dict[str, Any], int]:
+def _span(members: Sequence[Block]) -> int:
     first = members[0]
-    nbytes = max(b.address + b.nbytes for b in members) - first.address if first.nbytes else 0
+    nbytes = max(b.address + b.nbytes for b in members) - first.address
     if first.device != "cpu" and first.nbytes < nbytes:
         raise SnapshotRefused(f"tensors on {first.device} look into overlapping parts of the same memory")
-    sole = len(members) == 1 and first.users == 1
-    return {"nbytes": nbytes, "device": first.device, "torch": any(b.torch for b in members), "sole": sole}, nbytes
+    return nbytes
 
 
 def _small(members: Sequence[Block], nbytes: int) -> bytes:
@@ -112,35 +107,38 @@ def _small(members: Sequence[Block], nbytes: int) -> bytes:
 
 def _draft(members: Sequence[Block], slot: Slot) -> BufferDraft:
     first = members[0]
-    whole = next((b for b in members if b.nbytes == slot.nbytes), None)
+    whole = first if first.nbytes == slot.nbytes else next((b for b in members if b.nbytes == slot.nbytes), None)
     if whole is None:
         return BufferDraft(first.key, slot.view, "uint8", (slot.nbytes,), (1,), first.label, slot)
     return BufferDraft(first.key, slot.view, whole.dtype, whole.shape, whole.stride, whole.label, slot)
 
 
-def _copied(alone: Sequence[_Alone], slots: Sequence[Slot], staging: Staging | None, later: Later | None) -> Overlap | None:
+def _copied(
+    alone: Sequence[tuple[Place, list[Block]]], slots: Sequence[Slot], staging: Staging | None, later: Later | None
+) -> Overlap | None:
     """Copy now what must be copied now; what is left."""
-    pairs = list(zip(alone, slots, strict=True))
-    may = [one for one in alone if later is not None and staging is not None and _may_be_later(one, staging)]
-    chosen = set[int]()
-    if may and later is not None:
-        ids = later()
-        chosen = {id(one) for one in may if ids is None or id(one.first.tensor) in ids}
-    fill_from_devices((one.first.owner, one.first.device, slot) for one, slot in pairs if one.first.device != "cpu")
-    for one, slot in pairs:
-        if one.first.device == "cpu" and id(one) not in chosen:
-            slot.fill(one.first.address)
-    copies = [Copy.of(one.place, one.first.tensor, slot, one.first.label) for one, slot in pairs if id(one) in chosen]
+    chosen = _chosen(alone, staging, later) if later is not None and staging is not None else set[Place]()
+    copies = []
+    devices = []
+    for (place, members), slot in zip(alone, slots, strict=True):
+        if place in chosen:
+            copies.append(Copy.of(place, members[0].tensor, slot, members[0].label))
+        elif place[0] == "cpu":
+            slot.fill(place[1])
+        else:
+            devices.append((members[0].owner, place[0], slot))
+    fill_from_devices(devices)
     return Overlap(copies, staging) if copies and staging is not None else None
 
 
-def _may_be_later(one: _Alone, staging: Staging) -> bool:
-    """Of some size, in host memory, known to one tensor only, and never yet written to at the wrong time."""
-    first = one.first
-    return (
-        first.tensor is not None
-        and first.device == "cpu"
-        and len(one.members) == 1
-        and first.nbytes >= LEAST_BYTES
-        and one.place not in staging.at_once
-    )
+def _chosen(alone: Sequence[tuple[Place, list[Block]]], staging: Staging, later: Later) -> set[Place]:
+    """What may be copied later: of some size, in host memory, known to one tensor only, never written to at a wrong time."""
+    may = {
+        place: members[0].tensor
+        for place, members in alone
+        if place[2] >= LEAST_BYTES and members[0].tensor is not None and members[0].users == len(members) == 1 and place[0] == "cpu"
+    }
+    for place in staging.at_once.intersection(may):
+        del may[place]
+    ids = later() if may else set[int]()
+    return {place for place, tensor in may.items() if ids is None or id(tensor) in ids}

@@ -187,17 +187,19 @@ def _by_name(entry: tuple[str, Any]) -> str:
 
 def _reuse_blocks(pickler: Any, look: Look, segment: Segment) -> bool:
     """Let the tensors of the segment have the blocks that its pickle speaks of; whether they share memory as they did."""
+    blocks = pickler.blocks
+    by_key, nodes = blocks.by_key, look.nodes
     for node, key in segment.blocks:
-        tensor = look.nodes[node]
+        tensor = nodes[node]
         storage = tensor.untyped_storage()
         device = "cpu" if tensor.is_cpu else str(storage.device)
-        expected = pickler.blocks.by_key.get(key)
-        block = pickler.blocks.at(device, storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key, tensor=tensor)
-        if block.key != key or expected not in (None, block):
+        expected = by_key.get(key)
+        block = blocks.at(device, storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key, tensor=tensor)
+        if block.key != key or (expected is not None and expected is not block):
             return False
-    for key, (users, label, dtype, shape, stride) in segment.described.items():
-        block = pickler.blocks.by_key[key]
-        block.users, block.label, block.dtype, block.shape, block.stride = users, label, dtype, shape, stride
+    for key, described in segment.described.items():
+        block = by_key[key]
+        block.users, block.label, block.dtype, block.shape, block.stride = described
     return True
 
 
