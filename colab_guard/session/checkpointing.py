@@ -196,7 +196,13 @@ class GuardedCell:
     ) -> tuple[Any, str]:
         __tracebackhide__ = True
         shell = self._session.shell
-        scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        scope = changes.GrownScope(
+            shell.user_ns,
+            self.cell.original,
+            keep=self._options.keep,
+            skip=self._options.skip,
+            overlap=self._options.overlap,
+        )
         scope.grown = self._found.grown
         self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
