@@ -196,7 +196,13 @@ class GuardedCell:
     ) -> tuple[Any, str]:
         __tracebackhide__ = True
         shell = self._session.shell
-        scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        scope = changes.GrownScope(
+            shell.user_ns,
+            self.cell.original,
+            keep=self._options.keep,
+            skip=self._options.skip,
+            overlap=self._options.overlap,
+        )
         scope.grown = self._found.grown
         self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
@@ -226,7 +232,9 @@ class GuardedCell:
         self._found.say(self.name, self._bus)
         if finished:
             with self._output.heard():
-                return execution.restore_finished(loaded), "restored"
+                value = execution.restore_finished(loaded)
+                self._output.end()
+                return value, "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:

@@ -7,25 +7,32 @@ and the end of the cell are waited for, so that what is shown as finished is sav
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
 from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
+from colab_guard.snapshots.overlapping import Overlapping
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
 from colab_guard.snapshots.schedule import Schedule
 from colab_guard.snapshots.units import UnitRecord
-from colab_guard.state import Captured
+from colab_guard.state import Captured, file_holds_secret, scrubbed_json
 from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
 SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
+LOWEST_PRIORITY = 19
 HOPELESS_TIMES = 5
 HOPELESS_S = 10.0
 """Refused so often in a row, and for so long, a snapshot will hardly be taken at the next safe point."""
@@ -58,6 +65,8 @@ class _Job:
     drafts: tuple[CommitDraft, ...]
     stall_s: float
     done: threading.Event
+    cpu_s: float = 0.0
+    """Processor time that was spent on it beside training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +119,9 @@ class Engine:
         self._owed: list[UnitRecord] = []
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._pending: _Job | None = None
+        self._overlapping = Overlapping(workers, clock.monotonic)
+        self.torn = 0
+        """Snapshots that were given up because memory changed while it was copied beside training."""
         self._writer = workers.start("writer", self._write)
 
     # requests
@@ -145,6 +157,7 @@ class Engine:
 
     def due(self) -> bool:
         """Whether a snapshot should be taken at a safe point now."""
+        self._overlapping.finish(only_if_copied=True)
         if self._stop_asked is not None or self._commit_asked or self._left is not None:
             return True
         return self.schedule.due() and not self._busy()
@@ -194,13 +207,21 @@ class Engine:
             # a reducer of some library failed: training goes on, the snapshot is shown as failed
             self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             return False
+        overlap = captured.overlap
+        if overlap is not None and (kind != "step" or self._owed or self._commit_asked or self._stop_asked is not None):
+            overlap.join()  # nothing has run since
+            overlap = None
         stall_s = self._clock.monotonic() - began
         self._name_losses(captured)
         self._unsaved_until_now()
+        last_taken = self.schedule.last_taken
         self.schedule.captured(stall_s)
         job = self._pending = _Job(drafts, stall_s, threading.Event())
         self._owed = []
-        self._jobs.put(job)
+        if overlap is None:
+            self._jobs.put(job)
+        else:
+            self._overlapping.begin(overlap, partial(self._joined, job, last_taken))
         self._commit_asked = False
         self._refused = None
         if kind != "step" or self._stop_asked is not None:
@@ -224,9 +245,14 @@ class Engine:
             reasons = tuple(self.refusals.words(counts))
             self._bus.post(LongUnsaved(name=self.name, seconds=seconds, refused=sum(counts.values()), reasons=reasons))
 
+    def wait(self) -> None:
+        """Wait until what was captured is written."""
+        self._wait_for_writer()
+
     def close(self) -> None:
         """Wait until what was captured is written, and end the writer."""
         self._wait_for_writer()
+        self._overlapping.close()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
         if self._files is not None:
@@ -240,7 +266,22 @@ class Engine:
     def _busy(self) -> bool:
         return self._pending is not None and not self._pending.done.is_set()
 
+    def _joined(self, job: _Job, last_taken: float, torn: tuple[str, ...], join_s: float, cpu_s: float) -> None:
+        """The copies that were made beside training are whole, except what is `torn`."""
+        self.schedule.joined(join_s)
+        if not torn:
+            job = self._pending = replace(job, stall_s=job.stall_s + join_s, cpu_s=cpu_s)
+            self._jobs.put(job)
+            return
+        self._pending = None
+        self.torn += 1
+        self.schedule.taken_back(last_taken)
+        what = f"{torn[0]} and {len(torn) - 1} more" if len(torn) > 1 else torn[0]
+        reason = f"{what} changed while it was copied beside training; it is copied at the safe point from now on"
+        self._not_taken(Position.from_json(job.drafts[-1].position), reason, failed=False)
+
     def _wait_for_writer(self) -> None:
+        self._overlapping.finish()
         while self._pending is not None and not self._pending.done.wait(0.5):
             if not self._writer.thread.is_alive():
                 break
@@ -249,33 +290,41 @@ class Engine:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
         files = self._files.captured() if self._files is not None else {}
         held = self._files.held(files) if self._files is not None else []
+        meta = {
+            **self.meta,
+            **self._facts(),
+            "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
+            **({"held_files": held} if held else {}),
+        }
         state = CommitDraft(
             kind=kind,
-            position=position.to_json(),
+            position=scrubbed_json(position.to_json()),
             parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
             files=files,
-            meta={
-                **self.meta,
-                **self._facts(),
-                "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
-                **({"held_files": held} if held else {}),
-            },
+            meta=scrubbed_json(meta),
         )
         units: tuple[CommitDraft, ...] = tuple(
             replace(
                 state,
                 kind="unit",
-                unit={"group": owed.group, "key": owed.key, "record": dict(owed.record)},
-                unit_files=owed.files,
+                unit={"group": owed.group, "key": owed.key, "record": scrubbed_json(dict(owed.record))},
+                unit_files=self._without_secrets(owed.files),
             )
             for owed in self._owed
         )
         return units if kind == "unit" and units else (*units, state)
 
+    def _without_secrets(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        held = {name: what for name, path in files.items() if (what := file_holds_secret(path))}
+        for name, what in held.items():
+            self.name_loss(name, f"it holds {what}, which no commit stores")
+        return {name: path for name, path in files.items() if name not in held}
+
     def _write(self, stopping: threading.Event) -> None:
+        _last_in_line()
         while (job := self._jobs.get()) is not None:
-            began = self._clock.monotonic()
+            began, cpu_began = self._clock.monotonic(), time.thread_time()
             try:
                 for draft in job.drafts:
                     record = self._sink.commit(draft)
@@ -284,15 +333,16 @@ class Engine:
                 position = Position.from_json(job.drafts[-1].position)
                 self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             else:
-                self._report(record, job, self._clock.monotonic() - began)
+                cpu_s = job.cpu_s + time.thread_time() - cpu_began
+                self._report(record, job, self._clock.monotonic() - began, cpu_s)
             finally:
                 job.done.set()
 
-    def _report(self, record: CommitRecord, job: _Job, write_s: float) -> None:
+    def _report(self, record: CommitRecord, job: _Job, write_s: float, cpu_s: float) -> None:
         self.failure = None
         self.saved = record
         self.taken += 1
-        self.schedule.written(job.stall_s, write_s)
+        self.schedule.written(job.stall_s, write_s, cpu_s)
         self._bus.post(
             SnapshotSaved(
                 name=self.name,
@@ -316,7 +366,7 @@ class Engine:
         self._bus.post(SnapshotNotTaken(name=self.name, position=position.text, reason=reason, failed=failed))
 
     def _name_losses(self, captured: Captured) -> None:
-        losses = {p.path: p.reason for p in captured.placeholders}
+        losses = {p.path: p.reason for p in captured.placeholders} | captured.rebound
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():
@@ -334,3 +384,9 @@ class Engine:
         if what not in self._said:
             self._said.add(what)
             self._bus.post(NotKept(name=self.name, what=what, why=why))
+
+
+def _last_in_line() -> None:
+    """Let the calling thread run where no other wants to. Linux gives each thread a priority of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

@@ -9,7 +9,6 @@ from pathlib import Path
 TEMPORARY = ".tmp-"
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
-PIECE_BYTES = 2**16
 
 
 def make_folder(path: Path) -> None:
@@ -41,18 +40,6 @@ def write_whole(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) ->
 def _write_all(descriptor: int, data: memoryview) -> None:
     while data:
         data = data[os.write(descriptor, data) :]
-
-
-def read_at_once(path: str | Path) -> bytes:
-    """A small file, with as few calls as can be."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        pieces = [os.read(descriptor, PIECE_BYTES)]
-        while len(pieces[-1]) == PIECE_BYTES:
-            pieces.append(os.read(descriptor, PIECE_BYTES))
-    finally:
-        os.close(descriptor)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def sync_folder(path: Path) -> None:

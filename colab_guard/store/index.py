@@ -14,7 +14,8 @@ from typing import Any
 
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.leases import Place
-from colab_guard.store.records import RECORD_NAME, has_key, packs_of_state, read_record, read_sealed
+from colab_guard.store.records import RECORD_NAME, packs_of_state, read_record, read_sealed
+from colab_guard.store.signing import the_key
 from colab_guard.store.types import CommitRecord, PassedOver
 
 TABLES = ("parts", "buffers", "files")
@@ -58,6 +59,8 @@ class Index:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.owner = ""
+        """The NAME that signed records have to be of; "" where whoever looks does not know it."""
         self._read: dict[str, CommitRecord] = {}
         self._sealed: set[str] = set()
 
@@ -74,7 +77,7 @@ class Index:
 
     def problem(self, name: str) -> PassedOver | None:
         """Why a record cannot be used; it is parsed only where a key is set, whose signature is inside."""
-        if has_key():
+        if the_key() is not None:
             found = self.record(name)
             return found if isinstance(found, PassedOver) else None
         if name not in self._sealed:
@@ -89,10 +92,16 @@ class Index:
         """A record, or why it cannot be read."""
         if name not in self._read:
             try:
-                self.add(read_record(self._folder / f"{name}.json"))
+                self.add(self._checked(read_record(self._folder / f"{name}.json")))
             except StoreDamaged as error:
                 return PassedOver(name, str(error))
         return self._read[name]
+
+    def _checked(self, record: CommitRecord) -> CommitRecord:
+        signed_for = record.raw.get("name")
+        if the_key() is not None and self.owner not in ("", signed_for):
+            raise StoreDamaged(f"the record was signed for the NAME {str(signed_for)[:80]!r}")
+        return record
 
     def add(self, record: CommitRecord) -> None:
         """`record` was read just now, or written by this process."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +12,16 @@ from colab_guard.errors import ForeignStore, StoreDamaged, StoreTooNew
 from colab_guard.store.index import Index, state_packs, whole_of
 from colab_guard.store.leases import Lease, Place, last_that_counts, read_leases
 from colab_guard.store.lineage import implied_leases, missing_newest
+from colab_guard.store.names import check_no_links, read_plain
 from colab_guard.store.packs import Pack, open_pack
 from colab_guard.store.records import packs_of
 from colab_guard.store.types import CommitRecord, Loaded, PassedOver
 
 FORMAT_NAME = "colab_guard store"
 FORMAT_VERSION = 1
+FORMAT_LINE = re.compile(r"colab_guard store [1-9][0-9]{0,5}\n")
 KEPT_COMMITS = 2
+FOLDERS = ("packs", "commits", "leases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,8 +203,8 @@ def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -
 def check_format(path: Path) -> None:
     """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
     try:
-        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
-    except OSError:
+        words = read_plain(path / "FORMAT").decode(errors="replace").split()
+    except (OSError, StoreDamaged):
         raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
     damage = damaged_format(path)
     if damage:
@@ -208,6 +212,8 @@ def check_format(path: Path) -> None:
             f"{path} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
             "it), or move that folder away, or use another NAME"
         )
+    if linked := check_no_links(path, FOLDERS):
+        raise ForeignStore(f"{path / linked} is a link, and no folder of a store; put the store's own folder there")
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(
             f"{path} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
@@ -218,10 +224,9 @@ def check_format(path: Path) -> None:
 def damaged_format(path: Path) -> str:
     """What is wrong with the FORMAT of the store at `path`; "" for a good one, of a newer version too, and for none."""
     try:
-        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
+        line = read_plain(path / "FORMAT").decode(errors="replace")
     except FileNotFoundError:
         return ""
-    except OSError as error:
-        return f"its FORMAT cannot be read ({error.strerror})"
-    good = words[:2] == FORMAT_NAME.split() and len(words) == 3 and words[2].isdecimal()
-    return "" if good else f"its FORMAT says {' '.join(words)[:40]!r}"
+    except (OSError, StoreDamaged) as error:
+        return f"its FORMAT cannot be read ({getattr(error, 'strerror', None) or error})"
+    return "" if FORMAT_LINE.fullmatch(line) else f"its FORMAT says {line[:40].strip()!r}"
