@@ -81,7 +81,7 @@ class Lease:
 def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
     """All leases of a store that can be read, oldest first; and those that cannot, with the reason."""
     found, damaged = [], []
-    for path in sorted(folder.glob("*.json")):
+    for path in _files(folder):
         match = LEASE_NAME.match(path.name)
         if match is None:
             continue
@@ -105,7 +105,15 @@ def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
 
 def newest_generation(path: Path) -> int:
     """The highest generation that a lease of the store at `path` claims, be it damaged; 0 for none."""
-    return max((int(m[1]) for p in (path / "leases").glob("*.json") if (m := LEASE_NAME.match(p.name))), default=0)
+    return max((int(m[1]) for p in _files(path / "leases") if (m := LEASE_NAME.match(p.name))), default=0)
+
+
+def _files(folder: Path) -> list[Path]:
+    """What is in a folder, by name; a folder that cannot be listed is an error, never an empty one."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder))
+    except FileNotFoundError:
+        return []
 
 
 def write_lease(folder: Path, lease: Lease) -> Path:

@@ -56,8 +56,11 @@ def _table(name: str, size: int, tensors: int, found: dict[str, list]) -> None: 
 
 
 def main() -> None:
+    import transformers
+
     from tests.benchmarks.checkpoints import cases, figures
 
+    transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore")
     for name in ("torch.distributed", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
