@@ -29,9 +29,13 @@ commits, the newest unit end and the newest cell end keep their state; earlier u
 
 from __future__ import annotations
 
-from colab_guard.store.inspect import Row, describe, verify
+from colab_guard.store.disk import make_folder as make_private_folder
+from colab_guard.store.disk import write_private
+from colab_guard.store.export import Exported, chosen_commit, export
+from colab_guard.store.inspect import Changed, Holder, Row, describe, holder, verify
 from colab_guard.store.mirror import Mirror, MirrorStatus
 from colab_guard.store.remote import fetch_from_mirror, mirror_generation
+from colab_guard.store.signing import KEY_VARIABLE, the_key, use_key
 from colab_guard.store.types import (
     BufferDraft,
     CommitDraft,
@@ -46,11 +50,15 @@ from colab_guard.store.writer import Store
 
 __all__ = [
     "BufferDraft",
+    "Changed",
     "CommitDraft",
     "CommitKind",
     "CommitRecord",
+    "Exported",
     "FileInfo",
+    "Holder",
     "Identity",
+    "KEY_VARIABLE",
     "Loaded",
     "Mirror",
     "MirrorStatus",
@@ -58,8 +66,15 @@ __all__ = [
     "Row",
     "Store",
     "StoreView",
+    "chosen_commit",
     "describe",
+    "export",
     "fetch_from_mirror",
+    "holder",
+    "make_private_folder",
     "mirror_generation",
+    "the_key",
+    "use_key",
     "verify",
+    "write_private",
 ]
