@@ -21,7 +21,7 @@ UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 def rows(path: Path, *, everything: bool) -> Iterator[str]:
     """The commits of the store at `path`, who holds it, and what is to be known; the newest 20, or all."""
-    found = store.describe(path)
+    found = store.describe(path, None if everything else ROWS)
     yield holder_words(path)
     shown = found if everything else found[:ROWS]
     for row in shown:
@@ -40,7 +40,7 @@ def rows(path: Path, *, everything: bool) -> Iterator[str]:
 
 def as_json(path: Path, *, everything: bool) -> str:
     """The same as data."""
-    found = store.describe(path)
+    found = store.describe(path, None if everything else ROWS)
     held = store.holder(path)
     listed = [asdict(row) for row in (found if everything else found[:ROWS])]
     told = {"store": str(path), "holder": asdict(held) if held is not None else None, "commits": listed, "in_all": len(found)}
@@ -52,7 +52,7 @@ def one(path: Path, commit: str) -> Iterator[str]:
     view = store.StoreView(path)
     record = store.chosen_commit(view, commit)
     assert record is not None
-    raw, meta = record.raw, record.meta
+    raw, meta = dict(record.raw), record.meta
     yield f"commit    {record.id}  ({record.kind}, {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(record.created))})"
     yield plain(f"position  {record.position.get('text', '')}")
     yield f"parent    {record.parent or 'none'}"
@@ -76,7 +76,7 @@ def one_as_json(path: Path, commit: str) -> str:
     """The commit's record, with its id."""
     record = store.chosen_commit(store.StoreView(path), commit)
     assert record is not None
-    return json.dumps({"id": record.id, **record.raw}, indent=1)
+    return json.dumps({"id": record.id, **dict(record.raw)}, indent=1)
 
 
 def _listed(value: Any) -> list[Any]:

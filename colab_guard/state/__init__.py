@@ -22,7 +22,7 @@ from colab_guard.state.outside import Outside, register_state, registered_names,
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
-from colab_guard.state.secrets import Secrets
+from colab_guard.state.secrets import Secrets, remember_user_data
 from colab_guard.state.secrets import references as secret_references
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
@@ -33,6 +33,7 @@ from colab_guard.state.tokens import file_holds as file_holds_secret
 from colab_guard.state.tokens import holds as holds_secret
 from colab_guard.state.tokens import scrubbed, scrubbed_json
 from colab_guard.state.trial import Trial, trial
+from colab_guard.state.widgets import widget_made_anew
 
 __all__ = [
     "CannotKeep",
@@ -64,6 +65,7 @@ __all__ = [
     "register_reducer",
     "register_state",
     "registered_names",
+    "remember_user_data",
     "restore",
     "scrubbed",
     "scrubbed_json",
@@ -76,4 +78,5 @@ __all__ = [
     "track_dataloaders",
     "trial",
     "unregister_state",
+    "widget_made_anew",
 ]

@@ -18,7 +18,21 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, streams, tensors, things, training_objects
+from colab_guard.state import (
+    arrays,
+    contexts,
+    enums,
+    files,
+    functions,
+    iterators,
+    loaders,
+    pools,
+    streams,
+    tensors,
+    things,
+    training_objects,
+    widgets,
+)
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
@@ -33,6 +47,7 @@ BUILT_IN: dict[str, Reducer] = {
     "builtins.function": functions.reduce_function,
     "builtins.cell": functions.reduce_cell,
     "builtins.type": functions.reduce_class,
+    "enum.EnumType": enums.reduce_enum,
     "collections.OrderedDict": things.reduce_ordered,
     "builtins.mappingproxy": things.reduce_mapping_proxy,
     "builtins.dict_keys": things.reduce_view,
@@ -61,6 +76,10 @@ BUILT_IN: dict[str, Reducer] = {
     "_io.BufferedRandom": files.reduce_file,
     "_io.FileIO": files.reduce_file,
     "itertools.pairwise": iterators.reduce_pairwise,
+    "concurrent.futures._base.Future": pools.reduce_future,
+    "concurrent.futures.thread.ThreadPoolExecutor": pools.reduce_thread_pool,
+    "concurrent.futures.process.ProcessPoolExecutor": pools.reduce_process_pool,
+    "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "numpy.errstate": contexts.reduce_errstate,
     "warnings.catch_warnings": contexts.reduce_catch_warnings,
     "decimal.ContextManager": contexts.reduce_local_context,

@@ -28,6 +28,7 @@ from typing import Any
 from colab_guard.errors import StoreDamaged, UserMistake
 from colab_guard.store import tensors
 from colab_guard.store.disk import PRIVATE_FOLDER, make_folder, sync_folder, write_whole
+from colab_guard.store.index import whole_of
 from colab_guard.store.names import is_inside
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import StoreView
@@ -129,7 +130,7 @@ class _Writing:
         return done
 
     def _state(self, record: CommitRecord) -> dict[str, Any]:
-        done, raw = self._done, record.raw
+        done, raw = self._done, whole_of(record)
         done.commit = record.id
         self._json("commit.json", {"id": record.id, **{name: value for name, value in raw.items() if name not in LISTS}})
         buffers = {str(buffer["key"]): buffer for buffer in raw["buffers"]}

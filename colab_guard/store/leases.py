@@ -33,6 +33,9 @@ BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Place = tuple[int, int]
 """(generation, seq) of a commit: its order within a store."""
+NONE: Place = (-1, -1)
+ENDLESS = 10**10
+"""More than a seq of ten digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,14 +141,13 @@ def _given_back(path: Path) -> tuple[Place | None] | None:
     return (last,) if line == _mark_line(path.stem, last) else None
 
 
-def counts(place: Place, leases: list[Lease]) -> bool:
-    """Whether the commit at `place` was written by a generation that held then."""
+def last_that_counts(generation: int, leases: list[Lease]) -> Place:
+    """The last place up to which commits of `generation` count: what it wrote while it held."""
+    last: Place = (generation, ENDLESS)
     for lease in leases:
-        if lease.generation <= place[0]:
-            continue
-        if lease.continues is None or place > lease.continues:
-            return False
-    return True
+        if lease.generation > generation:
+            last = min(last, lease.continues or NONE)
+    return last
 
 
 @contextmanager

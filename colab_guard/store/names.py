@@ -22,6 +22,7 @@ DIGITS = re.compile(r"[0-9a-f]*")
 LARGEST = 2**50
 """Bytes of an entry, and a commit's number in its generation."""
 LONGEST_NAME = 4096
+PIECE_BYTES = 2**16
 KINDS = ("step", "unit", "cell")
 NEEDED: dict[str, type | tuple[type, ...]] = {
     "generation": int,
@@ -92,21 +93,26 @@ def check_no_links(path: Path, parts: Iterable[str]) -> str:
     return next((part for part in parts if (path / part).is_symlink()), "")
 
 
-def open_plain(path: Path) -> BinaryIO:
-    """Open a regular file for reading; a link is not followed, and nothing else (a pipe, a device) is waited for."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            raise StoreDamaged(f"{path.name} is no regular file")
-        return os.fdopen(descriptor, "rb")
-    except BaseException:
-        os.close(descriptor)
-        raise
-
-
 def read_plain(path: Path) -> bytes:
-    """The bytes of a regular file; a link is not followed."""
-    with open_plain(path) as file:
-        return file.read()
+    """The bytes of a regular file, with as few calls as can be; a link is not followed."""
+    descriptor = _opened(path)
+    try:
+        pieces = [os.read(descriptor, PIECE_BYTES)]
+        while len(pieces[-1]) == PIECE_BYTES:
+            pieces.append(os.read(descriptor, PIECE_BYTES))
+    finally:
+        os.close(descriptor)
+    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
+def open_plain(path: Path) -> BinaryIO:
+    """A regular file, opened for reading; a link is not followed, and nothing else (a pipe, a device) is waited for."""
+    return os.fdopen(_opened(path), "rb")
+
+
+def _opened(path: Path) -> int:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise StoreDamaged(f"{path.name} is no regular file")
+    return descriptor

@@ -19,7 +19,7 @@ from pathlib import Path
 from blake3 import blake3
 
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.disk import write_whole
+from colab_guard.store.disk import TEMPORARY, write_whole
 from colab_guard.store.names import CHUNK_BYTES, open_plain
 
 MAGIC = b"CGPACK01" + bytes(8)
@@ -79,6 +79,11 @@ def write_pack(folder: Path, chunks: Iterable[tuple[str, memoryview]]) -> Pack:
     pieces += [hasher.digest(), END]
     write_whole(path, pieces)
     return Pack(path, hasher.hexdigest(), sum(len(piece) for piece in pieces), index)
+
+
+def packs_in(folder: Path) -> list[Path]:
+    """The packs that are whole under their names; not what a killed writer left half written."""
+    return [path for path in folder.glob("*.pack") if not path.name.startswith(TEMPORARY)]
 
 
 def open_pack(path: Path) -> Pack:

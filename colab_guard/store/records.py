@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,17 @@ def write_record(folder: Path, generation: int, seq: int, content: Mapping[str, 
 
 def read_record(path: Path) -> CommitRecord:
     """A commit record; StoreDamaged if its bytes are not what its name says."""
+    content = opened(read_sealed(path), "the record")
+    match = RECORD_NAME.match(path.name)
+    assert match is not None  # its bytes were compared with its name
+    if (content.get("generation"), content.get("seq")) != (int(match[1]), int(match[2])):
+        raise StoreDamaged("the record does not belong to its name")
+    check_record(content)
+    return as_record(path.name, content)
+
+
+def read_sealed(path: Path) -> bytes:
+    """A record's bytes, which are those that its name has the hash of; StoreDamaged if not. They are not looked into."""
     match = RECORD_NAME.match(path.name)
     if match is None:
         raise StoreDamaged(f"{path.name} is not a commit record's name")
@@ -36,11 +47,7 @@ def read_record(path: Path) -> CommitRecord:
         raise StoreDamaged(f"the record cannot be read: {error}") from error
     if digest(data)[:32] != match[3]:
         raise StoreDamaged("the record is cut short or damaged")
-    content = opened(data, "the record")
-    if (content.get("generation"), content.get("seq")) != (int(match[1]), int(match[2])):
-        raise StoreDamaged("the record does not belong to its name")
-    check_record(content)
-    return as_record(path.name, content)
+    return data
 
 
 def as_record(name: str, content: Mapping[str, Any]) -> CommitRecord:
@@ -58,3 +65,12 @@ def as_record(name: str, content: Mapping[str, Any]) -> CommitRecord:
         bytes_total=content["bytes_total"],
         bytes_new=content["bytes_new"],
     )
+
+
+def packs_of(entries: Iterable[Mapping[str, Any]]) -> frozenset[str]:
+    return frozenset(pack for entry in entries for pack in entry["packs"])
+
+
+def packs_of_state(raw: Mapping[str, Any]) -> frozenset[str]:
+    """Packs that the state of a commit needs, by its record's JSON."""
+    return packs_of((*raw["parts"].values(), *raw["buffers"], *raw["files"].values()))
