@@ -10,6 +10,7 @@ from colab_guard.hosts.detect import Host, detect, kernel_notebook
 from colab_guard.hosts.devices import Device, devices
 from colab_guard.hosts.places import home, mirror_folder, proves_durability
 from colab_guard.hosts.probe import FakeProbe, GpuMemory, MemoryProbe, SystemProbe
+from colab_guard.hosts.userdata import NoAnswer, forget_user_data, heard_user_data, user_data
 
 __all__ = [
     "Device",
@@ -17,11 +18,15 @@ __all__ = [
     "GpuMemory",
     "Host",
     "MemoryProbe",
+    "NoAnswer",
     "SystemProbe",
     "detect",
     "devices",
+    "forget_user_data",
+    "heard_user_data",
     "home",
     "kernel_notebook",
     "mirror_folder",
     "proves_durability",
+    "user_data",
 ]

@@ -110,6 +110,7 @@ class GuardedCell:
     def run(self) -> Any:
         __tracebackhide__ = True
         options, bus = self._options, self._bus
+        self._ask_for_key()
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         folder = hosts.mirror_folder(options.to, self.name) if options.to else None
@@ -149,6 +150,16 @@ class GuardedCell:
             self._over(engine, outcome)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _ask_for_key(self) -> None:
+        """On Colab: the key by which commits are signed, from its user data, where the environment has none. Asked once."""
+        if self._session.host.kind != "colab" or os.environ.get(store.KEY_VARIABLE):
+            return
+        try:
+            store.use_key(hosts.user_data(store.KEY_VARIABLE))
+        except hosts.NoAnswer as silence:
+            why = f"{silence}; without {store.KEY_VARIABLE} commits are not signed, and unsigned ones are taken up"
+            self._bus.post(NotKept(name=self.name, what=f"the key {store.KEY_VARIABLE} of Colab's user data", why=why))
 
     def _check_names(self) -> None:
         """What --keep and --skip name is in this kernel, or the cell makes it."""
@@ -244,7 +255,8 @@ class GuardedCell:
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
         session.aside = self._output.aside
-        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
+        heard = hosts.heard_user_data(state.remember_user_data)
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard(), heard:
             return execution.run(loaded)
 
     def _not_recorded(self, why: str) -> None:
