@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from colab_guard.hosts.detect import Host, detect, kernel_notebook
 from colab_guard.hosts.devices import Device, devices
-from colab_guard.hosts.places import home, mirror_folder, proves_durability
+from colab_guard.hosts.places import MirrorPlace, home, mirror_folder, mirror_place, proves_durability
 from colab_guard.hosts.probe import FakeProbe, GpuMemory, MemoryProbe, SystemProbe
 
 __all__ = [
@@ -17,11 +17,13 @@ __all__ = [
     "GpuMemory",
     "Host",
     "MemoryProbe",
+    "MirrorPlace",
     "SystemProbe",
     "detect",
     "devices",
     "home",
     "kernel_notebook",
     "mirror_folder",
+    "mirror_place",
     "proves_durability",
 ]

@@ -11,6 +11,7 @@ commit records, and state whose every byte was checked. The format, version 1, i
                                                  place (generation, seq) that this generation continues from
     STORE/leases/<generation>-<hash>.released    the lease was given back: "released", and the generation and seq of the
                                                  last commit where one was written
+    STORE/leases/<generation>-<hash>.beat        on a mirror only: rewritten every 20 s by a living holder
 
 A commit record is JSON: `format`, `generation`, `seq`, `kind` ("step", "unit", "cell"), `created` (seconds since the
 epoch), `parent` (a commit's id or null), `name`, `notebook`, `cell` (hash of the code), `position` (text, depth, unit,
@@ -30,8 +31,23 @@ commits, the newest unit end and the newest cell end keep their state; earlier u
 from __future__ import annotations
 
 from colab_guard.store.inspect import Row, describe, verify
-from colab_guard.store.mirror import Mirror, MirrorStatus
-from colab_guard.store.remote import fetch_from_mirror, mirror_generation
+from colab_guard.store.leases import newest_generation
+from colab_guard.store.mirror import (
+    SETTLE_S,
+    FolderPlace,
+    Mirror,
+    MirrorStatus,
+    Place,
+    Receipt,
+    Traits,
+    UrlPlace,
+    Watch,
+    fetch_from_mirror,
+    limited,
+    mirror_generation,
+    try_place,
+    viewed,
+)
 from colab_guard.store.types import (
     BufferDraft,
     CommitDraft,
@@ -45,21 +61,32 @@ from colab_guard.store.view import FileInfo, StoreView
 from colab_guard.store.writer import Store
 
 __all__ = [
+    "SETTLE_S",
     "BufferDraft",
     "CommitDraft",
     "CommitKind",
     "CommitRecord",
     "FileInfo",
+    "FolderPlace",
     "Identity",
     "Loaded",
     "Mirror",
     "MirrorStatus",
     "PassedOver",
+    "Place",
+    "Receipt",
     "Row",
     "Store",
     "StoreView",
+    "Traits",
+    "UrlPlace",
+    "Watch",
     "describe",
     "fetch_from_mirror",
+    "limited",
     "mirror_generation",
+    "newest_generation",
+    "try_place",
     "verify",
+    "viewed",
 ]

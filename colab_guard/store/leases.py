@@ -12,7 +12,7 @@ import json
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -26,6 +26,7 @@ from colab_guard.store.packs import digest
 from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
+RELEASED = ".released"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Place = tuple[int, int]
@@ -74,18 +75,33 @@ class Lease:
 
 def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
     """All leases of a store that can be read, oldest first; and those that cannot, with the reason."""
+    files: dict[str, bytes | OSError] = {}
+    for path in folder.glob("*"):
+        if path.suffix in (".json", RELEASED) and not path.name.startswith("."):
+            try:
+                files[path.name] = path.read_bytes()
+            except OSError as error:
+                files[path.name] = error
+    return leases_among(files)
+
+
+def leases_among(files: Mapping[str, bytes | OSError]) -> tuple[list[Lease], list[PassedOver]]:
+    """As `read_leases`, of files by name: their bytes, or why they cannot be read."""
     found, damaged = [], []
-    for path in sorted(folder.glob("*.json")):
-        match = LEASE_NAME.match(path.name)
+    for name in sorted(files):
+        match = LEASE_NAME.match(name)
         if match is None:
             continue
         try:
-            data = path.read_bytes()
+            data = files[name]
+            if isinstance(data, OSError):
+                raise StoreDamaged(str(data))
             if digest(data)[:16] != match[2]:
                 raise StoreDamaged("the lease is cut short or damaged")
-            found.append(_decode(json.loads(data), path.with_suffix(".released")))
-        except (OSError, StoreDamaged) as error:
-            damaged.append(PassedOver(path.stem, f"the lease cannot be used: {error}"))
+            released = files.get(name.removesuffix(".json") + RELEASED, b"")
+            found.append(_decode(json.loads(data), b"" if isinstance(released, OSError) else released))
+        except StoreDamaged as error:
+            damaged.append(PassedOver(name.removesuffix(".json"), f"the lease cannot be used: {error}"))
     return found, damaged
 
 
@@ -106,8 +122,13 @@ def write_lease(folder: Path, lease: Lease) -> Path:
 
 def release(path: Path, last: Place | None) -> None:
     """Give the lease at `path` back; `last` is the place of the last commit that was written under it."""
+    write_whole(path.with_suffix(RELEASED), [released_words(last)])
+
+
+def released_words(last: Place | None) -> bytes:
+    """What the file says by which a lease is given back."""
     place = "" if last is None else f" {last[0]} {last[1]}"
-    write_whole(path.with_suffix(".released"), [f"released{place}\n".encode()])
+    return f"released{place}\n".encode()
 
 
 def counts(place: Place, leases: list[Lease]) -> bool:
@@ -128,9 +149,9 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
-def _decode(content: dict[str, Any], released: Path) -> Lease:
+def _decode(content: dict[str, Any], released: bytes) -> Lease:
     continues = content["continues"]
-    words = released.read_bytes().decode("ascii", "replace").split() if released.exists() else []
+    words = released.decode("ascii", "replace").split()
     last = (int(words[1]), int(words[2])) if len(words) == 3 and words[1].isdigit() and words[2].isdigit() else None
     return Lease(
         content["generation"],

@@ -30,9 +30,9 @@ class FileInfo:
 class StoreView:
     """A store as readers see it. Everything is read from the disk when it is asked for."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shown: str | None = None) -> None:
         self.path = path
-        check_format(path)
+        check_format(path, shown)
         self.problems: list[PassedOver] = []
         self.lineage: list[PassedOver] = []
         self._damaged_lease = False
@@ -167,21 +167,28 @@ def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -
     return set().union(*(state_packs(r) | unit_packs(r) for r in whole), *(unit_packs(r) for r in units))
 
 
-def check_format(path: Path) -> None:
-    """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
+def check_format(path: Path, shown: str | None = None) -> None:
+    """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not. `shown`: what people call it."""
+    name = shown or str(path)
     try:
-        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
+        content = (path / "FORMAT").read_bytes()
     except OSError:
-        raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
-    damage = damaged_format(path)
+        raise ForeignStore(f"{name} holds no colab_guard store; check the name, or run the cell once to make it") from None
+    check_words(content, name)
+
+
+def check_words(content: bytes, name: str) -> None:
+    """As `check_format`, of what FORMAT holds."""
+    words = content.decode(errors="replace").split()
+    damage = _damage(words)
     if damage:
         raise ForeignStore(
-            f"{path} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
+            f"{name} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
             "it), or move that folder away, or use another NAME"
         )
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(
-            f"{path} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
+            f"{name} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
             "upgrade colab_guard, or use another NAME"
         )
 
@@ -194,5 +201,9 @@ def damaged_format(path: Path) -> str:
         return ""
     except OSError as error:
         return f"its FORMAT cannot be read ({error.strerror})"
+    return _damage(words)
+
+
+def _damage(words: list[str]) -> str:
     good = words[:2] == FORMAT_NAME.split() and len(words) == 3 and words[2].isdecimal()
     return "" if good else f"its FORMAT says {' '.join(words)[:40]!r}"
