@@ -11,11 +11,13 @@ from colab_guard.errors import StoreDamaged
 from colab_guard.store.mirror.calls import Call
 from colab_guard.store.mirror.catalogue import FarLeases
 from colab_guard.store.mirror.owners import check_holder
-from colab_guard.store.mirror.place import PARTS, Place, Receipt, intact
+from colab_guard.store.mirror.place import PARTS, NotThereYet, Place, Receipt, intact
 from colab_guard.store.writer import Store
 
 ORPHAN_S = 3600.0
 """A file there that nobody here ever had is removed when it was seen for so long: a killed writer's, not a new one's."""
+AWAIT_S = 60.0
+"""For so long a file that was sent may stay unseen before it is sent again."""
 LEASE_FRESH_S = 10.0
 """Before each removal the leases have been looked at within so many seconds."""
 
@@ -33,6 +35,8 @@ class Copies:
     listed: dict[str, int] = field(default_factory=dict)
     removing: set[str] = field(default_factory=set)
     """Files whose removal has begun and has not come back."""
+    awaited: dict[str, float] = field(default_factory=dict)
+    """Files that were sent and not seen since, by when that was."""
     mine: set[str] = field(default_factory=set)
     """Files that this machine had or has: these alone are removed without delay."""
     _strange: dict[str, float] = field(default_factory=dict)
@@ -56,6 +60,8 @@ class Copies:
             return 0  # collected meanwhile: a newer commit follows
         self.mine.add(name)
         there = self.place.size(name) if name == "FORMAT" else self.listed.get(name)
+        if there is None and name in self.awaited:
+            there = self._seen_at_last(name)
         if name in self.receipts and there == size:
             return 0
         if there == size and intact(self.place, name, source, call.moved):
@@ -67,10 +73,24 @@ class Copies:
         self._send(source, name, call)
         return size
 
+    def _seen_at_last(self, name: str) -> int | None:
+        """What was sent a moment ago and is not seen is not sent again at once: places show files late."""
+        size = self.place.size(name)
+        if size is None and time.monotonic() - self.awaited[name] < AWAIT_S:
+            raise NotThereYet(f"{name} was sent, and is not there yet")
+        return size
+
     def _send(self, source: Path, name: str, call: Call) -> None:
         """After it was sent it is read back, unless the far side named a checksum; a wrong one is sent again."""
         self.receipts.pop(name, None)
-        receipt = self.place.send(source, name, call.moved)
+        self.awaited.pop(name, None)
+        try:
+            receipt = self.place.send(source, name, call.moved)
+            if self.place.size(name) is None:
+                raise NotThereYet(f"{name} was sent, and is not there yet")
+        except NotThereYet:
+            self.awaited[name] = time.monotonic()
+            raise
         if (receipt is None or not receipt.by_content) and not intact(self.place, name, source, call.moved):
             call.moved()
             self.place.remove(name)

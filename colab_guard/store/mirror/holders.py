@@ -1,7 +1,7 @@
 """Who holds a mirror's lease, seen from another machine: does its heartbeat change?
 
-A holder rewrites the file beside its lease every `BEAT_S` seconds. Whoever comes second watches that file by the clock of its
-own machine alone: two clocks are never compared. Changed once: the holder lives. Unchanged for `DEAD_S`: the lease is
+A holder rewrites the file beside its lease every `BEAT_S` seconds. Whoever comes second watches that file, and the commits, by
+the clock of its own machine alone: two clocks are never compared. Changed once: the holder lives. Unchanged for `DEAD_S`: the lease is
 free. One that was given back is free at once, and so is one of this machine whose process is gone.
 """
 
@@ -67,11 +67,12 @@ class Watch:
             return None
         return newest
 
-    def _signs(self) -> tuple[list[str], bytes]:
-        """What a living holder changes: the leases there are, and its heartbeat."""
+    def _signs(self) -> tuple[set[str], bytes]:
+        """What a living holder changes: the leases and commits there are, and its heartbeat."""
         if self.lease is None:
-            return self._leases.names, b""
+            return set(), b""
+        there = {*self._leases.names, *self._place.names("commits")}
         try:
-            return self._leases.names, self._place.read(f"leases/{self._leases.stem_of(self.lease)}{BEAT}")
+            return there, self._place.read(f"leases/{self._leases.stem_of(self.lease)}{BEAT}")
         except FileNotFoundError:
-            return self._leases.names, b""
+            return there, b""

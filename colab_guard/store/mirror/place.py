@@ -14,11 +14,16 @@ from typing import Protocol
 
 from blake3 import blake3
 
+from colab_guard.errors import StoreDamaged
 from colab_guard.store.packs import END, digest
 
 PARTS = ("packs", "commits", "leases")
 PIECE_BYTES = 4 * 2**20
 Moved = Callable[[], None]
+
+
+class NotThereYet(StoreDamaged):
+    """A file was sent, and the place does not show it: it may later, or was lost."""
 
 
 def go_on() -> None:

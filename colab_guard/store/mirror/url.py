@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_guard.errors import MirrorUnusable, MissingExtra, StoreDamaged
-from colab_guard.store.mirror.place import Moved, Receipt, Traits, go_on, intact
+from colab_guard.store.mirror.place import Moved, NotThereYet, Receipt, Traits, go_on, intact
 from colab_guard.store.mirror.receipts import READ_BACK, Sums, by_checksum
 
 PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs", "s3a": "s3fs", "hf": "huggingface_hub", "az": "adlfs", "abfs": "adlfs"}
@@ -75,7 +75,7 @@ class UrlPlace:
             return None
         info = self._info(name)
         if info is None:
-            raise StoreDamaged(f"{name} was sent, and is not there")
+            raise NotThereYet(f"{name} was sent, and is not there yet")
         proved = by_checksum(self.protocol, info, Sums(source))
         if proved is not None:
             return proved
