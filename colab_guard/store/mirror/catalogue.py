@@ -24,7 +24,7 @@ class FarLeases:
     def __init__(self, place: Place, whole: dict[str, bytes] | None = None) -> None:
         self._place = place
         self._whole: dict[str, bytes] = {} if whole is None else whole
-        self.files: dict[str, bytes | OSError] = {}
+        self.files: dict[str, bytes | Exception] = {}
         self.sizes: dict[str, int] = {}
 
     def look(self) -> FarLeases:
@@ -64,7 +64,7 @@ class FarLeases:
                 return name.removesuffix(".json")
         return f"{lease.generation:08d}-"
 
-    def _read(self, name: str) -> bytes | OSError:
+    def _read(self, name: str) -> bytes | Exception:
         try:
             data = self._place.read(f"leases/{name}")
         except OSError as error:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from colab_guard.errors import StoreDamaged, StoreInUse
 from colab_guard.store import disk
-from colab_guard.store.leases import read_leases
-from colab_guard.store.mirror.catalogue import BEAT, FarLeases, viewed
+from colab_guard.store.leases import LEASE_NAME, read_leases
+from colab_guard.store.mirror.catalogue import FarLeases, viewed
 from colab_guard.store.mirror.folder import FolderPlace
 from colab_guard.store.mirror.owners import check_notebook
 from colab_guard.store.mirror.place import Place, intact, pieces
@@ -48,15 +48,14 @@ def fetch_from_mirror(
         check_notebook(place, leases, identity, take_over=take_over)
         whole, units = there.retained()
     records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
-    if not records:
-        return False
+    newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
     damage = damaged_format(local)
     if damage:
         _stop_if(gone)
         moved(damage, _moved_aside(local, identity, take_over=take_over))
-    elif _newest_whole(local) >= _place(records[-1]):
+    elif _newest_whole(local) >= newest:
         return False
-    names = [f"leases/{name}" for name in leases.sizes if not name.endswith(BEAT)]
+    names = [f"leases/{name}" for name in leases.files if LEASE_NAME.match(f"{Path(name).stem}.json")]
     names += [f"packs/{name}.pack" for name in sorted(packs_needed(whole, units))]
     names += [f"commits/{record.id}.json" for record in records]
     return _bring(place, local, ["FORMAT", *names], gone)

@@ -12,7 +12,7 @@ from colab_guard.store.leases import LEASE_NAME, Lease
 from colab_guard.store.mirror.catalogue import FarLeases
 from colab_guard.store.mirror.place import Place
 from colab_guard.store.types import Identity
-from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, check_words
+from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, check_line
 from colab_guard.store.writer import Store
 
 FORMAT_LINE = f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode()
@@ -43,7 +43,7 @@ def check_place(place: Place, leases: FarLeases, store: Store, *, take_over: boo
     except FileNotFoundError:
         found = b""
     if not FORMAT_LINE.startswith(found):  # a FORMAT that is cut short is sent again
-        check_words(found, place.name)
+        check_line(found, place.name)
     check_holder(place, leases.look(), store, take_over=take_over)
 
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from colab_guard.clock import Clock
 from colab_guard.events import EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
-from colab_guard.store.leases import RELEASED, released_words
+from colab_guard.store.index import state_packs
+from colab_guard.store.leases import RELEASED, mark_line
 from colab_guard.store.mirror import calls, holders
 from colab_guard.store.mirror.catalogue import BEAT, FarLeases
 from colab_guard.store.mirror.copying import Copies
@@ -25,7 +26,7 @@ from colab_guard.store.mirror.place import PARTS, Place
 from colab_guard.store.mirror.schedule import pause_s
 from colab_guard.store.mirror.status import MirrorStatus, speed
 from colab_guard.store.types import CommitRecord
-from colab_guard.store.view import packs_needed, state_packs, unit_packs
+from colab_guard.store.view import packs_needed, unit_packs
 from colab_guard.store.writer import Store
 from colab_guard.workers import Workers
 
@@ -223,7 +224,7 @@ class Mirror:
             return
 
         def give(call: calls.Call) -> None:
-            self._place.write(f"leases/{stem}{RELEASED}", released_words(self._store.last_written))
+            self._place.write(f"leases/{stem}{RELEASED}", mark_line(stem, self._store.last_written).encode())
             call.moved()
             self._place.remove(f"leases/{stem}{BEAT}")
 
