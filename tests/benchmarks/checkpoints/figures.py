@@ -62,7 +62,7 @@ def _opening(path: Path) -> None:
     """Unit ends are what a store keeps so many of; fsync is left out while they are made."""
     path.mkdir()
     saved = path / "adapter.bin"
-    with mock.patch.object(os, "fsync", lambda descriptor: None):
+    with mock.patch.object(os, "fsync", return_value=None):
         store = Store.open(path / "store", ME)
         for number in range(COMMITS):
             saved.write_bytes(os.urandom(2_000))
