@@ -117,6 +117,7 @@ class Scope:
             self.live,
             self._split,
             self._overlap,
+            shares=not self._shared_looked_for,
         )
         if state.holds_sets(captured.parts):
             captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
