@@ -14,6 +14,7 @@
     │   │   ├── FunctionChanged  a function that was running at the commit is not the same here, or not here
     │   │   ├── DeviceMissing    the commit holds tensors of a device that is not here
     │   │   ├── PythonChanged    the commit holds code that this version of Python cannot run
+    │   │   ├── SecretMissing    the commit refers to a secret that is not here, or is another one here
     │   │   └── StateNotRegistered  the commit holds registered state, and nothing is registered under its name here
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
@@ -82,6 +83,10 @@ class DeviceMissing(NeedsDecision):
 
 class PythonChanged(NeedsDecision):
     """The commit holds functions as instructions of another version of Python."""
+
+
+class SecretMissing(NeedsDecision):
+    """The commit refers to a secret (no commit holds one) that is not here, or has another value here."""
 
 
 class StateNotRegistered(NeedsDecision):

@@ -308,6 +308,10 @@ class ListenerFailed(Event):
 Listener = Callable[[Event, float], None]
 
 
+def _as_it_is(event: Event) -> Event:
+    return event
+
+
 class EventBus:
     """Delivers events to listeners, in order; `synchronous=True` delivers in the caller's thread (tests)."""
 
@@ -315,6 +319,8 @@ class EventBus:
         self._clock: Clock = clock or SystemClock()
         self._workers = workers or Workers(self._clock)
         self._synchronous = synchronous
+        self.clean: Callable[[Event], Event] = _as_it_is
+        """What every event passes on its way to the listeners: secrets are taken out there."""
         self._listeners: list[tuple[Listener, tuple[type[Event], ...]]] = []
         self._queue: queue.SimpleQueue[tuple[Event, float] | threading.Event] = queue.SimpleQueue()
         self._worker: Worker | None = None
@@ -336,6 +342,7 @@ class EventBus:
         """Hand over an event; returns at once."""
         if self._workers.disarmed:
             return
+        event = self.clean(event)
         if self._synchronous:
             self._deliver(event, self._clock.time())
             return

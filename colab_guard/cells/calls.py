@@ -19,10 +19,14 @@ BUILTINS = frozenset(dir(builtins))
 
 @dataclass(frozen=True, slots=True)
 class Callees:
-    """`names`: functions and classes of the notebook that reach a loop; `library`: methods that are loops of libraries."""
+    """`names`: functions and classes of the notebook that reach a loop; `library`: methods that are loops of libraries.
+
+    `rebound`: variables that some function binds which does not own them (`global`, `nonlocal`).
+    """
 
     names: frozenset[str]
     library: frozenset[str]
+    rebound: frozenset[str] = frozenset()
 
     def may_lead(self, call: ast.Call) -> bool:
         """Whether the call may lead to a safe point."""
@@ -49,6 +53,7 @@ def callees(trees: Iterable[ast.AST], library: Iterable[str]) -> Callees:
     """Those of all functions and classes defined anywhere in `trees`."""
     calls: dict[str, set[str]] = {}
     found = set()
+    rebound: set[str] = set()
     for node in (part for tree in trees for part in ast.walk(tree)):
         if isinstance(node, FUNCTIONS):
             called = calls.setdefault(node.name, set())
@@ -61,7 +66,9 @@ def callees(trees: Iterable[ast.AST], library: Iterable[str]) -> Callees:
             made_by |= {base.id for base in node.bases if isinstance(base, ast.Name)}
             if any(isinstance(part, FUNCTIONS) and part.name == "__init__" for part in node.body):
                 made_by.add("__init__")
-    return Callees(frozenset(_closed(found, calls)), frozenset(library))
+        elif isinstance(node, (ast.Global, ast.Nonlocal)):
+            rebound.update(node.names)
+    return Callees(frozenset(_closed(found, calls)), frozenset(library), frozenset(rebound))
 
 
 def _closed(found: set[str], calls: Mapping[str, set[str]]) -> set[str]:

@@ -16,7 +16,7 @@ from colab_guard.cells.points import Point
 from colab_guard.cells.syntax import COMPREHENSIONS, SCOPES, expression, located, statements
 
 SIMPLE = (ast.Expr, ast.Assign, ast.AugAssign, ast.AnnAssign, ast.Return)
-NEVER_KEPT = (ast.Name, ast.Constant, ast.Starred, ast.FormattedValue, ast.Slice, ast.expr_context, ast.operator, ast.cmpop)
+NEVER_KEPT = (ast.Constant, ast.Starred, ast.FormattedValue, ast.Slice, ast.expr_context, ast.operator, ast.cmpop)
 NewPoint = Callable[..., int]
 
 
@@ -24,8 +24,8 @@ def value_of(node: ast.stmt) -> ast.expr | None:
     """The expression of a simple statement in which calls may be entered again."""
     if not isinstance(node, SIMPLE):
         return None
-    if isinstance(node, ast.AugAssign) and any(isinstance(part, ast.Call) for part in ast.walk(node.target)):
-        return None  # it is evaluated first, and cannot be kept
+    if isinstance(node, ast.AugAssign) and not isinstance(node.target, ast.Name):
+        return None  # it is evaluated first, and is not kept
     return node.value
 
 
@@ -65,13 +65,23 @@ def base_of(callee: ast.expr) -> ast.expr:
     return callee
 
 
-def _kept(node: ast.expr) -> list[ast.expr]:
-    """What is kept of an operand that is evaluated before a call: of a part of an f-string or a slice, the values in it."""
+def _kept(node: ast.expr, rebound: frozenset[str]) -> list[ast.expr]:
+    """What is kept of an operand that is evaluated before a call: of a part of an f-string or a slice, the values in it.
+
+    A variable is, if what is evaluated after it may bind it anew.
+    """
     if isinstance(node, ast.FormattedValue):
-        return _kept(node.value)
+        return _kept(node.value, rebound)
     if isinstance(node, ast.Slice):
-        return [part for child in _children(node) for part in _kept(child)]
+        return [part for child in _children(node) for part in _kept(child, rebound)]
+    if isinstance(node, ast.Name):
+        return [node] if node.id in rebound and isinstance(node.ctx, ast.Load) else []
     return [] if isinstance(node, NEVER_KEPT) else [node]
+
+
+def bound_inside(node: ast.AST) -> frozenset[str]:
+    """Variables that `:=` binds in it."""
+    return frozenset(part.target.id for part in ast.walk(node) if isinstance(part, ast.NamedExpr))
 
 
 class StatementRewriter:
@@ -86,10 +96,13 @@ class StatementRewriter:
         self._before: dict[ast.expr, list[ast.expr]] = {}
         self._names: dict[ast.expr, str] = {}
         self._points: dict[ast.expr, int] = {}
+        self._holders: dict[ast.expr, str] = {}
+        self._rebound: frozenset[str] = frozenset()
 
     def rewrite(self, node: ast.stmt) -> tuple[list[ast.stmt], list[int]]:
         value = value_of(node)
         assert value is not None
+        self._rebound = self._known.rebound | bound_inside(value)
         self._look(value, [])
         for candidate, before in self._before.items():
             for part in (*before, *self._callee_base(candidate)):
@@ -97,15 +110,16 @@ class StatementRewriter:
         self._number()
         node.value = self._made(value)  # type: ignore[attr-defined]
         after: list[ast.stmt] = []
-        if self._names and not isinstance(node, ast.Return):
-            after = statements(" = ".join(sorted(self._names.values())) + " = None")
+        hidden = sorted([*self._names.values(), *self._holders.values()])
+        if hidden and not isinstance(node, ast.Return):
+            after = statements(" = ".join(hidden) + " = None")
         return [node, *(located(part, node) for part in after)], list(self._points.values())
 
     def _look(self, node: ast.expr, earlier: list[ast.expr]) -> None:
         so_far = list(earlier)
         for child in _children(node):
             self._look(child, so_far)
-            so_far += _kept(child)
+            so_far += _kept(child, self._rebound)
         if _is_candidate(node, self._known):
             self._before[node] = list(earlier)
 
@@ -122,6 +136,7 @@ class StatementRewriter:
             stem = next(iter(self._points.values()))
             for number, part in enumerate(self._names):
                 self._names[part] = f"{self._prefix}v{stem}_{number}"
+        self._holders = {c: f"{self._prefix}y{n}" for c, n in self._points.items() if isinstance(c, ast.YieldFrom)}
 
     def details(self, number: int, point: Point) -> Point:
         """`point` with what is known once all of the statement is."""
@@ -130,7 +145,7 @@ class StatementRewriter:
         callee: tuple[str, ...] = ()
         if isinstance(candidate, ast.Call):
             callee = self._callee_path(candidate.func)
-        return replace(point, temps=temps, callee=callee)
+        return replace(point, temps=temps, callee=callee, holder=self._holders.get(candidate, ""))
 
     def _callee_path(self, callee: ast.expr) -> tuple[str, ...]:
         path: list[str] = []
@@ -168,17 +183,19 @@ class StatementRewriter:
                         part.value = self._made(part.value)
 
     def _candidate(self, node: ast.expr) -> ast.expr:
-        if not self._resume:
-            return node
         point = self._points[node]
         asked = self._runtime
+        if isinstance(node, ast.YieldFrom):
+            if self._resume:
+                again = ast.IfExp(expression(f"{asked}.yielded({point})"), expression(f"{asked}.delegate()"), node.value)
+                node.value = located(again, node)
+            node.value = located(ast.NamedExpr(ast.Name(self._holders[node], ast.Store()), node.value), node)
+            return node
+        if not self._resume:
+            return node
         if isinstance(node, ast.Yield):
             value = node.value or ast.Constant(None)
             node.value = located(ast.IfExp(expression(f"{asked}.yielded({point})"), ast.Constant(None), value), node)
-            return node
-        if isinstance(node, ast.YieldFrom):
-            again = ast.IfExp(expression(f"{asked}.yielded({point})"), expression(f"{asked}.delegate()"), node.value)
-            node.value = located(again, node)
             return node
         assert isinstance(node, ast.Call)
         otherwise: ast.expr = node

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import functools
 import inspect
-import itertools
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from types import CodeType, FrameType
 from typing import Any
 
+from colab_guard.cells.delegates import delegate_of, delegated
 from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.loops import Loop
+from colab_guard.cells.managers import kept
+from colab_guard.cells.places import ending_at
 from colab_guard.cells.points import CELL, Chain, FrameInfo, Point
 from colab_guard.cells.rewrite import CELLS, context_name, loop_name
 from colab_guard.cells.short import LATE
@@ -20,7 +22,7 @@ from colab_guard.cells.wrappers import is_thin, unwrapped
 from colab_guard.errors import SnapshotRefused
 from colab_guard.snapshots import Position
 
-RE_ENTRY = ("colab_guard.cells.resuming", "colab_guard.cells.runtime", "colab_guard.cells.wrappers")
+RE_ENTRY = tuple(f"colab_guard.cells.{module}" for module in ("delegates", "managers", "resuming", "runtime", "wrappers"))
 """The modules whose calls stand between a frame and what it had called, after a resume."""
 TRAINING_ROOM = "colab_guard.training"
 """The package of the adapters, whose code stands in a library's loop and passes safe points there."""
@@ -90,12 +92,6 @@ class Standing:
         return self.names.get(loop_name(point)) or LATE[id(self.frame), point]
 
 
-def ending_at(frame: FrameType) -> tuple[int, int]:
-    """Where in the source the expression ends that `frame` is in."""
-    where = next(itertools.islice(frame.f_code.co_positions(), frame.f_lasti // 2, None), None)
-    return (0, 0) if where is None else (where[1] or 0, where[3] or 0)
-
-
 def stack(frame: FrameType, point: Point, codes: Mapping[CodeType, FrameInfo]) -> list[Standing]:
     """The frames from the cell's inwards to `frame`, which stands at `point`.
 
@@ -146,10 +142,12 @@ def _caller(frame: FrameType) -> tuple[FrameType | None, list[CodeType]]:
 
 
 def _asking(frame: FrameType, codes: Mapping[CodeType, FrameInfo]) -> Standing:
-    """The frame whose loop asks the running generator `frame` for its next item."""
+    """The frame whose loop, or whose `yield from`, asks the running generator `frame` for its next item."""
     loop = frame.f_back.f_locals.get("self") if frame.f_back is not None else None
     outer = frame.f_back.f_back if isinstance(loop, Loop) and frame.f_back is not None else None
     info = codes.get(outer.f_code) if outer is not None else None
+    if (found := delegated(frame, codes)) is not None:
+        return Standing(*found)
     if not isinstance(loop, Loop) or outer is None or info is None or not loop.asks(frame):
         raise SnapshotRefused(f"the generator {_said(frame)} is asked for items by what cannot be entered again")
     return Standing(outer, info, loop.where, fetching=True)
@@ -231,6 +229,7 @@ def entry_of(standing: Standing) -> FrameEntry:
         elif part.kind == "with":
             entry.contexts[number] = _contexts(names, number)
     entry.locals = {name: names[name] for name in point.temps if name in names}
+    entry.delegate = delegate_of(names, point)
     if info.id != CELL:
         entry.locals |= own_variables(names, info, point)
         entry.cells = cells_of(names.get(CELLS))
@@ -319,6 +318,5 @@ def _refuse_barred(loop: Loop, point: Point) -> None:
 def _contexts(names: Mapping[str, Any], number: int) -> list[Any]:
     found: list[Any] = []
     while (name := context_name(number, len(found))) in names:
-        manager = names[name]
-        found.append(getattr(manager, "re_entered", manager) if type(manager).__module__ in RE_ENTRY else manager)
+        found.append(kept(names[name]))
     return found

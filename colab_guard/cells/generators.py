@@ -21,12 +21,14 @@ from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
 from colab_guard.cells import genexprs
-from colab_guard.cells.frames import FrameEntry, Standing, cells_of, ending_at, entry_of, own_variables
+from colab_guard.cells.delegates import Again
+from colab_guard.cells.frames import FrameEntry, Standing, cells_of, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
+from colab_guard.cells.places import ending_at
 from colab_guard.cells.points import FrameInfo, Point
 from colab_guard.cells.programs import Function
-from colab_guard.cells.resuming import Again, Resumer, made_again
+from colab_guard.cells.resuming import Resumer, made_again
 from colab_guard.cells.rewrite import CELLS, RESUMER
 
 if TYPE_CHECKING:

@@ -15,6 +15,7 @@ import ast
 import re
 from collections.abc import Iterator, Sequence
 
+from colab_guard.cells.augmented import in_parts, needs_parts
 from colab_guard.cells.calls import Callees
 from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, SCOPES, FunctionNode, copied, expression, located, statements
 
@@ -42,8 +43,6 @@ class _Plainer(ast.NodeTransformer):
         self._numbers = [0]
         names = [node for node in ast.walk(tree) if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)]
         self._consumers = CONSUMERS - {node.id for node in names} - {f.name for f in ast.walk(tree) if isinstance(f, FUNCTIONS)}
-        elsewhere = [node.names for node in ast.walk(tree) if isinstance(node, (ast.Global, ast.Nonlocal))]
-        self._reached_into = {name for found in elsewhere for name in found}
 
     # where statements stand
 
@@ -78,6 +77,9 @@ class _Plainer(ast.NodeTransformer):
             part[:] = self._block(part)
         if isinstance(node, ast.While) and any(self._known.leads(call) for call in _calls(node.test)):
             return self._while(node)
+        if isinstance(node, ast.AugAssign) and needs_parts(node, self._known):
+            first, middle, last = in_parts(node, self._new_name)
+            return [*first, *self._statement(middle), *last]
         field = _field(node)
         if field is None or not self._may_move(node):
             return [node]
@@ -89,7 +91,7 @@ class _Plainer(ast.NodeTransformer):
         """Whether what `node` evaluates first is its expression; `x += ...` reads x before."""
         if not isinstance(node, ast.AugAssign):
             return True
-        return isinstance(node.target, ast.Name) and node.target.id not in self._reached_into
+        return isinstance(node.target, ast.Name) and node.target.id not in self._known.rebound
 
     # while
 
@@ -116,7 +118,7 @@ class _Plainer(ast.NodeTransformer):
             return self._gathered(node, before)
         if isinstance(node, ast.Call):
             return self._taken_out_of_call(node, before)
-        first = _first(node)
+        first = _first(node, self._known.rebound)
         if first is not None:
             holder, field = first
             value = getattr(holder, field)
@@ -223,10 +225,12 @@ def _field(node: ast.stmt) -> str | None:
     return "iter" if isinstance(node, ast.For) else None
 
 
-def _first(node: ast.expr) -> tuple[ast.AST, str] | None:
-    """Where the operand stands that `node` evaluates first, or first after plain names."""
+def _first(node: ast.expr, rebound: frozenset[str]) -> tuple[ast.AST, str] | None:
+    """Where the operand stands that `node` evaluates first, or first after names that nothing binds meanwhile."""
     if isinstance(node, ast.BinOp):
-        return (node, "right") if isinstance(node.left, (ast.Name, ast.Constant)) else (node, "left")
+        if isinstance(node.left, ast.Name):
+            return None if node.left.id in rebound else (node, "right")
+        return (node, "right") if isinstance(node.left, ast.Constant) else (node, "left")
     if isinstance(node, ast.Compare):
         return node, "left"
     if isinstance(node, (ast.UnaryOp,)):

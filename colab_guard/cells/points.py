@@ -26,7 +26,7 @@ class Point:
     """One numbered place. `live` are the names that code after it may read before writing them.
 
     For a call: `callee` leads to what is called (a name, then attributes), and `temps` are hidden names of what its
-    statement had evaluated before it.
+    statement had evaluated before it. For a `yield from`: `holder` is the hidden name of what it delegates to.
     """
 
     id: int
@@ -39,6 +39,7 @@ class Point:
     """A loop's range of constants as it was committed and as it is now."""
     callee: tuple[str, ...] = ()
     temps: tuple[str, ...] = ()
+    holder: str = ""
     end: int = 0
     """The last line of its statement."""
 

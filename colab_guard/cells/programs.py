@@ -29,6 +29,7 @@ from colab_guard.cells.rewrite import CELLS, RESUMER, Rewriter, restored, take_l
 from colab_guard.cells.syntax import (
     FUNCTIONS,
     FunctionNode,
+    called_name,
     compiled,
     copied,
     first_parameter,
@@ -332,8 +333,11 @@ def _some_slot() -> int:
 
 
 def _works(node: FunctionNode, known: Callees) -> bool:
-    """Whether the generator has a loop that gives no item, or calls what leads to a loop."""
+    """Whether the generator has a loop that gives no item, or calls what leads to a loop; or goes over matches, whose place
+    only an instrumented loop knows."""
     for part in own_nodes(node.body):
+        if isinstance(part, ast.Call) and called_name(part) == "finditer":
+            return True
         if isinstance(part, (ast.For, ast.While)):
             inside = list(own_nodes([*part.body, *part.orelse]))
             if not any(isinstance(below, (ast.Yield, ast.YieldFrom)) for below in inside):
@@ -354,7 +358,7 @@ def _cells(info: FrameInfo) -> str:
 
 
 def _temporaries(info: FrameInfo) -> list[str]:
-    return sorted({name for point in info.points.values() for name in point.temps})
+    return sorted({name for point in info.points.values() for name in (*point.temps, point.holder) if name})
 
 
 def _said(node: FunctionNode) -> str:

@@ -8,12 +8,15 @@ more (a re-entered `with ... as f` may have bound one anew) and random state com
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from types import CellType, FunctionType, TracebackType
+from contextlib import suppress
+from types import CellType, FunctionType
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
+from colab_guard.cells.delegates import Again
 from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.loops import Loop, ReEnter
+from colab_guard.cells.managers import ReEntered, is_notebooks
 from colab_guard.cells.rewrite import RESUMER
 from colab_guard.cells.wrappers import through
 from colab_guard.errors import CannotResume
@@ -26,7 +29,7 @@ if TYPE_CHECKING:
 class Resumer:
     """Leads one frame to `entries[0]`; `entries[1:]` are the frames further in."""
 
-    __slots__ = ("R", "_entries", "_info", "_on_path", "_runtime", "values")
+    __slots__ = ("R", "_entries", "_info", "_on_path", "_runtime", "_shared", "values")
 
     TICKS = object()
 
@@ -37,10 +40,12 @@ class Resumer:
         self._entries = entries
         self._info = info
         self._on_path = entries[0].on_path if entries else frozenset()
+        self._shared = _contents(entries[0].cells) if entries else {}
 
     def fill(self, entries: Sequence[FrameEntry], *, started: bool) -> None:
         """A generator's entry, and those further in, known only when everything is restored."""
         self.R, self._entries, self.values, self._on_path = started, entries, entries[0].locals, entries[0].on_path
+        self._shared = _contents(entries[0].cells)
 
     @property
     def lost(self) -> bool:
@@ -84,10 +89,15 @@ class Resumer:
         """The cell's names, of which a `with ... as` that was entered again has bound some."""
         self._runtime.names_again()
 
+    def shared_again(self, names: Sequence[str]) -> None:
+        """A function's variables that others share, likewise."""
+        for name in names:
+            if name in self._shared:
+                self._entries[0].cells[name].cell_contents = self._shared[name]
+
     def ctx(self, point: int, item: int) -> bool:
-        """Whether there is a restored context manager to go on with; a library's own that serve once are made anew."""
-        manager = self._kept(point, item) if self.on(point) else None
-        return manager is not None and not (_serves_once(manager) and not _is_notebooks(manager))
+        """Whether there is a restored context manager to go on with."""
+        return self.on(point) and self._kept(point, item) is not None
 
     def manager(self, point: int, item: int) -> Any:
         """What `with` is to enter: the restored state of the notebook's own stands; a library's may be the process's too."""
@@ -95,7 +105,7 @@ class Resumer:
         if state.stands_entered(manager):
             state.in_force_again(manager)
             return ReEntered(manager)
-        return ReEntered(manager) if _is_notebooks(manager) else manager
+        return ReEntered(manager) if is_notebooks(manager) else manager
 
     def _kept(self, point: int, item: int) -> Any:
         kept = self._entries[0].contexts.get(point, [])
@@ -138,64 +148,19 @@ class Resumer:
         return True
 
     def delegate(self) -> Any:
-        """What `yield from` goes on with."""
+        """What `yield from` goes on with; one that was running goes on by itself."""
         below = self._entries[0].delegate
-        return below if self._runtime.is_pending(below) else Again(below)
+        runs = len(self._entries) > 1
+        return below if runs or self._runtime.is_pending(below) else Again(below)
 
 
-def _serves_once(manager: Any) -> bool:
-    return type(manager).__name__ == "_GeneratorContextManager"
-
-
-def _is_notebooks(manager: Any) -> bool:
-    if _serves_once(manager):
-        frame = manager.gen.gi_frame
-        return frame is not None and frame.f_globals.get("__name__") == "__main__"
-    return type(manager).__module__ == "__main__"
-
-
-class ReEntered:
-    """A context manager that was entered before the loss: its restored state is that of the entered one."""
-
-    def __init__(self, manager: Any) -> None:
-        self.re_entered = manager
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> Any:
-        __tracebackhide__ = True
-        return type(self.re_entered).__exit__(self.re_entered, kind, error, trace)
-
-
-class Again:
-    """An iterator that gives one item of no meaning first: the one that a generator waited with."""
-
-    def __init__(self, iterator: Any) -> None:
-        self.iterator = iterator
-        self._begun = False
-
-    def __iter__(self) -> Again:
-        return self
-
-    def __next__(self) -> Any:
-        __tracebackhide__ = True
-        if self._begun:
-            return next(self.iterator)
-        self._begun = True
-        return None
-
-    def send(self, value: Any) -> Any:
-        __tracebackhide__ = True
-        return self.iterator.send(value)
-
-    def throw(self, *error: Any) -> Any:
-        __tracebackhide__ = True
-        return self.iterator.throw(*error)
-
-    def close(self) -> None:
-        if hasattr(self.iterator, "close"):
-            self.iterator.close()
+def _contents(cells: dict[str, CellType]) -> dict[str, Any]:
+    """What the cells hold that are not empty."""
+    found = {}
+    for name, cell in cells.items():
+        with suppress(ValueError):
+            found[name] = cell.cell_contents
+    return found
 
 
 def made_again(code: Any, namespace: dict[str, Any], cells: dict[str, Any], resumer: Resumer) -> Any:

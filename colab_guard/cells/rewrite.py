@@ -264,6 +264,7 @@ class Rewriter:
         bound = {n.id for i in node.items if i.optional_vars for n in ast.walk(i.optional_vars) if isinstance(n, ast.Name)}
         if self._resume and bound:
             again = [s for name in sorted(bound) for s in restored(name)]
+            again += statements(f"{RESUMER}.shared_again({sorted(bound)})")
             if self.info.id == CELL:
                 again = statements(f"{RESUMER}.names_again()")
             body = [ast.If(expression(f"{RESUMER}.R"), again, []), *body]

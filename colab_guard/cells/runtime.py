@@ -18,11 +18,12 @@ from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard.cells.beside import name_threads, refuse_tasks
-from colab_guard.cells.frames import RE_ENTRY, TRAINING_ROOM, FrameEntry, Standing, describe, ending_at, entry_of, stack
+from colab_guard.cells.frames import RE_ENTRY, TRAINING_ROOM, FrameEntry, Standing, describe, entry_of, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState, open_iterator
 from colab_guard.cells.loops import SIZED, Loop, ReEnter
 from colab_guard.cells.pace import LATE_S
+from colab_guard.cells.places import ending_at
 from colab_guard.cells.points import CELL, FrameInfo, Point
 from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop, LoopPolicy, PolicyFactory

@@ -7,6 +7,7 @@ may read are `needed`: what cannot be kept of them refuses the snapshot. The oth
 
 from __future__ import annotations
 
+import dis
 import types
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -17,7 +18,9 @@ from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
 
-SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_", "__", "___", "_dh", "_oh", "_ih"})
+SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_dh", "_oh", "_ih"})
+LAST_RESULTS = frozenset({"_", "__", "___"})
+"""The shell's, unless the cell binds them itself: then the shell leaves them alone too."""
 GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
 GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
 GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
@@ -43,6 +46,13 @@ def code_names(code: types.CodeType) -> Iterator[str]:
             yield from code_names(constant)
 
 
+def bound_last_results(code: types.CodeType) -> frozenset[str]:
+    """Which of the shell's last results the cell binds as names of its own."""
+    stored = {step.argval for step in dis.get_instructions(code) if step.opname in ("STORE_NAME", "STORE_GLOBAL")}
+    inner = [bound_last_results(constant) for constant in code.co_consts if isinstance(constant, types.CodeType)]
+    return (LAST_RESULTS & stored).union(*inner)
+
+
 class Scope:
     """The names of one guarded cell in `namespace`."""
 
@@ -58,7 +68,7 @@ class Scope:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
         self.outside = state.Outside()
-        self._skip = frozenset(skip)
+        self._skip = frozenset(skip) | (LAST_RESULTS - bound_last_results(code))
         self._split = state.Split()
         self._overlap = overlap
         mentioned = set(code_names(code)) | set(keep)
@@ -72,6 +82,7 @@ class Scope:
             self.start,
             differentiates=any(map(asks_for_gradients, words)),
             reaches_moments=not (words.isdisjoint(REACH) or words.isdisjoint(UNSEEN)),
+            secrets=state.Secrets(self.start, code),
         )
         self._shared_looked_for = False
 
@@ -120,7 +131,10 @@ class Scope:
             shares=not self._shared_looked_for,
         )
         if state.holds_sets(captured.parts):
-            captured.parts[state.ORDERS] = state.set_orders(present | local_variables(frames))
+            orders = state.set_orders(present | local_variables(frames))
+            if what := state.holds_secret(orders):
+                raise state.SnapshotRefused(f"a set, or the way to one, holds {what}, which no snapshot stores; keep it elsewhere")
+            captured.parts[state.ORDERS] = orders
         captured.parts.update(taken.parts)
         captured.placeholders.extend(taken.losses)
         return captured

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any
 
 from colab_guard import cells, hosts, state, store
-from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, StateNotRegistered, StoreDamaged
+from colab_guard.errors import CellChanged, DeviceMissing, InputChanged, PythonChanged, SecretMissing, StateNotRegistered, StoreDamaged
 from colab_guard.session import inputs, output
 from colab_guard.snapshots import Position
 
@@ -73,7 +73,8 @@ def _edit(shell: Any, cell: cells.CompiledCell, record: store.CommitRecord) -> c
     if not isinstance(source, str):
         return cells.Edit((), ("its source was not kept, so what changed cannot be told",))
     try:
-        return cells.compare(transformed(shell, source), transformed(shell, cell.text))
+        # what was committed has no secrets in it: neither has what it is compared with
+        return cells.compare(transformed(shell, source), transformed(shell, state.scrubbed(cell.text)))
     except (SyntaxError, ValueError):
         return cells.Edit((), ("this Python cannot read the committed code",))
 
@@ -179,6 +180,26 @@ def check_registered(name: str, outside: Mapping[str, Any], *, resume: bool) -> 
             "without it (not exact from there on), or --fresh begins again"
         )
     return [f"the registered state {one} was not put back" for one in missing]
+
+
+def check_secrets(name: str, parts: Mapping[str, bytes], secrets: state.Secrets, *, resume: bool) -> list[str]:
+    """Raise SecretMissing where a secret that the snapshot refers to is not here; what `--resume` takes another value for."""
+    other = []
+    for reference in state.secret_references(parts):
+        value, words = secrets.value_of(reference), reference.words()
+        if value is None:
+            raise SecretMissing(
+                f"{name!r} needs the value of {words}, which no snapshot holds and which is not here; set it in a cell above this "
+                "one, run that, and run this one again; or --fresh begins again"
+            )
+        if not reference.matches(value):
+            other.append(words)
+    if other and not resume:
+        raise SecretMissing(
+            f"{name!r} was saved with another value of {', '.join(other)} than is here now; --resume goes on with the one that is "
+            "here, --fresh begins again"
+        )
+    return other
 
 
 def check_devices(name: str, parts: Mapping[str, bytes], *, resume: bool) -> tuple[str, ...]:

@@ -232,7 +232,9 @@ class GuardedCell:
         self._found.say(self.name, self._bus)
         if finished:
             with self._output.heard():
-                return execution.restore_finished(loaded), "restored"
+                value = execution.restore_finished(loaded)
+                self._output.end()
+                return value, "restored"
         return self._guarded(execution, loaded, engine), "done"
 
     def _guarded(self, execution: cells.Execution, loaded: store.Loaded | None, engine: Engine) -> Any:

@@ -65,6 +65,8 @@ def look(
     outside = record.meta.get("outside", {})
     without = changes.check_registered(name, outside, resume=options.resume)
     without += [f"{path} had changed while the cell ran, and is in no snapshot" for path in outside.get("lost", ())]
+    here_now = changes.check_secrets(name, loaded.parts, state.Secrets(shell.user_ns, cell.original), resume=options.resume)
+    without += [f"{words} has another value than at the commit" for words in here_now]
     missing = changes.check_devices(name, loaded.parts, resume=options.resume)
     # code and tables that are taken as they are here are what the next resume compares with; values are the committed ones
     live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import BadOption
-from colab_guard.events import EventBus, ListenerFailed, MemoryReclaimed, StepDone
+from colab_guard.events import Event, EventBus, ListenerFailed, MemoryReclaimed, StepDone
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.seams import GuardedWork, MemoryGuard, Panel, PanelFactory
 from colab_guard.workers import Workers
@@ -35,6 +36,7 @@ class Session:
         self.clock: Clock = clock or SystemClock()
         self.workers = Workers(self.clock, self.failed)
         self.bus = bus or EventBus(self.workers, self.clock)
+        self.bus.clean = _clean
         self.work: GuardedWork | None = None
         self.panel_factory: PanelFactory | None = None
         self.failures: list[str] = []
@@ -230,6 +232,22 @@ class Session:
         self.failures.append(f"{who}: {type(error).__name__}: {error}")
         del self.failures[:-20]
         self.bus.post(ListenerFailed(who=who, error=f"{type(error).__name__}: {error}"))
+
+
+def _clean(event: Event) -> Event:
+    """`event` without secrets in its texts; nothing is looked at before the first guarded work has loaded what looks."""
+    state = sys.modules.get("colab_guard.state")
+    if state is None or isinstance(event, StepDone):
+        return event
+    texts = {f.name: getattr(event, f.name) for f in dataclasses.fields(event)}
+    changed = {name: new for name, old in texts.items() if (new := _scrubbed(state, old)) is not old and new != old}
+    return dataclasses.replace(event, **changed) if changed else event
+
+
+def _scrubbed(state: Any, value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_scrubbed(state, part) for part in value)
+    return state.scrubbed(value) if isinstance(value, str) else value
 
 
 def _sweeps() -> Any:

@@ -85,8 +85,11 @@ def _keep(path: Path, target: Path) -> None:
 def _write(path: Path, content: bytes, mode: int) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(path.name + ".colab_guard-tmp")
-    temporary.write_bytes(content)
-    temporary.chmod(mode)
+    temporary.unlink(missing_ok=True)
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(content)
+        os.fchmod(descriptor, mode)
     os.replace(temporary, path)
 
 

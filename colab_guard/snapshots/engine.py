@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import Any, Protocol
 
 from colab_guard.clock import Clock
@@ -26,7 +27,7 @@ from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
 from colab_guard.snapshots.schedule import Schedule
 from colab_guard.snapshots.units import UnitRecord
-from colab_guard.state import Captured
+from colab_guard.state import Captured, file_holds_secret, scrubbed_json
 from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
@@ -291,29 +292,36 @@ class Engine:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
         files = self._files.captured() if self._files is not None else {}
         held = self._files.held(files) if self._files is not None else []
+        meta = {
+            **self.meta,
+            **self._facts(),
+            "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
+            **({"held_files": held} if held else {}),
+        }
         state = CommitDraft(
             kind=kind,
-            position=position.to_json(),
+            position=scrubbed_json(position.to_json()),
             parts={**captured.parts, **self._output()},
             buffers=captured.buffers,
             files=files,
-            meta={
-                **self.meta,
-                **self._facts(),
-                "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
-                **({"held_files": held} if held else {}),
-            },
+            meta=scrubbed_json(meta),
         )
         units: tuple[CommitDraft, ...] = tuple(
             replace(
                 state,
                 kind="unit",
-                unit={"group": owed.group, "key": owed.key, "record": dict(owed.record)},
-                unit_files=owed.files,
+                unit={"group": owed.group, "key": owed.key, "record": scrubbed_json(dict(owed.record))},
+                unit_files=self._without_secrets(owed.files),
             )
             for owed in self._owed
         )
         return units if kind == "unit" and units else (*units, state)
+
+    def _without_secrets(self, files: Mapping[str, Path]) -> dict[str, Path]:
+        held = {name: what for name, path in files.items() if (what := file_holds_secret(path))}
+        for name, what in held.items():
+            self.name_loss(name, f"it holds {what}, which no commit stores")
+        return {name: path for name, path in files.items() if name not in held}
 
     def _write(self, stopping: threading.Event) -> None:
         _last_in_line()
@@ -362,7 +370,7 @@ class Engine:
         self._bus.post(SnapshotNotTaken(name=self.name, position=position.text, reason=reason, failed=failed))
 
     def _name_losses(self, captured: Captured) -> None:
-        losses = {p.path: p.reason for p in captured.placeholders}
+        losses = {p.path: p.reason for p in captured.placeholders} | captured.rebound
         if self._files is not None:
             losses |= self._files.not_kept
         for what, why in losses.items():

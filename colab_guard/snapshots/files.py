@@ -18,7 +18,9 @@ from pathlib import Path
 
 import psutil
 
+from colab_guard.errors import CannotResume
 from colab_guard.snapshots.bringing import Bringing, BroughtBack, is_edited
+from colab_guard.state import file_holds_secret
 
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
@@ -49,6 +51,7 @@ class FolderWatch:
     _carried: set[str] = field(default_factory=set)
     staging: Path | None = None
     _copies: dict[str, tuple[Stamp, Path]] = field(default_factory=dict)
+    _clean: dict[str, Stamp] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.excluded = tuple(path.resolve() for path in self.excluded)
@@ -73,7 +76,8 @@ class FolderWatch:
             return found
         for name in [name for name in self._copies if name not in found]:
             self._copies.pop(name)[1].unlink(missing_ok=True)
-        return {name: copy for name, path in found.items() if (copy := self._copy(name, path)) is not None}
+        kept = {name: copy for name, path in found.items() if (copy := self._copy(name, path)) is not None}
+        return {name: copy for name, copy in kept.items() if not self._holds_secret(name, copy)}
 
     def _copy(self, name: str, path: Path) -> Path | None:
         assert self.staging is not None
@@ -88,6 +92,20 @@ class FolderWatch:
         except FileNotFoundError:
             return None  # it went away meanwhile
         return target
+
+    def _holds_secret(self, name: str, copy: Path) -> bool:
+        """Whether the file is left out, and named: to change what is in it would bring back another file in silence."""
+        stamp = self._copies[name][0]
+        if self._clean.get(name) == stamp and time.time_ns() - stamp[1] >= CLOCK_TICK_NS:
+            return False
+        what = file_holds_secret(copy)
+        if what:
+            self.not_kept[name] = f"it holds {what}, which no commit stores"
+            self._copies.pop(name)
+            copy.unlink(missing_ok=True)
+            return True
+        self._clean[name] = stamp
+        return False
 
     def forget(self) -> None:
         """Remove the copies."""
@@ -114,16 +132,23 @@ class FolderWatch:
         known = {name for name in names if not name.endswith(SKIPPED_NAMES)}
         own = set(held)
         bringing = Bringing(self.staging)
-        for name in sorted(known):
-            bringing.put(name, self._inside(name), read(name), modes.get(name, 0o644), cells_own=name in own)
+        for name, path in [(name, self._inside(name)) for name in sorted(known)]:
+            bringing.put(name, path, read(name), modes.get(name, 0o644), cells_own=name in own)
         self._carried |= known
         later = tuple(sorted(set(self.changed()) - known))
         return BroughtBack(tuple(bringing.replaced), tuple(bringing.left), later, bringing.where)
 
     def _inside(self, name: str) -> Path:
-        path = (self.root / name).resolve()
-        if not path.is_relative_to(self.root.resolve()):
-            raise ValueError(f"{name!r} leaves the working folder")
+        """Where `name` lies below the root; CannotResume where a link leads elsewhere: nothing is written through one."""
+        path = self.root / name
+        steps = [path, *itertools.takewhile(lambda folder: folder != self.root, path.parents)]
+        linked = next((step for step in reversed(steps) if step.is_symlink()), None)
+        if linked is not None or os.path.normpath(path) != str(path) or not path.is_relative_to(self.root):
+            where = f"the link {os.path.relpath(linked, self.root)!r}" if linked is not None else "a name that leaves it"
+            raise CannotResume(
+                f"the commit's file {name!r} would be written to outside of the working folder, by {where}; move the link away to go "
+                "on, or --fresh begins again"
+            )
         return path
 
     def _named(self, name: str) -> bool:

@@ -23,12 +23,18 @@ from colab_guard.state.overlap import Overlap
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.secrets import Secrets
+from colab_guard.state.secrets import references as secret_references
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
 from colab_guard.state.sizes import Size, sizes
 from colab_guard.state.split import Split
 from colab_guard.state.things import CannotKeep
+from colab_guard.state.tokens import file_holds as file_holds_secret
+from colab_guard.state.tokens import holds as holds_secret
+from colab_guard.state.tokens import scrubbed, scrubbed_json
 from colab_guard.state.trial import Trial, trial
+from colab_guard.state.widgets import widget_made_anew
 
 __all__ = [
     "CannotKeep",
@@ -40,14 +46,17 @@ __all__ = [
     "Overlapping",
     "Placeholder",
     "Print",
+    "Secrets",
     "Size",
     "SnapshotRefused",
     "Split",
     "Trial",
     "canonical",
     "capture",
+    "file_holds_secret",
     "fingerprint",
     "functions_of",
+    "holds_secret",
     "holds_sets",
     "in_force_again",
     "is_notebooks",
@@ -60,6 +69,9 @@ __all__ = [
     "register_state",
     "registered_names",
     "restore",
+    "scrubbed",
+    "scrubbed_json",
+    "secret_references",
     "set_orders",
     "set_random_state",
     "sizes",
@@ -68,4 +80,5 @@ __all__ = [
     "track_dataloaders",
     "trial",
     "unregister_state",
+    "widget_made_anew",
 ]

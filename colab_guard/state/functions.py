@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
-from colab_guard.state import codes, training_objects
+from colab_guard.state import codes, tokens, training_objects
 from colab_guard.state.blocks import RESTORING
 from colab_guard.state.things import ATOMS
 
@@ -60,6 +60,8 @@ def reduce_function(pickler: GraphPickler, function: Any) -> Any:
         "annotations": dict(function.__annotations__) if notebook else {},
     }
     text = codes.file_text(code.co_filename) if code_id is None and notebook else None
+    if text is not None and live.secrets is not None:
+        text = tokens.scrubbed(text)  # it serves people only
     made = (code if code_id is None else None, code_id, function.__name__, function.__closure__, module, text)
     return rebuild_function, made, state, None, None, set_function
 

@@ -11,8 +11,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-from colab_guard.errors import CannotResume, GuardError
-from colab_guard.state import training_objects
+from colab_guard.errors import CannotResume, GuardError, SnapshotRefused
+from colab_guard.state import tokens, training_objects
 from colab_guard.state.blocks import BLOCKS, RESTORING
 from colab_guard.state.functions import set_class_data, set_function_data
 from colab_guard.state.live import Live
@@ -20,6 +20,7 @@ from colab_guard.state.mapping import mapped_words, unpickler
 from colab_guard.state.overlap import Overlap, anything_compiled, moments, steps_are_seen
 from colab_guard.state.paths import Roots
 from colab_guard.state.pickler import GRAPH, Definitions, KeptFromHere, Placeholder, Reducing, dump
+from colab_guard.state.secrets import Secrets, listed, rebuilt
 from colab_guard.state.settling import Later, settle
 from colab_guard.state.sharing import Shared
 from colab_guard.state.split import BEFORE, Split
@@ -40,6 +41,8 @@ class Captured:
     parts: dict[str, bytes]
     buffers: list[BufferDraft]
     placeholders: list[Placeholder]
+    rebound: dict[str, str] = field(default_factory=dict)
+    """Secrets that are not in it, by where their values will be found again, and what that means."""
     overlap: Overlap | None = None
     """Copies that are still to be made, beside what runs next; until it was joined the buffers are not whole."""
     _pickler: Reducing | None = field(default=None, repr=False)
@@ -79,13 +82,20 @@ def capture(
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
 
     def work(*, deep: bool = False) -> Captured:
-        graph = (_apart(needed, live), KeptFromHere(), _apart(kept, live), Definitions())
-        parts, pickler = dump(graph, live, roots, deep=deep, split=split)
+        def pickled(*, watching: bool, split: Split | None) -> tuple[dict[str, bytes], Reducing]:
+            graph = (_apart(needed, live), KeptFromHere(), _apart(kept, live), Definitions())
+            return dump(graph, live, roots, deep=deep, split=split, watching=watching)
+
+        parts, pickler = _without_secrets(pickled, live.secrets, split)
         settled = settle(pickler.blocks, None if split is None else split.staging, _later(pickler, overlap))
         pickler.is_done()
         settled.table["next_hook"] = training_objects.next_hook_id()
         parts |= {BLOCKS: json.dumps(settled.table).encode(), SMALL: settled.small}
-        return Captured(parts, settled.drafts, pickler.placeholders, settled.overlap, pickler if shares else None)
+        if live.secrets is not None:
+            _check_memory(settled.small, settled.drafts)
+            parts |= listed(live.secrets)
+        rebound = live.secrets.said() if live.secrets is not None else {}
+        return Captured(parts, settled.drafts, pickler.placeholders, rebound, settled.overlap, pickler if shares else None)
 
     # pickling makes many objects and no garbage; a collection in the middle only walks all of torch
     collecting = gc.isenabled()
@@ -107,7 +117,9 @@ def restore(
     RESTORING.begin(live, table, parts[SMALL], buffers)
     try:
         before = sorted(name for name in parts if name.startswith(BEFORE))
-        reader = unpickler(b"".join(parts[name] for name in [*before, GRAPH]))
+        secrets = live.secrets or Secrets(live.start)
+        stream = b"".join(parts[name] for name in [*before, GRAPH])
+        reader = unpickler(stream, lambda told: rebuilt(told, secrets, Placeholder))
         for _ in range(1 + len(before)):
             reader.load()
         needed, _, kept, definitions = reader.load()
@@ -149,6 +161,43 @@ def _later(pickler: Reducing, overlap: Overlapping | None) -> Later | None:
 def _apart(mapping: Mapping[str, Any], live: Live) -> dict[str, Any]:
     # the namespace itself is never pickled by value; asked for as names, it is these names
     return {key: dict(value) if value is live.namespace else value for key, value in mapping.items()}
+
+
+def _without_secrets(
+    pickled: Callable[..., tuple[dict[str, bytes], Reducing]], secrets: Secrets | None, split: Split | None
+) -> tuple[dict[str, bytes], Reducing]:
+    """Pickle plainly; where that may hold a secret, once more with a look at every text, and no more than references.
+
+    What was clean before and is still the very same bytes is not looked at again.
+    """
+    if secrets is None:
+        return pickled(watching=False, split=split)
+    if not secrets.watching:
+        parts, pickler = pickled(watching=False, split=split)
+        if not any(tokens.may_hold(data) for data in parts.values() if not secrets.is_clean(data)):
+            secrets.note_clean(parts.values())
+            return parts, pickler
+    parts, pickler = pickled(watching=True, split=split)
+    if any(map(tokens.holds, parts.values())):
+        if split is not None:
+            split.segments = []  # made when nobody knew that something in them was a secret
+        parts, pickler = pickled(watching=True, split=None)
+    for what in filter(None, map(tokens.holds, parts.values())):
+        raise SnapshotRefused(f"something that is no text holds {what}, which no snapshot stores; put it into a variable or os.environ")
+    secrets.watching = bool(secrets.used)
+    return parts, pickler
+
+
+def _check_memory(small: bytes, buffers: list[BufferDraft]) -> None:
+    """Arrays of texts are memory, which is not rewritten: SnapshotRefused where one holds a secret."""
+    held = [("a small array", small)] + [
+        (buffer.label or "an array", bytes(buffer.data)[:: 4 if "U" in buffer.dtype else 1])
+        for buffer in buffers
+        if buffer.dtype.lstrip("<>|=")[:1] in ("U", "S") or buffer.dtype.startswith(("str", "bytes"))
+    ]
+    for label, data in held:
+        if what := tokens.holds(data):
+            raise SnapshotRefused(f"{label} holds {what}, which no snapshot stores; keep it as a text in os.environ or a variable")
 
 
 def _on_deep_stack(work: Callable[[], T]) -> T:

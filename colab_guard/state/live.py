@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import CodeType
 from typing import Any, Protocol
 
+from colab_guard.state.secrets import Secrets
+
 
 class Generators(Protocol):
     """Takes waiting generators apart, and makes them again."""
@@ -27,7 +29,8 @@ class Live:
 
     `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
     `generators` knows how a waiting generator is taken apart and made again. `differentiates`: whether any code to come
-    may run a backward pass. `reaches_moments`: whether any may write into an optimizer's state unseen.
+    may run a backward pass. `reaches_moments`: whether any may write into an optimizer's state unseen. `secrets`: what must
+    not be stored; None looks for none.
     """
 
     namespace: dict[str, Any]
@@ -36,6 +39,7 @@ class Live:
     code_for: Callable[[str], CodeType | None] | None = None
     generators: Generators | None = None
     differentiates: bool = True
+    secrets: Secrets | None = None
     reaches_moments: bool = False
 
     def is_by_name(self, thing: Any) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import io
 import json
 import pickle
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -40,15 +40,27 @@ def mapped_to_cpu(devices: Iterable[str]) -> Iterator[None]:
         MAPPED.clear()
 
 
-class MappingUnpickler(pickle.Unpickler):
+class Unpickler(pickle.Unpickler):
+    """Binds references to secrets again: `bind` gives what one stands for."""
+
+    bind: Callable[[str], Any]
+
+    def persistent_load(self, told: str) -> Any:
+        return self.bind(told)
+
+
+class MappingUnpickler(Unpickler):
     """Rebuilds `torch.device` objects of mapped devices as the CPU's."""
 
     def find_class(self, module: str, name: str) -> Any:
         return _device if (module, name) == ("torch", "device") else super().find_class(module, name)
 
 
-def unpickler(data: bytes) -> pickle.Unpickler:
-    return (MappingUnpickler if MAPPED else pickle.Unpickler)(io.BytesIO(data))
+def unpickler(data: bytes, bind: Callable[[str], Any]) -> pickle.Unpickler:
+    """Reads `data`; `bind` gives what a reference to a secret stands for."""
+    reader = (MappingUnpickler if MAPPED else Unpickler)(io.BytesIO(data))
+    reader.bind = bind
+    return reader
 
 
 def _device(kind: str, index: int | None = None) -> Any:

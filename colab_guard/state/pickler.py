@@ -18,10 +18,25 @@ from typing import Any
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import arrays, contexts, files, functions, iterators, loaders, streams, tensors, things, training_objects
+from colab_guard.state import (
+    arrays,
+    contexts,
+    enums,
+    files,
+    functions,
+    iterators,
+    loaders,
+    pools,
+    streams,
+    tensors,
+    things,
+    training_objects,
+    widgets,
+)
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
+from colab_guard.state.secrets import Watching
 from colab_guard.state.split import BEFORE, Split
 
 Reducer = Callable[["GraphPickler", Any], Any]
@@ -32,6 +47,7 @@ BUILT_IN: dict[str, Reducer] = {
     "builtins.function": functions.reduce_function,
     "builtins.cell": functions.reduce_cell,
     "builtins.type": functions.reduce_class,
+    "enum.EnumType": enums.reduce_enum,
     "collections.OrderedDict": things.reduce_ordered,
     "builtins.mappingproxy": things.reduce_mapping_proxy,
     "builtins.dict_keys": things.reduce_view,
@@ -60,6 +76,10 @@ BUILT_IN: dict[str, Reducer] = {
     "_io.BufferedRandom": files.reduce_file,
     "_io.FileIO": files.reduce_file,
     "itertools.pairwise": iterators.reduce_pairwise,
+    "concurrent.futures._base.Future": pools.reduce_future,
+    "concurrent.futures.thread.ThreadPoolExecutor": pools.reduce_thread_pool,
+    "concurrent.futures.process.ProcessPoolExecutor": pools.reduce_process_pool,
+    "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
     "numpy.errstate": contexts.reduce_errstate,
     "warnings.catch_warnings": contexts.reduce_catch_warnings,
     "decimal.ContextManager": contexts.reduce_local_context,
@@ -258,9 +278,18 @@ class Reducing:
         path = path_to(thing, self._roots)
         if self._refusing:
             raise SnapshotRefused(f"{path} ({type(thing).__qualname__}): {reason}{self._way_out(path)}")
-        lost = Placeholder(path, f"{type(thing).__module__}.{type(thing).__qualname__}", reason)
-        self.placeholders.append(lost)
+        lost = self.note_loss(thing, reason, path)
         return Placeholder, (lost.path, lost.type_name, lost.reason)
+
+    def note_loss(self, thing: Any, reason: str, path: str = "") -> Placeholder:
+        """`thing` is not kept: what stands for it, noted to be named."""
+        lost = Placeholder(path or self.path_of(thing), f"{type(thing).__module__}.{type(thing).__qualname__}", reason)
+        self.placeholders.append(lost)
+        return lost
+
+    def path_of(self, thing: Any) -> str:
+        """How a person reaches `thing` from the captured names."""
+        return path_to(thing, self._roots)
 
     def _way_out(self, path: str) -> str:
         """What the user can do about a name that an earlier cell makes."""
@@ -306,25 +335,50 @@ class DeepPickler(Reducing, pickle._Pickler):
         self.globals_ref: dict[int, Any] = {}
 
 
+class WatchingPickler(Watching, GraphPickler):
+    """The C pickler, looking at every text."""
+
+
+class WatchingDeepPickler(Watching, DeepPickler):
+    """The Python one, looking at every text."""
+
+
 def _flip(pickler: GraphPickler, mark: KeptFromHere) -> Any:
     pickler.start_keeping()
     return KeptFromHere, ()
 
 
+PICKLERS = {
+    (False, False): GraphPickler,
+    (False, True): WatchingPickler,
+    (True, False): DeepPickler,
+    (True, True): WatchingDeepPickler,
+}
+
+
 def dump(
-    graph: Any, live: Live, roots: Roots, *, deep: bool = False, trial: bool = False, split: Split | None = None
+    graph: Any,
+    live: Live,
+    roots: Roots,
+    *,
+    deep: bool = False,
+    trial: bool = False,
+    split: Split | None = None,
+    watching: bool = False,
 ) -> tuple[dict[str, bytes], Reducing]:
     """Pickle `graph`, in segments as far as that goes; careful attempts follow where the fast one fails.
 
+    `watching`: look at every text for secrets.
     Gives the parts by name, in the order in which they are to be read.
     """
     lost: dict[int, str] = {}
     careful = False
     # the C pickler reads its table from the class, and asks it once per object: a ChainMap costs more than the object
-    GraphPickler.dispatch_table = dict(cloudpickle.Pickler.dispatch_table)
+    GraphPickler.dispatch_table = WatchingPickler.dispatch_table = dict(cloudpickle.Pickler.dispatch_table)
     while True:
         file = io.BytesIO()
-        pickler: Any = DeepPickler(file, 5) if deep else GraphPickler(file, 5)
+        kind: Any = PICKLERS[deep, watching]
+        pickler = kind(file, 5)
         pickler.begin(live, roots, careful=careful, lost=lost)
         pickler.trial = trial
         segments = split if not (careful or deep) else None

@@ -24,7 +24,7 @@ from functools import lru_cache
 from pathlib import PurePath
 from typing import Any, Literal
 
-from colab_guard.state import codes
+from colab_guard.state import codes, tokens
 from colab_guard.state.described import describe, is_data
 from colab_guard.state.fingerprints import ATOMS
 from colab_guard.state.memory import CannotTell
@@ -53,6 +53,8 @@ VALUES: tuple[type, ...] = (
 SECRET_NAME = re.compile(r"(?i)(key|token|secret|passw|credential|auth)")
 SECRET_VALUE = re.compile(r"^(hf_|sk-|ghp_|gho_|github_pat_|AKIA|AIza|xox[abp]-|eyJ)")
 HIDDEN = "(not shown)"
+SECRET_DIGITS = 8
+"""Of the hash of a secret: enough to notice another one, too few to find it by trying."""
 LAMBDA = "a lambda"
 
 
@@ -187,10 +189,14 @@ def _typed(name: str, value: Any, parts: dict[str, str], looked: Structure) -> P
     shown = {path: HIDDEN if secret or _looks_secret(path, text) else _clip(text) for path, text in parts.items()}
     words = shown[""] if set(shown) == {""} else describe(value)
     found = _hash_of(parts, type(value).__qualname__)
+    if HIDDEN in shown.values():
+        found = found[:SECRET_DIGITS]
     return Print("typed", found, words, _few(shown), False, "", looked.classes, looked.functions)
 
 
 def _looks_secret(path: str, text: str) -> bool:
+    if tokens.holds(text.encode("utf-8", "surrogatepass")):
+        return True
     return SECRET_VALUE.match(text.strip("'\"")) is not None or (SECRET_NAME.search(path) is not None and text[:1] in "'\"")
 
 

@@ -32,7 +32,6 @@ NEVER = {
     "multiprocessing.process.BaseProcess": "a running process cannot be kept",
     "multiprocessing.pool.Pool": "running processes cannot be kept",
     "concurrent.futures._base.Executor": "running threads or processes cannot be kept",
-    "concurrent.futures._base.Future": "work in flight cannot be kept",
     "asyncio.events.AbstractEventLoop": "an event loop cannot be kept",
     "_asyncio.Future": "work in flight cannot be kept",
     "socket.socket": "a connection cannot be kept",

@@ -52,5 +52,6 @@ def sync_folder(path: Path) -> None:
 
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed writer left in `folder`."""
-    for path in folder.glob(f"{TEMPORARY}*"):
-        path.unlink(missing_ok=True)
+    for name in os.listdir(folder):
+        if name.startswith(TEMPORARY):
+            (folder / name).unlink(missing_ok=True)

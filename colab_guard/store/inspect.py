@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.packs import verify_pack
-from colab_guard.store.view import StoreView, packs_needed, state_packs, unit_packs
+from colab_guard.store.index import state_packs
+from colab_guard.store.packs import packs_in, verify_pack
+from colab_guard.store.view import StoreView, packs_needed, unit_packs
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +30,7 @@ class Row:
 def describe(path: Path) -> list[Row]:
     """The commits of the store at `path`, newest first. Reads records and the names of packs; never unpickles."""
     view = StoreView(path)
-    packs = {pack.name.removesuffix(".pack") for pack in (path / "packs").glob("*.pack")}
+    packs = {pack.name.removesuffix(".pack") for pack in packs_in(path / "packs")}
     return [
         Row(
             commit=record.id,
@@ -51,7 +52,7 @@ def verify(path: Path) -> list[str]:
     view = StoreView(path)
     whole, units = view.retained()
     found = [f"commit {problem.commit}: {problem.reason}" for problem in [*view.problems, *view.lineage]]
-    for pack in sorted((path / "packs").glob("*.pack")):
+    for pack in sorted(packs_in(path / "packs")):
         try:
             verify_pack(pack)
         except StoreDamaged as error:

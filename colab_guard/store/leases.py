@@ -8,13 +8,12 @@ start time and boot id); then the lease is taken over at once.
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,14 +21,21 @@ import psutil
 
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.disk import write_whole
+from colab_guard.store.names import read_plain
 from colab_guard.store.packs import digest
+from colab_guard.store.signing import mark as mark_of
+from colab_guard.store.signing import opened, signed
 from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
+MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))? [0-9a-f]{16}\n")
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Place = tuple[int, int]
 """(generation, seq) of a commit: its order within a store."""
+NONE: Place = (-1, -1)
+ENDLESS = 10**10
+"""More than a seq of ten digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +86,19 @@ def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
         if match is None:
             continue
         try:
-            data = path.read_bytes()
+            data = read_plain(path)
             if digest(data)[:16] != match[2]:
                 raise StoreDamaged("the lease is cut short or damaged")
-            found.append(_decode(json.loads(data), path.with_suffix(".released")))
-        except (OSError, StoreDamaged) as error:
+            lease = _decode(opened(data, "it"), int(match[1]))
+            mark = path.with_suffix(".released")
+            if not mark.exists():
+                found.append(lease)
+                continue
+            given_back = _given_back(mark)
+            found.append(replace(lease, released=True, last=given_back[0] if given_back is not None else None))
+            if given_back is None:
+                damaged.append(PassedOver(path.stem, "what says that the lease was given back is damaged, or not signed"))
+        except (OSError, StoreDamaged, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
             damaged.append(PassedOver(path.stem, f"the lease cannot be used: {error}"))
     return found, damaged
 
@@ -98,7 +112,7 @@ def write_lease(folder: Path, lease: Lease) -> Path:
     content = {**asdict(lease), "continues": list(lease.continues) if lease.continues else None}
     content.pop("released")
     content.pop("last")
-    data = json.dumps(content, sort_keys=True).encode()
+    data = signed(dict(sorted(content.items())))
     path = folder / f"{lease.generation:08d}-{digest(data)[:16]}.json"
     write_whole(path, [data])
     return path
@@ -106,18 +120,34 @@ def write_lease(folder: Path, lease: Lease) -> Path:
 
 def release(path: Path, last: Place | None) -> None:
     """Give the lease at `path` back; `last` is the place of the last commit that was written under it."""
-    place = "" if last is None else f" {last[0]} {last[1]}"
-    write_whole(path.with_suffix(".released"), [f"released{place}\n".encode()])
+    write_whole(path.with_suffix(".released"), [_mark_line(path.stem, last).encode()])
 
 
-def counts(place: Place, leases: list[Lease]) -> bool:
-    """Whether the commit at `place` was written by a generation that held then."""
+def _mark_line(lease: str, last: Place | None) -> str:
+    text = "released" if last is None else f"released {last[0]} {last[1]}"
+    return f"{text} {mark_of(f'{lease} {text}')}\n"
+
+
+def _given_back(path: Path) -> tuple[Place | None] | None:
+    """The last commit's place that a mark tells (or None, where there was none); None for a mark that is not as written."""
+    try:
+        line = read_plain(path).decode("ascii", "replace")
+    except (OSError, StoreDamaged):
+        return None
+    match = MARK.fullmatch(line)
+    if match is None:
+        return None
+    last = None if match[1] is None else (int(match[1]), int(match[2]))
+    return (last,) if line == _mark_line(path.stem, last) else None
+
+
+def last_that_counts(generation: int, leases: list[Lease]) -> Place:
+    """The last place up to which commits of `generation` count: what it wrote while it held."""
+    last: Place = (generation, ENDLESS)
     for lease in leases:
-        if lease.generation <= place[0]:
-            continue
-        if lease.continues is None or place > lease.continues:
-            return False
-    return True
+        if lease.generation > generation:
+            last = min(last, lease.continues or NONE)
+    return last
 
 
 @contextmanager
@@ -128,16 +158,10 @@ def one_at_a_time(path: Path) -> Iterator[None]:
         yield
 
 
-def _decode(content: dict[str, Any], released: Path) -> Lease:
-    continues = content["continues"]
-    words = released.read_bytes().decode("ascii", "replace").split() if released.exists() else []
-    last = (int(words[1]), int(words[2])) if len(words) == 3 and words[1].isdigit() and words[2].isdigit() else None
-    return Lease(
-        content["generation"],
-        Owner(**content["owner"]),
-        content["notebook"],
-        None if continues is None else (continues[0], continues[1]),
-        content["created"],
-        bool(words),
-        last,
-    )
+def _decode(content: dict[str, Any], generation: int) -> Lease:
+    continues, owner = content["continues"], content["owner"]
+    if content["generation"] != generation:
+        raise StoreDamaged("the lease does not belong to its name")
+    place = None if continues is None else (int(continues[0]), int(continues[1]))
+    known = Owner(int(owner["pid"]), float(owner["started"]), str(owner["boot"]), str(owner["host"]))
+    return Lease(generation, known, str(content["notebook"]), place, float(content["created"]))

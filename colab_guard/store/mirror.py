@@ -21,10 +21,11 @@ from colab_guard.clock import Clock
 from colab_guard.errors import StoreDamaged
 from colab_guard.events import EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
 from colab_guard.store import disk
+from colab_guard.store.index import state_packs
 from colab_guard.store.packs import digest, verify_pack
 from colab_guard.store.remote import check_place, claim, intact
 from colab_guard.store.types import CommitRecord
-from colab_guard.store.view import packs_needed, state_packs, unit_packs
+from colab_guard.store.view import packs_needed, unit_packs
 from colab_guard.store.writer import Store
 from colab_guard.workers import Abandoned, Workers
 

@@ -11,6 +11,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,12 +19,12 @@ from pathlib import Path
 from blake3 import blake3
 
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.disk import write_whole
+from colab_guard.store.disk import TEMPORARY, write_whole
+from colab_guard.store.names import CHUNK_BYTES, open_plain
 
 MAGIC = b"CGPACK01" + bytes(8)
 END = b"CGPACKEN"
 TAIL = 8 + 32 + len(END)
-CHUNK_BYTES = 2**20
 
 
 def digest(data: bytes | bytearray | memoryview) -> str:
@@ -50,7 +51,7 @@ class Pack:
         """One chunk; StoreDamaged if its bytes are not what its name says."""
         offset, length = self.index[chunk]
         try:
-            with self.path.open("rb") as file:
+            with open_plain(self.path) as file:
                 file.seek(offset)
                 data = file.read(length)
         except OSError as error:
@@ -80,12 +81,17 @@ def write_pack(folder: Path, chunks: Iterable[tuple[str, memoryview]]) -> Pack:
     return Pack(path, hasher.hexdigest(), sum(len(piece) for piece in pieces), index)
 
 
+def packs_in(folder: Path) -> list[Path]:
+    """The packs that are whole under their names; not what a killed writer left half written."""
+    return [path for path in folder.glob("*.pack") if not path.name.startswith(TEMPORARY)]
+
+
 def open_pack(path: Path) -> Pack:
     """Read a pack's index; StoreDamaged if the file is missing, short, or is not what its name says."""
     name = path.name.removesuffix(".pack")
     try:
-        size = path.stat().st_size
-        with path.open("rb") as file:
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
             head = file.read(len(MAGIC))
             file.seek(max(size - TAIL, 0))
             tail = file.read(TAIL)
@@ -98,8 +104,11 @@ def open_pack(path: Path) -> Pack:
         raise StoreDamaged(f"pack {name[:12]} is missing or cannot be read: {error}") from error
     try:
         index = {str(chunk): (int(offset), int(length)) for chunk, offset, length in json.loads(listing)}
-    except (ValueError, TypeError) as error:
+    except (ValueError, TypeError, RecursionError) as error:
         raise StoreDamaged(f"the index of pack {name[:12]} is damaged") from error
+    end = size - TAIL - listed
+    if not all(offset >= len(MAGIC) and 0 <= length <= CHUNK_BYTES and offset + length <= end for offset, length in index.values()):
+        raise StoreDamaged(f"the index of pack {name[:12]} leads out of the pack")
     return Pack(path, name, size, index)
 
 
@@ -108,7 +117,7 @@ def verify_pack(path: Path) -> None:
     pack = open_pack(path)
     hasher = blake3()
     left = pack.size - len(END) - 32
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         while left:
             piece = file.read(min(left, 4 * CHUNK_BYTES))
             if not piece:

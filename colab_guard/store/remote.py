@@ -134,13 +134,12 @@ def fetch_from_mirror(
     check_notebook(folder, identity, take_over=take_over)
     whole, units = there.retained()
     records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
-    if not records:
-        return False
+    newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
     damage = damaged_format(local)
     if damage:
         _stop_if(gone)
         moved(damage, _moved_aside(local, identity, take_over=take_over))
-    elif _newest_whole(local) >= _place(records[-1]):
+    elif _newest_whole(local) >= newest:
         return False
     _stop_if(gone)
     for part in ("packs", "commits", "leases"):

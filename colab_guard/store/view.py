@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from colab_guard.errors import ForeignStore, StoreDamaged, StoreTooNew
-from colab_guard.store.leases import Lease, counts, read_leases
+from colab_guard.store.index import Index, state_packs, whole_of
+from colab_guard.store.leases import Lease, Place, last_that_counts, read_leases
 from colab_guard.store.lineage import implied_leases, missing_newest
+from colab_guard.store.names import check_no_links, read_plain
 from colab_guard.store.packs import Pack, open_pack
-from colab_guard.store.records import RECORD_NAME, read_record
+from colab_guard.store.records import packs_of
 from colab_guard.store.types import CommitRecord, Loaded, PassedOver
 
 FORMAT_NAME = "colab_guard store"
 FORMAT_VERSION = 1
+FORMAT_LINE = re.compile(r"colab_guard store [1-9][0-9]{0,5}\n")
 KEPT_COMMITS = 2
+FOLDERS = ("packs", "commits", "leases")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,7 @@ class FileInfo:
 
 
 class StoreView:
-    """A store as readers see it. Everything is read from the disk when it is asked for."""
+    """A store as readers see it, whenever it is asked; records, which never change, are read once."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -39,6 +44,7 @@ class StoreView:
         self._bad: set[str] = set()
         """Commits that were found not to be whole."""
         self._packs: dict[str, Pack] = {}
+        self._index = Index(path / "commits")
 
     @property
     def leases(self) -> list[Lease]:
@@ -53,47 +59,56 @@ class StoreView:
     def commits(self) -> list[CommitRecord]:
         """Commits that count, newest first; `problems` names the records that cannot be read, `lineage` what is
         wrong or missing in the order of the writers."""
-        leases, damaged = read_leases(self.path / "leases")
-        found: list[CommitRecord] = []
-        problems: list[PassedOver] = []
-        for path in (self.path / "commits").glob("*.json"):
-            match = RECORD_NAME.match(path.name)
-            if match is None or not counts((int(match[1]), int(match[2])), leases):
-                continue
-            try:
-                found.append(read_record(path))
-            except StoreDamaged as error:
-                problems.append(PassedOver(path.stem, str(error)))
-        implied, lineage = implied_leases(found, leases)
-        found = [record for record in found if counts((record.generation, record.seq), implied)]
-        found.sort(key=lambda record: (record.generation, record.seq), reverse=True)
-        self.problems, self.lineage, self._damaged_lease = problems, damaged + lineage, bool(damaged)
-        self.lineage += missing_newest(found, problems, leases)
+        found = []
+        for name in self.standing():
+            record = self._index.record(name)
+            if isinstance(record, PassedOver):
+                self.problems.append(record)
+            else:
+                found.append(record)
         return found
+
+    def standing(self) -> list[str]:
+        """The ids of the commits that count, newest first, whose records are whole; most are not looked into."""
+        leases, damaged = read_leases(self.path / "leases")
+        found: list[tuple[Place, str]] = []
+        problems: list[PassedOver] = []
+        there = self._index.names()
+        last = {generation: last_that_counts(generation, leases) for generation in {place[0] for place, _ in there}}
+        for place, name in reversed(there):
+            if place > last[place[0]]:
+                continue
+            problem = self._index.problem(name)
+            if problem is None:
+                found.append((place, name))
+            else:
+                problems.append(problem)
+        first_of = {place[0]: name for place, name in found}
+        implied, lineage = implied_leases(first_of, self._index.record, leases)
+        if implied:
+            found = [(place, name) for place, name in found if place <= last_that_counts(place[0], implied)]
+        self.problems, self.lineage, self._damaged_lease = problems, damaged + lineage, bool(damaged)
+        self.lineage += missing_newest([place for place, _ in found], problems, leases)
+        return [name for _, name in found]
 
     def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
         """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
-        records = [record for record in self.commits() if record.id not in self._bad]
-        whole = records[:keep]
-        for kind in ("unit", "cell"):
-            newest = next((record for record in records if record.kind == kind), None)
-            if newest is not None and newest not in whole:
-                whole.append(newest)
-        return whole, self.units()
+        records = self.commits()
+        return whole_of_newest((r for r in records if r.id not in self._bad), keep), units_of(records)
 
     def units(self) -> list[CommitRecord]:
         """Unit ends, oldest first; of several for one unit, the newest."""
-        newest: dict[tuple[str, str], CommitRecord] = {}
-        for record in self.commits():
-            if record.unit is not None:
-                newest.setdefault((str(record.unit["group"]), str(record.unit["key"])), record)
-        return list(reversed(newest.values()))
+        return units_of(self.commits())
 
     def newest(self) -> tuple[Loaded | None, list[PassedOver]]:
         """The newest commit that is whole, loaded; and those that were passed over on the way to it, with reasons."""
-        records = self.commits()
+        names = self.standing()
         passed = sorted(self.problems, key=lambda problem: problem.commit, reverse=True)
-        for record in records:
+        for name in names:
+            record = self._index.record(name)
+            if isinstance(record, PassedOver):
+                passed.append(record)
+                continue
             try:
                 loaded = self.load(record)
             except StoreDamaged as error:
@@ -104,9 +119,10 @@ class StoreView:
 
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
-        parts = self.parts(record)
-        buffers = {buffer["key"]: self._join(buffer) for buffer in record.raw["buffers"]}
-        for entry in record.raw["files"].values():
+        raw = whole_of(record)
+        parts = {name: bytes(self._join(part)) for name, part in raw["parts"].items()}
+        buffers = {buffer["key"]: self._join(buffer) for buffer in raw["buffers"]}
+        for entry in raw["files"].values():
             self._join(entry)
         return Loaded(record, parts, buffers)
 
@@ -147,17 +163,34 @@ def _infos(entries: Mapping[str, Any]) -> dict[str, FileInfo]:
     return {name: FileInfo(entry["size"], entry["mode"]) for name, entry in entries.items()}
 
 
-def packs_of(entries: Iterable[Mapping[str, Any]]) -> set[str]:
-    return {pack for entry in entries for pack in entry["packs"]}
+def whole_of_newest(records: Iterable[CommitRecord], keep: int) -> list[CommitRecord]:
+    """Of `records`, newest first, those whose state is kept: the newest `keep`, the newest unit end and cell end."""
+    whole: list[CommitRecord] = []
+    wanted = {"unit", "cell"}
+    for record in records:
+        if len(whole) < keep or record.kind in wanted:
+            whole.append(record)
+        wanted.discard(record.kind)
+        if not wanted and len(whole) >= keep:
+            break
+    return whole
 
 
-def state_packs(record: CommitRecord) -> set[str]:
-    """Packs that the commit's state needs."""
-    raw = record.raw
-    return packs_of(raw["parts"].values()) | packs_of(raw["buffers"]) | packs_of(raw["files"].values())
+def units_of(records: Iterable[CommitRecord]) -> list[CommitRecord]:
+    """Of `records`, newest first, the unit ends, oldest first; of several for one unit, the newest."""
+    newest: dict[tuple[str, str], CommitRecord] = {}
+    for record in records:
+        if record.unit is not None:
+            newest.setdefault(unit_key(record), record)
+    return list(reversed(newest.values()))
 
 
-def unit_packs(record: CommitRecord) -> set[str]:
+def unit_key(record: CommitRecord) -> tuple[str, str]:
+    assert record.unit is not None
+    return str(record.unit["group"]), str(record.unit["key"])
+
+
+def unit_packs(record: CommitRecord) -> frozenset[str]:
     """Packs that what the unit saved needs; they are kept for as long as the store is."""
     return packs_of(record.raw["unit_files"].values())
 
@@ -170,8 +203,8 @@ def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -
 def check_format(path: Path) -> None:
     """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
     try:
-        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
-    except OSError:
+        words = read_plain(path / "FORMAT").decode(errors="replace").split()
+    except (OSError, StoreDamaged):
         raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
     damage = damaged_format(path)
     if damage:
@@ -179,6 +212,8 @@ def check_format(path: Path) -> None:
             f"{path} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
             "it), or move that folder away, or use another NAME"
         )
+    if linked := check_no_links(path, FOLDERS):
+        raise ForeignStore(f"{path / linked} is a link, and no folder of a store; put the store's own folder there")
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(
             f"{path} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
@@ -189,10 +224,9 @@ def check_format(path: Path) -> None:
 def damaged_format(path: Path) -> str:
     """What is wrong with the FORMAT of the store at `path`; "" for a good one, of a newer version too, and for none."""
     try:
-        words = (path / "FORMAT").read_bytes().decode(errors="replace").split()
+        line = read_plain(path / "FORMAT").decode(errors="replace")
     except FileNotFoundError:
         return ""
-    except OSError as error:
-        return f"its FORMAT cannot be read ({error.strerror})"
-    good = words[:2] == FORMAT_NAME.split() and len(words) == 3 and words[2].isdecimal()
-    return "" if good else f"its FORMAT says {' '.join(words)[:40]!r}"
+    except (OSError, StoreDamaged) as error:
+        return f"its FORMAT cannot be read ({getattr(error, 'strerror', None) or error})"
+    return "" if FORMAT_LINE.fullmatch(line) else f"its FORMAT says {line[:40].strip()!r}"

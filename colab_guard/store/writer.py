@@ -5,18 +5,21 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import ForeignStore, GuardError, StoreFull, StoreInUse, UserMistake
 from colab_guard.store import disk
+from colab_guard.store.index import whole_of
 from colab_guard.store.leases import Lease, Owner, newest_generation, one_at_a_time, release, write_lease
+from colab_guard.store.lineage import place_of
 from colab_guard.store.records import write_record
+from colab_guard.store.retention import Retention
 from colab_guard.store.types import CommitDraft, CommitRecord, Identity, Loaded, PassedOver
 from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, packs_needed
-from colab_guard.store.writing import Writing
+from colab_guard.store.writing import KnownByRole, Writing
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -29,14 +32,17 @@ class Store(StoreView):
     def __init__(self, path: Path, identity: Identity, clock: Clock) -> None:
         super().__init__(path)
         self.identity = identity
+        self._index.owner = identity.name
         self._clock = clock
         self._pid = os.getpid()
         self._lease: Lease | None = None
         self._lease_path: Path | None = None
         self._seq = 0
         self._parent: str | None = None
-        self._known: dict[bool, dict[str, str]] = {False: {}, True: {}}
-        """Chunk → pack, of state and of what units saved; only chunks that this process wrote or verified."""
+        self._known = KnownByRole()
+        """Only chunks that this process wrote or verified."""
+        self._retention: Retention | None = None
+        """What is kept, once all that is there was looked at; None: look again."""
         self._stamped: dict[object, list[str]] = {}
         """The names of the chunks of the last commit's buffers, by the stamps of their memory."""
         self._written: set[str] = set()
@@ -86,14 +92,14 @@ class Store(StoreView):
         if newest is not None:
             self._check_free(newest, take_over)
             self._check_notebook(newest, take_over)
-        records = self.commits()
+        names = self.standing()
         self._said_by_leases = list(self.lineage)  # the lease that is taken now goes on from what is there
-        places = [(record.generation, record.seq) for record in records]
+        places = [place_of(name) for name in names[:1]]
         # records that cannot be read keep their numbers
-        places += [(int(p.commit[:8]), int(p.commit[9:19])) for p in self.problems]
+        places += [place_of(problem.commit) for problem in self.problems]
         last = max(places, default=None)
         self._begin(max(above, newest_generation(self.path)) + 1, last)
-        self._parent = records[0].id if records else None
+        self._parent = names[0] if names else None
 
     def _begin(self, generation: int, continues: tuple[int, int] | None) -> None:
         self._lease = Lease(generation, Owner.me(), self.identity.notebook, continues, self._clock.time())
@@ -150,11 +156,13 @@ class Store(StoreView):
         try:
             record = self._commit(draft)
         except OSError as error:
+            self._retention = None  # what was half written is to go as well
             if error.errno not in NO_SPACE:
                 raise
             self._collect(keep=1, pinned=False)
             record = self._commit_or_say(draft)
-        self._collect()
+        self._index.add(record)
+        self._collect(added=record)
         return record
 
     def _commit_or_say(self, draft: CommitDraft) -> CommitRecord:
@@ -235,11 +243,12 @@ class Store(StoreView):
             with self._lock:
                 self._pinned = set()
 
-    def _collect(self, keep: int = KEPT_COMMITS, *, pinned: bool = True) -> None:
+    def _collect(self, keep: int = KEPT_COMMITS, *, pinned: bool = True, added: CommitRecord | None = None) -> None:
         """Remove records first, then packs that nothing kept needs.
 
         A record or lease that cannot be read (damaged, or signed with another key) may stand for any of what was here
-        before: then only what this process wrote itself is removed.
+        before: then only what this process wrote itself is removed. Where everything was looked at before, only what the
+        commit `added` replaces is.
         """
         if not (self.path / "FORMAT").exists():
             return
@@ -247,32 +256,38 @@ class Store(StoreView):
         with self._lock, one_at_a_time(self.path / "FORMAT"):
             if not self.holds():
                 return
-            whole, units = self.retained(keep)
-            kept = {record.id for record in [*whole, *units]} | {problem.commit for problem in self.problems}
-            kept |= packs_needed(whole, units) | (self._pinned if pinned else set())
-            if any(problem.commit in self._written for problem in self.problems):
-                return
-            for path in [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]:
-                if path.stem in kept or path.name.startswith(".") or (self.careful and path.stem not in self._written):
-                    continue
-                if path.suffix == ".pack":
-                    self._forget_pack(path)
-                else:
-                    path.unlink(missing_ok=True)
+            if added is None or self._retention is None:
+                self._collect_all(keep, self._pinned if pinned else set())
+            else:
+                self._retention.add(added, keep)
+                records, packs = self._retention.let_go(self._pinned)
+                self._remove(self.path / "commits" / f"{name}.json" for name in records)
+                self._remove(self.path / "packs" / f"{name}.pack" for name in packs)
 
-    def _forget_pack(self, path: Path) -> None:
-        name = path.name.removesuffix(".pack")
-        for known in self._known.values():
-            for chunk in [chunk for chunk, pack in known.items() if pack == name]:
-                del known[chunk]
-        self._packs.pop(name, None)
-        path.unlink(missing_ok=True)
+    def _collect_all(self, keep: int, pinned: set[str]) -> None:
+        whole, units = self.retained(keep)
+        kept = {record.id for record in [*whole, *units]} | {problem.commit for problem in self.problems}
+        kept |= packs_needed(whole, units) | pinned
+        self._retention = None if self.careful or pinned or keep != KEPT_COMMITS else Retention(whole, units)
+        if any(problem.commit in self._written for problem in self.problems):
+            return
+        there = [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]
+        going = [path for path in there if path.stem not in kept and not path.name.startswith(".")]
+        self._remove(path for path in going if not self.careful or path.stem in self._written)
+
+    def _remove(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            if path.suffix == ".pack":
+                self._known.state.forget(path.stem)
+                self._known.units.forget(path.stem)
+                self._packs.pop(path.stem, None)
+            path.unlink(missing_ok=True)
 
     def _tidy(self) -> None:
         """After taking the lease: leftovers of killed writers go. Packs stay until a commit was written or verified."""
         for folder in (self.path, *(self.path / part for part in ("packs", "commits", "leases"))):
             disk.remove_leftovers(folder)
-        self._known = {False: {}, True: {}}
+        self._known = KnownByRole()
 
     def newest(self) -> tuple[Loaded | None, list[PassedOver]]:
         """As in a view; what was verified need not be stored again, and what was not counts no more for retention.
@@ -284,8 +299,10 @@ class Store(StoreView):
         passed = list(dict.fromkeys([*self._said_by_leases, *passed, *self.problems]))
         self._said_by_leases = []
         self._bad |= {step.commit for step in passed}
+        self._retention = None
         if loaded is not None:
-            raw = loaded.record.raw
+            raw = whole_of(loaded.record)
             for entry in (*raw["parts"].values(), *raw["buffers"], *raw["files"].values()):
-                self._known[False].update(zip(entry["chunks"], entry["packs"], strict=True))
+                for chunk, pack in zip(entry["chunks"], entry["packs"], strict=True):
+                    self._known.state.add(chunk, pack)
         return loaded, passed

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,50 @@ from colab_guard.store.types import BufferDraft, Bytes
 MOST_PACKS = 32
 """A commit whose state lies in more packs than this writes the small ones' chunks anew."""
 LARGE_PACK = 8 * 2**20
-Known = dict[bool, dict[str, str]]
-"""Chunk → pack, of state (False) and of what units saved (True)."""
+
+
+class Known:
+    """Which pack holds a chunk; and what a pack holds, so that forgetting one costs what it holds and no more."""
+
+    def __init__(self) -> None:
+        self._packs: dict[str, str] = {}
+        self._chunks: dict[str, list[str]] = {}
+
+    def add(self, chunk: str, pack: str) -> None:
+        if self._packs.get(chunk) != pack:
+            self._packs[chunk] = pack
+            self._chunks.setdefault(pack, []).append(chunk)
+
+    def where(self, chunk: str) -> str | None:
+        return self._packs.get(chunk)
+
+    def packs(self) -> set[str]:
+        return set(self._chunks)
+
+    def forget(self, pack: str) -> None:
+        for chunk in self._chunks.pop(pack, ()):
+            if self._packs.get(chunk) == pack:
+                del self._packs[chunk]
+
+    def __len__(self) -> int:
+        return len(self._packs)
+
+
+@dataclass(frozen=True, slots=True)
+class KnownByRole:
+    """What is known of state, and of what units saved."""
+
+    state: Known = field(default_factory=Known)
+    units: Known = field(default_factory=Known)
+
+    def of(self, unit: bool) -> Known:
+        return self.units if unit else self.state
 
 
 class Writing:
     """The chunks of one commit on their way into at most two packs: one for state, one for what a unit saved."""
 
-    def __init__(self, folder: Path, known: Known) -> None:
+    def __init__(self, folder: Path, known: KnownByRole) -> None:
         self._folder = folder
         self._chunks = known
         self.written: set[str] = set()
@@ -60,7 +97,8 @@ class Writing:
         pack = write_pack(self._folder, fresh.items())
         self.bytes_new += pack.size
         self.written.add(pack.id)
-        self._chunks[unit].update(dict.fromkeys(fresh, pack.id))
+        for chunk in fresh:
+            self._chunks.of(unit).add(chunk, pack.id)
         if self._usable is not None:
             self._usable.add(pack.id)
         fresh.clear()
@@ -72,14 +110,14 @@ class Writing:
 
     def _known(self, chunk: str, unit: bool) -> str | None:
         for role in (True,) if unit else (False, True):
-            pack = self._chunks[role].get(chunk)
+            pack = self._chunks.of(role).where(chunk)
             if pack is not None and (role or self._usable is None or pack in self._usable):
                 return pack
         return None
 
     def _packs_worth_keeping(self) -> set[str] | None:
         """None for all; where state is scattered over many packs, the large ones only."""
-        packs = set(self._chunks[False].values())
+        packs = self._chunks.state.packs()
         if len(packs) <= MOST_PACKS:
             return None
         return {name for name in packs if (self._folder / f"{name}.pack").stat().st_size >= LARGE_PACK}

@@ -91,6 +91,96 @@ for i in range(5):
 same = phase is Phase.MAIN
 order = [p.name for p in counts]
 """,
+    "enums with aliases, composite flags, mixed-in types and attributes of their members": """
+class Planet(enum.Enum):
+    EARTH = (1.0, 2.0)
+    MARS = (0.1, 0.5)
+    HOME = EARTH
+    def __init__(self, mass, radius):
+        self.mass, self.radius = mass, radius
+    @property
+    def density(self):
+        return self.mass / self.radius
+class Mode(enum.Flag):
+    A = enum.auto()
+    B = enum.auto()
+    AB = A | B
+class Level(enum.IntEnum):
+    LOW = 1
+    HIGH = 10
+    def __str__(self):
+        return f'level {self.value}'
+class Word(str, enum.Enum):
+    YES = 'y'
+    OUI = 'y'
+    NO = 'n'
+class Coded(enum.Enum):
+    X = ('x', [1])
+    def __new__(cls, code, extra):
+        made = object.__new__(cls)
+        made._value_ = code
+        made.extra = extra
+        return made
+mode, level, planet, words, coded = Mode(0), Level.LOW, Planet.MARS, [], Coded.X
+Planet.favourite = Planet.MARS
+for i in range(4):
+    mode |= Mode.A if i % 2 else Mode.B
+    coded.extra.append(random.random())
+    words.append(Word.OUI)
+    if i == 1:
+        level, planet = Level.HIGH, Planet['HOME']
+told = (repr(mode), mode is Mode.AB, Mode['AB'] is mode, list(Mode.__members__), str(level), level + 1, planet.density, planet is Planet.HOME)
+told += (Planet((0.1, 0.5)) is Planet.favourite, [w.upper() for w in words], Word('y') is Word.OUI, list(Word), Coded('x').extra is coded.extra, len(Planet))
+""",
+    "the name _ where the cell binds it": """
+_, seen = 5, []
+for i in range(4):
+    seen.append(_)
+    _ += random.random()
+for _ in range(3):
+    seen.append(_)
+""",
+    "futures that are done, executors without work": """
+import concurrent.futures
+def work(n):
+    if n == 2:
+        raise ValueError(n)
+    return n * n
+idle, done, told = concurrent.futures.ThreadPoolExecutor(2, 'idle'), [], []
+for i in range(4):
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        made = [pool.submit(work, n) for n in (i, i + 1)]
+    done += [concurrent.futures.Future()]
+    done[-1].set_result(made[0])
+    told.append([str(f.exception()) if f.exception() else f.result() for f in made])
+told.append(list(idle.map(work, (5, 6))))
+idle.shutdown()
+told.append((done[3].result() is made[0], [f.done() for f in done], pool._shutdown))
+del idle, pool, made, done
+""",
+    "widgets": """
+import ipywidgets
+bar, said, heard = ipywidgets.IntProgress(max=500, min=3, value=250, description='go'), ipywidgets.HTML('start'), []
+box, button = ipywidgets.HBox([bar, said]), ipywidgets.Button(description='stop')
+bar.style.bar_color, bar.layout.width, bar.tag = 'green', '50%', {'own': 1}
+closed = ipywidgets.Label('gone')
+closed.close()
+bar.observe(lambda change: heard.append(change['new']), 'value')
+button.on_click(lambda b: heard.append(b.description))
+for i in range(4):
+    bar.value += 10
+    said.value = f'<b>{i}</b>'
+    button.click()
+told = (bar.value, bar.max, said.value, box.children[0] is bar, bar.style.bar_color, bar.layout.width, bar.tag, heard, closed.value)
+del bar, said, box, button, closed
+""",
+    "a library's context manager that serves once": """
+import numpy as np
+out = []
+with np.printoptions(precision=2), np.errstate(all='ignore'):
+    for i in range(3):
+        out.append(str(np.array([random.random()]) / (i % 2)))
+""",
     "deques, heaps, counters and default dictionaries with lambdas": """
 recent = collections.deque(maxlen=3)
 heap = []

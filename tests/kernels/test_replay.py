@@ -217,6 +217,36 @@ def widgets(messages: list[dict[str, Any]]) -> list[tuple[str, bool]]:
     return [(re.findall(r"\d+/\d+", entry["text/plain"])[0], view in entry) for entry in data]
 
 
+OWN_WIDGETS = """%%checkpointed own --every 0.1s --budget 90%
+import ipywidgets
+bar, said = ipywidgets.IntProgress(max=20), ipywidgets.HTML("start")
+box = ipywidgets.HBox([bar, said])
+display(box)
+for step in range(20):
+    time.sleep(0.03)
+    note(f"step {step}")
+    bar.value += 1
+    said.value = f"<b>{bar.value}</b>"
+(bar.value, bar.max, said.value, box.children[0] is bar)
+"""
+
+
+def test_widgets_that_have_names_are_made_anew_in_the_place_of_the_old_ones(machine: Machine) -> None:
+    with machine.kernel() as kernel:
+        set_up(kernel)
+        assert kernel.run(OWN_WIDGETS, kill_when=lambda: steps(machine) >= 12).died
+    view = "application/vnd.jupyter.widget-view+json"
+    for depth in (1, 0):
+        with machine.kernel() as kernel:
+            set_up(kernel)
+            done = kernel.run(f"{OWN_WIDGETS}")
+            shown, _ = front_end(done.messages)
+            assert resumed(machine)[-1] == depth
+            assert "(20, 20, '<b>20</b>', True)" in str(shown)
+            box = kernel.run("print(box.model_id)").text.strip()
+            assert [item["data"][view]["model_id"] for item in shown[1::2] if view in item["data"]] == [box]
+
+
 def test_an_interrupted_cell_goes_on_in_the_same_kernel_with_its_output_and_without_our_notice(machine: Machine) -> None:
     with machine.kernel() as kernel:
         set_up(kernel)

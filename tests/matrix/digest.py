@@ -147,7 +147,7 @@ class Writer:
         elif isinstance(thing, types.FunctionType):
             yield from self._function(thing)
         elif isinstance(thing, (io.IOBase, io.TextIOBase)):
-            place = "closed" if thing.closed else thing.tell() if thing.seekable() else "a stream"
+            place = "closed" if thing.closed else _place(thing)
             text = thing.getvalue() if isinstance(thing, (io.StringIO, io.BytesIO)) and not thing.closed else ""
             yield _Text(f"{name} {getattr(thing, 'mode', '')} {place} {text!r}")
         elif isinstance(thing, Iterator) and not hasattr(thing, "__dict__"):
@@ -336,6 +336,13 @@ def _reference(writer: Writer, thing: weakref.ref) -> Iterator[_Text | _See]:
 
 def _by_type(writer: Writer, thing: Any) -> Iterator[_Text | _See]:
     yield from ()
+
+
+def _place(file: Any) -> int | str:
+    try:
+        return int(file.tell())
+    except OSError:  # a pipe; one that says it could be asked, too
+        return "a stream"
 
 
 def _random(writer: Writer, thing: random.Random) -> Iterator[_Text | _See]:

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import pickle
 import random
+import re
 import types
 from collections.abc import Iterator
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 ATOMS = (bool, int, float, complex, str, bytes, type(None), type(Ellipsis), types.BuiltinFunctionType, types.ModuleType)
 HIDDEN = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open"})
 MOST_ITEMS = 4
+FREE = r"free variable \1 where it is not associated with a value in enclosing scope"
 
 
 def describe(names: dict[str, Any]) -> dict[str, str]:
@@ -34,7 +36,14 @@ def _rest(iterator: Any) -> Iterator[Any]:
     try:
         yield from itertools.islice(iterator, MOST_ITEMS)
     except Exception as error:
-        yield f"{type(error).__name__}: {error}"
+        yield said(error)
+
+
+def said(error: Exception) -> str:
+    """An error's type and text. A variable without a value that functions share is one of around in resumed code."""
+    if isinstance(error, UnboundLocalError):
+        return re.sub(r"local variable (\S+) where it is not associated with a value", FREE, f"NameError: {error}")
+    return f"{type(error).__name__}: {error}"
 
 
 class Description:

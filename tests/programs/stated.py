@@ -274,7 +274,7 @@ def _inner(dice: Dice, body: Body) -> list[str]:
     shared = dice.pick(body.ints) if dice.chance(60) else None
     if shared is not None:
         # all that it binds would be its own: what it may bind is what it shares
-        word = "global" if body.kind == "cell" else "nonlocal"
+        word = "global" if body.kind == "cell" or shared == "counter" else "nonlocal"  # `counter` is the cell's wherever it is met
         inner.ints = ["x", shared]
         head = [f"{word} {shared}"] if shared not in ("p", "q") or word == "nonlocal" else []
     else:

@@ -28,7 +28,7 @@ from colab_guard import state
 from colab_guard.cells import Execution, Scope, compile_cell, loops, runtime, short
 from colab_guard.snapshots import Position, UnitRecord
 from tests.cells.harness import FakeEngine, fresh_shell, loaded
-from tests.programs.describe import describe
+from tests.programs.describe import describe, said
 
 LIMIT_S = 20.0
 MOST_POINTS = 2000
@@ -136,7 +136,7 @@ INLINED = ("<listcomp>", "<setcomp>", "<dictcomp>")
 
 def _told(error: Exception) -> list[str]:
     """The error, with the user's frames; frames of ours only where a traceback in the notebook would show them."""
-    lines = [f"{type(error).__name__}: {error}"]
+    lines = [said(error)]
     for frame, line in traceback.walk_tb(error.__traceback__):
         name = frame.f_code.co_filename
         if frame.f_code.co_name in INLINED:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
+from colab_guard.errors import CannotResume
 from colab_guard.snapshots import FolderWatch, bringing
 
 
@@ -51,7 +54,7 @@ def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path) -> None:
     watch = FolderWatch(inside, staging=store_of(tmp_path))
     try:
         watch.restore(["../outside.txt"], lambda name: b"x", {})
-    except ValueError as error:
+    except CannotResume as error:
         assert "outside.txt" in str(error)
     else:
         raise AssertionError("it was written")
@@ -159,3 +162,18 @@ def test_replaced_files_of_the_newest_resumes_are_kept(tmp_path: Path, monkeypat
     last = FolderWatch(tmp_path, staging=store).restore(["log.txt"], lambda name: b"committed", {}).where
     assert last is not None and list((store / "replaced").iterdir()) == [last]
     assert (last / "log.txt").read_text() == "version 5"
+
+
+def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+    inside, elsewhere = tmp_path / "inside", tmp_path / "elsewhere"
+    inside.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "a.txt").write_text("mine")
+    (inside / "out").symlink_to(elsewhere)
+    (inside / "b.txt").symlink_to(elsewhere / "a.txt")
+    watch = FolderWatch(inside, staging=store_of(tmp_path))
+    for names in (["fine.txt", "out/new.txt"], ["b.txt", "fine.txt"]):
+        with pytest.raises(CannotResume, match=r"the link '(out|b\.txt)'"):
+            watch.restore(names, lambda name: b"x", {})
+    assert [path.name for path in elsewhere.iterdir()] == ["a.txt"] and (elsewhere / "a.txt").read_text() == "mine"
+    assert not (inside / "fine.txt").exists(), "nothing is written before all names were looked at"

@@ -147,3 +147,9 @@ def test_what_is_being_sent_is_not_collected(tmp_path: Path) -> None:
     store.commit(draft("last", os.urandom(5000)))
     assert whole[0].id not in {record.id for record in store.commits()}
     store.close()
+
+
+def test_what_a_killed_writer_left_half_written_is_no_damage(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    (tmp_path / "s" / "packs" / f"{disk.TEMPORARY}1-{'0' * 64}.pack").write_bytes(b"cut sho")
+    assert verify(tmp_path / "s") == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -198,3 +199,23 @@ def test_a_mistyped_key_removes_nothing_from_the_mirror(
     store.commit(draft("c", os.urandom(3000)))
     assert mirrored(store, far, workers).flush(10)
     assert before <= {path.name for path in far.rglob("*.*")}
+
+
+def test_a_machine_lost_before_its_first_commit_was_sent_locks_nobody_out(tmp_path: Path) -> None:
+    far, local = tmp_path / "far", tmp_path / "local"
+    for generation in (1, 2):
+        store = Store.open(tmp_path / f"machine {generation}", ME, above=generation - 1)
+        for part in ("packs", "commits", "leases"):
+            (far / part).mkdir(parents=True, exist_ok=True)
+        shutil.copy(store.path / "FORMAT", far)
+        shutil.copy(max((store.path / "leases").glob("*.json")), far / "leases")
+        store.close()
+    fetch_from_mirror(far, local, ME)
+    store = Store.open(local, ME)
+    workers = Workers()
+    mirror = Mirror(store, far, workers=workers, every_s=0.01)
+    store.commit(draft("goes on"))
+    assert mirror.flush(20), mirror.status.reason
+    mirror.close(5)
+    store.close()
+    workers.stop()

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from colab_guard.session.output.scrubbing import scrubbed
+from colab_guard.session.output.scrubbing import scrubbed, scrubbed_data
 
 INLINE_BYTES = 4096
 """Representations that are not longer stand in the lines of the record; the others are bytes of their own."""
@@ -87,7 +87,7 @@ def _content(mime: str, value: Any) -> tuple[str, bytes]:
             return "image", content
         if written + "\n" == value:
             return "image line", content
-    text = scrubbed(value) if isinstance(value, str) else value
+    text = scrubbed(value) if isinstance(value, str) else scrubbed_data(value)
     return "json", _json(text).encode("utf-8", "surrogatepass")
 
 

@@ -58,3 +58,4 @@ class CellOutput:
     def end(self) -> None:
         if self._taps is not None:
             self._taps.let_go()
+            self._taps.widgets_again()

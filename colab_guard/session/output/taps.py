@@ -28,9 +28,10 @@ from typing import Any
 from colab_guard.session.output.bundles import bundled
 from colab_guard.session.output.calls import message_of, replaced_on, told
 from colab_guard.session.output.folding import width
+from colab_guard.session.output.items import Displayed
 from colab_guard.session.output.record import Record
 from colab_guard.session.output.wayback import HeldBack
-from colab_guard.session.output.widgets import WIDGET, living, model_of, text_of
+from colab_guard.session.output.widgets import WIDGET, come_back, living, model_of, text_of
 
 STREAMS = ("stdout", "stderr")
 MOST_NOTES = 1024
@@ -136,6 +137,22 @@ class Taps:
             self._to_cover = {name: self.record.open_line(name) for name in held.drawn}
             with self.paused():
                 held.say_news()
+
+    def widgets_again(self) -> None:
+        """Widgets that came back with the cell's state take the places of their texts."""
+        if getattr(self._shell, "kernel", None) is None:
+            return
+        for item in list(self.record.items()):
+            if not isinstance(item, Displayed) or item.display_id is None:
+                continue
+            data = come_back(item.bundle.data())
+            if data is None:
+                continue
+            self._widgets[item.display_id] = data
+            self.record.update(bundled(data, {}), item.display_id)
+            with self.paused():
+                transient = {"display_id": item.display_id}
+                self._shell.display_pub.publish(data=data, metadata={}, transient=transient, update=True)
 
     # streams
 

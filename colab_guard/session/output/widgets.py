@@ -1,7 +1,7 @@
 """Widgets that were displayed: their models live in the kernel, and are gone with it.
 
-What is kept of one is its text, as it was at the snapshot ("second: 45%|####5     | 9/20"). A progress bar that comes back
-with the cell's state makes a widget anew; that one takes the place of the text.
+What is kept of one is its text, as it was at the snapshot ("second: 45%|####5     | 9/20"). A widget that comes back with the
+cell's state is made anew, by a progress bar or for a name; that one takes the place of the text.
 """
 
 from __future__ import annotations
@@ -11,6 +11,8 @@ import re
 import sys
 from collections.abc import Mapping
 from typing import Any
+
+from colab_guard.state import widget_made_anew
 
 WIDGET = "application/vnd.jupyter.widget-view+json"
 LONGEST = 2000
@@ -30,6 +32,14 @@ def living(model_id: str | None) -> Any:
     if known is None:  # ipywidgets 7
         known = getattr(getattr(module, "Widget", None), "widgets", {})
     return known.get(model_id)
+
+
+def come_back(data: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The display of the widget that came back with the cell's state for the one in `data`; None where none did."""
+    widget = widget_made_anew(model_of(data))
+    if widget is None or widget.comm is None:
+        return None
+    return {**data, WIDGET: {**data[WIDGET], "model_id": widget.model_id}, "text/plain": text_of(widget)}
 
 
 def text_of(widget: Any) -> str:

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from colab_guard.errors import CannotResume
+from colab_guard.state import tokens
 from colab_guard.state.prints import SECRET_NAME, SECRET_VALUE
 
 EARLY = "outside"
@@ -102,7 +103,9 @@ def _folder() -> str | None:
 
 
 def _is_secret(name: str, value: str) -> bool:
-    return SECRET_NAME.search(name) is not None or SECRET_VALUE.match(value) is not None
+    if SECRET_NAME.search(name) is not None or SECRET_VALUE.match(value) is not None:
+        return True
+    return bool(tokens.holds(value.encode("utf-8", "surrogatepass")))
 
 
 def _count_ahead(path: list[str], added: list[str]) -> int:

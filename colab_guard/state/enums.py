@@ -1,0 +1,95 @@
+"""Enumerations that the cell defines, whole: aliases, composite flags, members with attributes of their own.
+
+A class with its members is made at once, so that whatever refers to a member finds it by its value; methods and all else
+that may refer to the class follow. Members are not made by the class's own `__new__` and `__init__`, which ran when the
+class was defined: what they had set is put back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from cloudpickle import cloudpickle
+
+from colab_guard.state.functions import reduce_class
+
+if TYPE_CHECKING:
+    from colab_guard.state.pickler import GraphPickler
+
+MADE_BY_PYTHON = frozenset({"__dict__", "__weakref__", "_member_map_", "_value2member_map_"})
+MIXED_IN = (int, str, float, bytes, complex, tuple)
+"""Types of members that are their values too, and can be made from them."""
+
+Made = tuple[str, Any, Any]
+"""A member: its name, what of the mixed-in type it is (None without one), its value."""
+
+
+def reduce_enum(pickler: GraphPickler, cls: Any) -> Any:
+    by_name = reduce_class(pickler, cls)
+    if by_name is not NotImplemented or cls.__module__ != "__main__" or not _is_plain(cls):
+        return by_name
+    members: dict[str, Any] = dict(cls._member_map_)
+    first = {id(member): name for name, member in reversed(members.items())}
+    own = [name for name, member in members.items() if first[id(member)] == name]
+    mixed = next((kind for kind in MIXED_IN if issubclass(cls, kind)), None)
+    made = [(name, None if mixed is None else _bare(mixed, members[name]), members[name]._value_) for name in own]
+    names = {name: first[id(member)] for name, member in members.items()}
+    values = [(value, first[id(member)]) for value, member in cls._value2member_map_.items() if id(member) in first]
+    rest = {name: value for name, value in vars(cls).items() if name not in MADE_BY_PYTHON and name not in members}
+    arguments = (cloudpickle._get_or_create_tracker_id(cls), type(cls), cls.__name__, cls.__bases__, mixed, made, names, values)
+    return make_enum, arguments, (rest, {name: vars(members[name]) for name in own}), None, None, fill_enum
+
+
+def _is_plain(cls: Any) -> bool:
+    """Whether each name of a member means the member, and members are of a type that can be made here."""
+    plain_type = cls._member_type_ in (object, *MIXED_IN) or cls._member_type_.__new__ is object.__new__
+    return plain_type and bool(cls._member_map_) and all(vars(cls).get(name) is member for name, member in cls._member_map_.items())
+
+
+def _bare(mixed: type, member: Any) -> Any:
+    """The member as a value of the mixed-in type, whatever its own methods would say."""
+    if mixed in (tuple, bytes):
+        return mixed.__getitem__(member, slice(None))  # type: ignore[attr-defined]
+    if mixed is complex:
+        return complex(complex.real.__get__(member), complex.imag.__get__(member))  # type: ignore[attr-defined]
+    return {int: int.__int__, str: str.__str__, float: float.__float__}[mixed](member)
+
+
+def make_enum(
+    tracker: str,
+    metaclass: Any,
+    name: str,
+    bases: tuple[type, ...],
+    mixed: Any,
+    made: Sequence[Made],
+    names: Mapping[str, str],
+    values: Sequence[tuple[Any, str]],
+) -> Any:
+    """The class and its members; where it is there already, that one. `names` gives, in order, whose name each is."""
+    cls: Any = type.__new__(metaclass, name, bases, {"__module__": "__main__"})
+    found = cloudpickle._lookup_class_or_track(tracker, cls)
+    if found is not cls:
+        return found
+    members: dict[str, Any] = {}
+    for own, bare, value in made:
+        member: Any = object.__new__(cls) if mixed is None else mixed.__new__(cls, bare)
+        member._value_, member._name_, member.__objclass__ = value, own, cls
+        members[own] = member
+    by_name = {each: members[own] for each, own in names.items()}
+    by_value = {value: members[own] for value, own in values}
+    for each, thing in {**by_name, "_member_map_": by_name, "_value2member_map_": by_value}.items():
+        type.__setattr__(cls, each, thing)
+    return cls
+
+
+def fill_enum(cls: Any, state: tuple[dict[str, Any], dict[str, dict[str, Any]]]) -> None:
+    """Put back what the class and its members have besides."""
+    rest, attributes = state
+    for name, value in rest.items():
+        if name == "__doc__" or vars(cls).get(name, cls) is not value:
+            type.__setattr__(cls, name, value)
+    for name, values in attributes.items():
+        vars(cls._member_map_[name]).update(values)
+
+

@@ -1,0 +1,140 @@
+"""What a record says leads nowhere but into the store: hostile records, whole by their hashes, are passed over and said."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from colab_guard.errors import ForeignStore, StoreDamaged
+from colab_guard.store import Store, packs, verify
+from colab_guard.store.names import is_inside
+from tests.store.test_store import ME, draft, filled
+
+Alter = Callable[[dict[str, Any]], object]
+CHUNK = "0" * 64
+
+
+def entry(**more: Any) -> dict[str, Any]:
+    return {"size": 1, "chunks": [CHUNK], "packs": [CHUNK], "mode": 0o644, **more}
+
+
+def altered(path: Path, alter: Alter, seq: int = 9) -> Path:
+    """A commit like the newest one of the store at `path`, newer and altered, with a name that fits its bytes."""
+    record = Store.view(path).commits()[0]
+    content = json.loads((path / "commits" / f"{record.id}.json").read_bytes())
+    content["seq"] = seq
+    alter(content)
+    data = json.dumps(content).encode()
+    written = path / "commits" / f"{record.generation:08d}-{seq:010d}-{packs.digest(data)[:32]}.json"
+    written.write_bytes(data)
+    return written
+
+
+HOSTILE: dict[str, Alter] = {
+    "a file above the folder": lambda c: c["files"].update({"../x": entry()}),
+    "a file above, further in": lambda c: c["files"].update({"a/../../x": entry()}),
+    "an absolute file": lambda c: c["files"].update({"/etc/x": entry()}),
+    "an empty name": lambda c: c["files"].update({"": entry()}),
+    "a name with NUL": lambda c: c["files"].update({"a\0b": entry()}),
+    "the folder itself": lambda c: c["files"].update({".": entry()}),
+    "a unit's file above": lambda c: c["unit_files"].update({"../x": entry()}),
+    "rights of another owner": lambda c: c["files"].update({"x": entry(mode=0o4755)}),
+    "a pack elsewhere": lambda c: c["parts"].update({"graph": entry(packs=["../../x"])}),
+    "a pack of another length": lambda c: c["parts"].update({"graph": entry(packs=["ab"])}),
+    "a pack that is no text": lambda c: c["parts"].update({"graph": entry(packs=[7])}),
+    "a chunk that is none": lambda c: c["parts"].update({"graph": entry(chunks=["../" + "0" * 61])}),
+    "fewer packs than chunks": lambda c: c["parts"].update({"graph": entry(packs=[])}),
+    "a negative size": lambda c: c["parts"].update({"graph": entry(size=-1)}),
+    "a huge size": lambda c: c["parts"].update({"graph": entry(size=2**70)}),
+    "a size that its chunks do not have": lambda c: c["parts"].update({"graph": entry(size=2**30)}),
+    "a size that is no number": lambda c: c["parts"].update({"graph": entry(size="1")}),
+    "parts that are a list": lambda c: c.update(parts=[]),
+    "a buffer without a key": lambda c: c["buffers"].append(entry()),
+    "an unknown kind": lambda c: c.update(kind="../x"),
+    "a negative total": lambda c: c.update(bytes_total=-1),
+    "a parent that is none": lambda c: c.update(parent="../../x"),
+    "a unit without a key": lambda c: c.update(unit={"group": "g"}),
+    "no position": lambda c: c.pop("position"),
+    "a position that is a list": lambda c: c.update(position=[]),
+}
+
+
+@pytest.mark.parametrize("alter", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_record_is_passed_over_and_said(tmp_path: Path, alter: Alter) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    written = altered(tmp_path / "s", alter)
+    loaded, passed = Store.view(tmp_path / "s").newest()
+    assert loaded is not None and loaded.parts["graph"] == b"commit 1"
+    assert [step.commit for step in passed] == [written.stem] and "\n" not in passed[0].reason
+    assert any(written.stem in line for line in verify(tmp_path / "s"))
+    store = Store.open(tmp_path / "s", ME)
+    store.commit(draft("later"))
+    store.close()
+
+
+@pytest.mark.parametrize("data", [b"[]", b"7", b"null", b'"x"', b"[" * 100_000, b"{}", b"\xff\xfe", b'{"generation": NaN}'])
+def test_a_record_that_is_other_json_is_passed_over(tmp_path: Path, data: bytes) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    name = f"{1:08d}-{9:010d}-{packs.digest(data)[:32]}"
+    (tmp_path / "s" / "commits" / f"{name}.json").write_bytes(data)
+    loaded, passed = Store.view(tmp_path / "s").newest()
+    assert loaded is not None and [step.commit for step in passed] == [name]
+
+
+@pytest.mark.parametrize("data", [b"[]", b"{}", b"[" * 100_000, b'{"owner": {}, "generation": 9, "continues": 7}'])
+def test_a_lease_that_is_other_json_is_said(tmp_path: Path, data: bytes) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    (tmp_path / "s" / "leases" / f"{9:08d}-{packs.digest(data)[:16]}.json").write_bytes(data)
+    loaded, passed = Store.view(tmp_path / "s").newest()
+    assert loaded is not None and any("lease" in step.reason for step in passed)
+
+
+@pytest.mark.parametrize("part", ["packs", "commits", "leases"])
+def test_links_in_a_store_are_not_followed(tmp_path: Path, part: str) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    path = next(path for path in (tmp_path / "s" / part).iterdir() if path.suffix != ".released")
+    os.rename(path, tmp_path / path.name)
+    path.symlink_to(tmp_path / path.name)
+    loaded, passed = Store.view(tmp_path / "s").newest()
+    assert passed and (loaded is None or part == "leases")
+    assert verify(tmp_path / "s")
+
+
+def test_a_folder_of_a_store_that_is_a_link_is_refused(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    os.rename(tmp_path / "s" / "packs", tmp_path / "elsewhere")
+    (tmp_path / "s" / "packs").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ForeignStore, match="packs is a link"):
+        Store.view(tmp_path / "s")
+    with pytest.raises(ForeignStore, match="packs is a link"):
+        Store.open(tmp_path / "s", ME)
+
+
+def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    path = next((tmp_path / "s" / "packs").iterdir())
+    path.unlink()
+    os.mkfifo(path)
+    assert Store.view(tmp_path / "s").newest()[0] is None
+
+
+@pytest.mark.parametrize("where", [[0, 4], [-5, 4], [16, -1], [16, 2**40], [2**70, 1], ["x", 1]])
+def test_a_packs_index_that_leads_out_of_it_is_damage(tmp_path: Path, where: list[Any]) -> None:
+    body = packs.MAGIC + b"data"
+    listing = json.dumps([[CHUNK, *where]]).encode()
+    whole = body + listing + len(listing).to_bytes(8, "little")
+    name = packs.digest(whole)
+    path = tmp_path / f"{name}.pack"
+    path.write_bytes(whole + bytes.fromhex(name) + packs.END)
+    with pytest.raises(StoreDamaged):
+        packs.open_pack(path)
+
+
+@pytest.mark.parametrize("name", ["a", "a/b", ".hidden", "a..b", "..a", "a b/ö.txt"])
+def test_names_inside_are_inside(name: str) -> None:
+    assert is_inside(name)
