@@ -128,6 +128,7 @@ class Scope:
             self.live,
             self._split,
             self._overlap,
+            shares=not self._shared_looked_for,
         )
         if state.holds_sets(captured.parts):
             orders = state.set_orders(present | local_variables(frames))

@@ -157,7 +157,7 @@ class Engine:
 
     def due(self) -> bool:
         """Whether a snapshot should be taken at a safe point now."""
-        self._overlapping.finish(only_if_copied=True)
+        self._overlapping.look()
         if self._stop_asked is not None or self._commit_asked or self._left is not None:
             return True
         return self.schedule.due() and not self._busy()
@@ -285,6 +285,8 @@ class Engine:
         while self._pending is not None and not self._pending.done.wait(0.5):
             if not self._writer.thread.is_alive():
                 break
+        if not self._busy():
+            self._pending = None  # its buffers may go
 
     def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
@@ -326,6 +328,7 @@ class Engine:
         while (job := self._jobs.get()) is not None:
             began, cpu_began = self._clock.monotonic(), time.thread_time()
             try:
+                draft = None
                 for draft in job.drafts:
                     record = self._sink.commit(draft)
             except Exception as error:  # full disk, lost lease: shown, and the next snapshot is tried
@@ -337,6 +340,7 @@ class Engine:
                 self._report(record, job, self._clock.monotonic() - began, cpu_s)
             finally:
                 job.done.set()
+                del job, draft  # their buffers may go while there is nothing to write
 
     def _report(self, record: CommitRecord, job: _Job, write_s: float, cpu_s: float) -> None:
         self.failure = None

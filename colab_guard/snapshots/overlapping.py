@@ -25,6 +25,8 @@ Done = Callable[[tuple[str, ...], float, float], None]
 class _Held:
     overlap: Overlap
     done: Done
+    thread: int
+    """The one that trains, in which the snapshot was taken."""
 
 
 class Overlapping:
@@ -48,16 +50,22 @@ class Overlapping:
         if self._hook is None:
             self._hook = sys.modules["torch.optim.optimizer"].register_optimizer_step_pre_hook(self._before_step)
             self._copier = self._workers.start("copier", self._copy)
-        self._held = _Held(overlap, done)
+        self._held = _Held(overlap, done, threading.get_ident())
         self._copies.put(overlap)
 
-    def finish(self, *, only_if_copied: bool = False) -> None:
-        """Join the snapshot that is held, if there is one, and give it on. In the thread that trains."""
+    def look(self) -> None:
+        """At a safe point: give the snapshot on if its copies are made. Other threads than its own are not asked."""
+        held = self._held
+        if held is not None and held.overlap.copied and held.thread == threading.get_ident():
+            self.finish()
+
+    def finish(self) -> None:
+        """Join the snapshot that is held, if there is one, and give it on. In the thread that trains, or after its end."""
         if self._held is None or self._workers.disarmed:
             return
         with self._lock:
             held = self._held
-            if held is None or (only_if_copied and not held.overlap.copied):
+            if held is None:
                 return
             began = self._now()
             failed = held.overlap.join()
@@ -76,7 +84,17 @@ class Overlapping:
             self._copier = None
 
     def _before_step(self, optimizer: Any, *arguments: Any) -> None:
-        self.finish()
+        held = self._held
+        if held is None or self._workers.disarmed:
+            return
+        if held.thread == threading.get_ident():
+            self.finish()
+            return
+        with self._lock:  # what the other thread is writing just now no version tells
+            if self._held is held:
+                self._held = None
+                held.overlap.abandon()
+                held.done(("what another thread's optimizer may step on",), 0.0, 0.0)
 
     def _copy(self, stopping: threading.Event) -> None:
         while (overlap := self._copies.get()) is not None:
@@ -85,3 +103,4 @@ class Overlapping:
                 overlap.work_beside()
             finally:
                 overlap.beside_s = time.thread_time() - began
+                del overlap  # nothing of ours or the user's is held while there is nothing to do

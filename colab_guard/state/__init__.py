@@ -23,7 +23,7 @@ from colab_guard.state.overlap import Overlap
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
-from colab_guard.state.secrets import Secrets
+from colab_guard.state.secrets import Secrets, remember_user_data
 from colab_guard.state.secrets import references as secret_references
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
@@ -68,6 +68,7 @@ __all__ = [
     "register_reducer",
     "register_state",
     "registered_names",
+    "remember_user_data",
     "restore",
     "scrubbed",
     "scrubbed_json",

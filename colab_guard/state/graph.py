@@ -67,6 +67,8 @@ def capture(
     live: Live,
     split: Split | None = None,
     overlap: Overlapping | None = None,
+    *,
+    shares: bool = True,
 ) -> Captured:
     """Capture both mappings as one graph.
 
@@ -74,6 +76,7 @@ def capture(
     `kept` again: a loss there becomes a Placeholder. Buffers are private copies when this returns. `split` knows what
     was captured last time and need not be pickled again; buffers then hold until the next capture with it. `overlap`
     lets memory be copied later: "params" that of optimizers' moments, "full" that of all tensors known to nobody else.
+    Without `shares`, what comes back cannot tell what shares memory or objects with it, and is the lighter for it.
     """
     names = {**dict(kept.get("names", {})), **dict(needed.get("names", {}))}
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
@@ -92,7 +95,7 @@ def capture(
             _check_memory(settled.small, settled.drafts)
             parts |= listed(live.secrets)
         rebound = live.secrets.said() if live.secrets is not None else {}
-        return Captured(parts, settled.drafts, pickler.placeholders, rebound, settled.overlap, pickler)
+        return Captured(parts, settled.drafts, pickler.placeholders, rebound, settled.overlap, pickler if shares else None)
 
     # pickling makes many objects and no garbage; a collection in the middle only walks all of torch
     collecting = gc.isenabled()

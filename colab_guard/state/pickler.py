@@ -185,6 +185,8 @@ class Reducing:
         self.functions: dict[str, types.FunctionType] = {}
         self.placeholders: list[Placeholder] = []
         self.optimizers: list[Any] = []
+        self.ahead: set[int] = set()
+        """The ids of the roots of segments."""
         self.graphs_dropped = False
         self.last: Any = None
         self.trial = False
@@ -297,6 +299,10 @@ class Reducing:
 
     def start_keeping(self) -> None:
         self._refusing = False
+
+    def is_ahead(self, thing: Any) -> bool:
+        """Whether `thing` was pickled ahead of the rest, in a segment of its own."""
+        return id(thing) in self.ahead
 
     def is_done(self) -> None:
         """Let go of what only the pickling needs: thousands of small objects, which the garbage collector would look at."""

@@ -20,7 +20,7 @@ import operator
 import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any
 
@@ -49,15 +49,6 @@ class NoRecheck(Exception):
     """There is something here of which only a look can tell."""
 
 
-def _flat(containers: Sequence[Any], keys: bool) -> list[Any]:
-    """Values (with `keys`, after keys), items, and what defaults are made by."""
-    if not keys:  # attributes: mappings all
-        return list(chain.from_iterable(map(_values, containers)))
-    mappings = [one for one in containers if type(one) in MAPPINGS]
-    factories = [one for one in mappings if type(one) is defaultdict]
-    return [*chain.from_iterable(containers), *chain.from_iterable(map(_values, mappings)), *map(_factory, factories)]
-
-
 def _likeness(tensors: Sequence[Any]) -> list[Any]:
     return [*map(type, tensors), *map(_LIKE, tensors), *chain.from_iterable(map(call, tensors) for call in _LIKE_CALLS)]
 
@@ -72,14 +63,34 @@ def _getter(places: Sequence[int]) -> Getter:
 class Level:
     """Containers, and the addresses of what was in them; `inner` gives the containers in it that were met first here.
 
-    `keys`: those of attributes, which are texts and held; else they stand before the values.
+    `filled`, `tables` and `factories`: those that hold anything, mappings among these, and those with a default. `keys`:
+    those of attributes, which are texts and held; else they stand before the values.
     """
 
     kinds: list[type]
     lengths: list[int]
-    ids: list[int]
-    inner: Getter
-    keys: list[str] | None = None
+    filled: Getter
+    tables: Getter
+    factories: Getter
+    keys: list[str] | None
+    ids: list[int] = field(default_factory=list)
+    inner: Getter = tuple
+
+    @classmethod
+    def of(cls, containers: Sequence[Any]) -> Level:
+        kinds, lengths = list(map(type, containers)), list(map(len, containers))
+        filled = [place for place, length in enumerate(lengths) if length]
+        tables = [place for place in filled if kinds[place] in MAPPINGS]
+        keys = list(chain.from_iterable(containers)) if set(kinds) == {dict} else None
+        if keys is not None and set(map(type, keys)) != {str}:
+            keys = None
+        factories = [place for place, kind in enumerate(kinds) if kind is defaultdict]
+        return cls(kinds, lengths, _getter(filled), _getter(tables), _getter(factories), keys)
+
+    def flat(self, containers: Sequence[Any]) -> list[Any]:
+        """Keys (where they are not compared by themselves) and items, values, and what defaults are made by."""
+        items = chain.from_iterable(self.filled(containers)) if self.keys is None else ()
+        return [*items, *chain.from_iterable(map(_values, self.tables(containers))), *map(_factory, self.factories(containers))]
 
     def found_in(self, containers: Sequence[Any]) -> list[Any] | None:
         """What is in them, if it is the same as ever; else None."""
@@ -87,7 +98,7 @@ class Level:
             return None
         if self.keys is not None and not all(map(operator.is_, chain.from_iterable(containers), self.keys)):
             return None
-        flat = _flat(containers, self.keys is None)
+        flat = self.flat(containers)
         return flat if list(map(id, flat)) == self.ids else None
 
 
@@ -265,10 +276,8 @@ class _Making:
         met = set(map(id, containers))
         known = set(map(id, [*self.instances, *self.tensors, *self.definitions, *self.constants]))
         while containers and len(levels) < DEEPEST:
-            keys = list(chain.from_iterable(containers)) if set(map(type, containers)) == {dict} else None
-            if keys is not None and set(map(type, keys)) != {str}:
-                keys = None
-            flat = _flat(containers, keys is None)
+            level = Level.of(containers)
+            flat = level.flat(containers)
             inner = []
             for place, thing in enumerate(flat):
                 if id(thing) in hook_ids and not levels:
@@ -282,8 +291,8 @@ class _Making:
                     inner.append(place)
                 else:
                     raise NoRecheck("something that is met in another way")
-            ids = list(map(id, flat))
-            levels.append(Level(list(map(type, containers)), list(map(len, containers)), ids, _getter(inner), keys))
+            level.ids, level.inner = list(map(id, flat)), _getter(inner)
+            levels.append(level)
             containers = [flat[place] for place in inner]
             found += containers
         if containers or _have_attributes(found) or len(hook_places) != len(hook_ids):

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from colab_guard.state import training_objects
 from colab_guard.state.look import Look, Unknown
 from colab_guard.state.recheck import NoRecheck, Recheck, recheck_of
 from colab_guard.state.staging import Staging
@@ -90,6 +91,7 @@ class Split:
         for name, root in roots:
             if look.has(root):
                 continue  # a part of another
+            pickler.ahead.add(id(root))
             old = before[len(self.segments)] if len(self.segments) < len(before) else None
             tokens_at, nodes_at, tensors_at = len(look.tokens), len(look.nodes), len(look.tensors)
             classes_before = set(look.classes)
@@ -125,6 +127,8 @@ class Split:
             if not filled:
                 filled = True
                 self._fill_memo(pickler, look)
+            if not isinstance(root, sys.modules["torch"].nn.Module):
+                training_objects.name_moments(pickler, name, root)
             try:
                 begun = (file.tell() if self.segments else 0, nodes_at, tensors_at)
                 made = _made(name, tokens, pickler, file, write, look, root, begun)

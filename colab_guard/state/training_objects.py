@@ -66,13 +66,19 @@ def reduce_wrapped_hook(pickler: GraphPickler, hook: Any) -> Any:
 
 def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:
     pickler.optimizers.append(optimizer)
-    if path := pickler.label(optimizer):
-        for number, (parameter, state) in enumerate(optimizer.state.items()):
-            whose = pickler.label(parameter) or number
-            for name, value in state.items() if isinstance(state, dict) else ():
-                pickler.name(value, f"{path}.state[{whose}].{name}")
+    path = pickler.label(optimizer)
+    if path and not pickler.is_ahead(optimizer.state):
+        name_moments(pickler, f"{path}.state", optimizer.state)
     attributes = dict(optimizer.__dict__)
     return rebuild_optimizer, (type(optimizer),), attributes, None, None, set_attributes
+
+
+def name_moments(pickler: GraphPickler, path: str, states: Any) -> None:
+    """What optimizers remember of each parameter gets its names for those who look at buffers."""
+    for number, (parameter, state) in enumerate(states.items()):
+        whose = pickler.label(parameter) or number
+        for name, value in state.items() if isinstance(state, dict) else ():
+            pickler.name(value, f"{path}[{whose}].{name}")
 
 
 def rebuild_optimizer(cls: Any) -> Any:

@@ -86,6 +86,16 @@ class Store(StoreView):
         assert self._lease is not None
         return self._lease.generation
 
+    @property
+    def lease_name(self) -> str | None:
+        """The name of the own lease's file without its ending; None once it was given back."""
+        return None if self._lease_path is None else self._lease_path.stem
+
+    @property
+    def last_written(self) -> tuple[int, int] | None:
+        """The place of the last commit that this process wrote."""
+        return (self.generation, self._seq) if self._written else None
+
     # lease
 
     def _take_lease(self, take_over: bool, above: int) -> None:
@@ -132,7 +142,7 @@ class Store(StoreView):
         """Give the lease back."""
         _open_here.discard(self.path.resolve())
         if self._lease_path is not None and os.getpid() == self._pid and self.holds():
-            release(self._lease_path, (self.generation, self._seq) if self._written else None)
+            release(self._lease_path, self.last_written)
         self._lease_path = None
 
     def holds(self) -> bool:

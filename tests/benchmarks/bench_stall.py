@@ -119,7 +119,6 @@ class Bench:
             stalls = [event.stall_s for event in self.saved if event.kind == "step"][1:]
             written = [event.bytes_new for event in self.saved if event.kind == "step"][1:]
             floor = floor_of(self.saved[-1].bytes_total)
-            print("   ", [(e.kind, round(e.stall_s*1e3), round(e.write_s*1e3)) for e in self.saved], self.refused)
             print(
                 f"{case:5} {way:7} {self.saved[-1].bytes_total / 1e6:6.1f} MB  floor {floor * 1e3:6.2f} ms  safe point "
                 f"{smallest_and_median(stalls)} = {copies(stalls, floor)} (min / median of {len(stalls)}); "

@@ -350,6 +350,31 @@ def test_the_hook_before_steps_is_gone_when_the_work_is_over() -> None:
     assert not any("copier" in thread.name for thread in set(threading.enumerate()) - threads)
 
 
+def test_a_step_in_another_thread_gives_the_snapshot_up() -> None:
+    work = Work(started(torch.optim.AdamW), "params")
+    iterate(work.names)
+    work.safe_point(0)
+    other = threading.Thread(target=iterate, args=(work.names,))
+    other.start()
+    other.join()
+    assert work.check() == 0 and "another thread" in work.given_up[0]
+
+
+def test_memory_for_staging_is_the_state_s_size_also_when_a_model_follows_another() -> None:
+    work = Work(started(torch.optim.AdamW), "params")
+    for number in range(4):
+        no_model(work.names)
+        iterate(work.names)
+        before = {id(slot) for slot in work._split.staging._slots.values()}
+        work.safe_point(number)
+        size = sum(len(data) for data in work.at[number][1].values())
+        assert work._split.staging.nbytes == size
+        work.engine.wait()
+        assert work.engine._pending is None
+        assert not before or before & {id(slot) for slot in work._split.staging._slots.values()}, "slots are used again"
+    work.check()
+
+
 def test_moments_that_code_may_reach_unseen_are_copied_at_the_safe_point() -> None:
     names = started(torch.optim.AdamW)
     iterate(names)
