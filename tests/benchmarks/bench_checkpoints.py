@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 MS = 1e3
-ROUNDS = {"full": 2, "lora": 5}
+ROUNDS = {"full": 2, "lora": 3}
 
 
 def compare(make: Callable[[], object], folder: Path, rounds: int) -> None:
