@@ -43,7 +43,7 @@ from __future__ import annotations
 from colab_guard.store.disk import make_folder as make_private_folder
 from colab_guard.store.disk import write_private
 from colab_guard.store.export import Exported, chosen_commit, export
-from colab_guard.store.inspect import Changed, Holder, Row, describe, holder, verify
+from colab_guard.store.inspect import Changed, Holder, Row, describe, describe_newest, holder, verify
 from colab_guard.store.mirror import Mirror, MirrorStatus
 from colab_guard.store.remote import fetch_from_mirror, mirror_generation
 from colab_guard.store.signing import KEY_VARIABLE, the_key, use_key
@@ -79,6 +79,7 @@ __all__ = [
     "StoreView",
     "chosen_commit",
     "describe",
+    "describe_newest",
     "export",
     "fetch_from_mirror",
     "holder",

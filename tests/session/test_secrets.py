@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
+import stat
 import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +13,14 @@ from pathlib import Path
 import pytest
 
 from colab_guard import hosts, store
+from colab_guard.cli import main
 from colab_guard.errors import SecretMissing
 from colab_guard.events import NotKept, SnapshotNotTaken
 from colab_guard.hosts.fake_colab import FakeColab
+from colab_guard.session import found
 from colab_guard.state import tokens
 from tests.session.notebook import Kernel
+from tests.store.test_export import Bomb
 
 New = Callable[..., Kernel]
 LETTERS = string.ascii_letters + string.digits
@@ -272,3 +278,32 @@ def test_a_page_that_does_not_answer_costs_some_seconds_once_and_is_said(new_ker
         assert any("did not answer" in why for why in named(kernel).values())
         assert kernel.guarded("for i in range(2):\n    here()\ni", name="again") == 1
         assert named(kernel) == {}
+
+
+@pytest.mark.parametrize("umask", [0, 0o777], ids=["that hides nothing", "that hides all"])
+def test_all_that_lies_under_home_is_private_under_a_umask(umask: int, new_kernel: New, tmp_path: Path) -> None:
+    cell = "from pathlib import Path\nfor i in range(4):\n    Path('log.txt').write_text(str(i))\n    here()\ni"
+    before = os.umask(umask)
+    try:
+        assert new_kernel().guarded(cell, lose_at=3) is None
+        Path("log.txt").write_text("of somebody else")
+        assert new_kernel().guarded(cell) == 3
+        assert main(["stop", "work"]) == 0
+    finally:
+        os.umask(before)
+    everything = list((tmp_path / "home").rglob("*"))
+    assert {"replaced", "work.requests", "stop"} <= {path.name for path in everything}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in everything if path.is_dir()} == {0o700}
+    kept = [path for path in everything if path.is_file() and "replaced" not in path.parts]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+
+
+def test_what_is_found_by_itself_is_never_unpickled(new_kernel: New, tmp_path: Path) -> None:
+    opened = store.Store.open(tmp_path / "home" / "bomb", store.Identity("bomb", ""))
+    opened.commit(store.CommitDraft("step", {"text": "x", "depth": 1}, {"graph": pickle.dumps(Bomb(tmp_path / "went off"))}))
+    opened.close()
+    kernel = new_kernel()
+    assert "bomb" in "\n".join(line for one in found.look() for line in found.words(one))
+    assert kernel.guarded("for i in range(3):\n    here()\ni") == 2
+    assert main(["status"]) == 0
+    assert not (tmp_path / "went off").exists()
