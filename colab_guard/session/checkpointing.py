@@ -111,6 +111,7 @@ class GuardedCell:
         __tracebackhide__ = True
         options, bus = self._options, self._bus
         self._ask_for_key()
+        state.remember_typed(changes.transformed(self._session.shell, self._source))
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         folder = hosts.mirror_folder(options.to, self.name) if options.to else None

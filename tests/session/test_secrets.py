@@ -14,7 +14,7 @@ import pytest
 
 from colab_guard import hosts, store
 from colab_guard.cli import main
-from colab_guard.errors import SecretMissing
+from colab_guard.errors import CellChanged, SecretMissing
 from colab_guard.events import NotKept, SnapshotNotTaken
 from colab_guard.hosts.fake_colab import FakeColab
 from colab_guard.session import found
@@ -307,3 +307,21 @@ def test_what_is_found_by_itself_is_never_unpickled(new_kernel: New, tmp_path: P
     assert kernel.guarded("for i in range(3):\n    here()\ni") == 2
     assert main(["status"]) == 0
     assert not (tmp_path / "went off").exists()
+
+
+def test_secrets_typed_into_the_cell_are_not_in_its_kept_source(new_kernel: New, tmp_path: Path) -> None:
+    values = [letters(40, "0123456789abcdef"), "q7verysecret8text9", letters(30)]
+    cell = (
+        f"def login(key=None, password='{values[1]}'):\n    return len(key)\n"
+        f"n = login(key='{values[0]}')\n!true\nclass C: pass\nC.access_token = '{values[2]}'\nfor i in range(4):\n    print(C.access_token)\n    here()\ni, n"
+    )
+    first = new_kernel()
+    assert first.guarded(cell, lose_at=3) is None
+    assert refused(first) == []
+    assert found_in(tmp_path / "home", *values) == []
+    second = new_kernel()
+    assert second.guarded(cell) == (3, 40) and second.depths == [1]
+    assert second.names["C"].access_token == values[2]
+    with pytest.raises(CellChanged) as caught:
+        new_kernel().guarded(cell.replace("i, n", "n, i"))
+    assert all(value not in str(caught.value) for value in values)
