@@ -64,7 +64,7 @@ def checkpointed_parser() -> LineParser:
         "What is written to --to is your data in plain form. Stop at a safe point: the interrupt button, or %guard stop",
     )
     parser.word("name", nargs="*", metavar="NAME", help="the work's name: letters, digits, . _ -")
-    parser.word("--to", metavar="WHERE", help="mirror: drive, or a folder")
+    parser.word("--to", metavar="WHERE", help="mirror: drive, a folder, or a URL (gs:// s3:// hf:// ...)")
     parser.word("--every", default="60s", metavar="60s", help="bound on lost work (60s; also 2m, 1h)")
     parser.word("--mirror-every", metavar="AUTO", help="seconds between two sendings (chosen from bandwidth)")
     parser.word("--budget", default="1%", metavar="1%", help="share of training time that saving may cost (1%)")
@@ -77,7 +77,10 @@ def checkpointed_parser() -> LineParser:
         "--files", action="append", default=[], metavar="GLOB", help="files to keep whatever their size (repeatable)"
     )
     parser.word(
-        "--overlap", default="params", choices=OVERLAPS, help="params: copied while training stands still; full: not yet"
+        "--overlap",
+        default="params",
+        choices=OVERLAPS,
+        help="params: parameters are copied at safe points, optimizers' moments beside the next step; full: all beside it",
     )
     parser.word("--explain", action="store_true", help="say where safe points are and what would be saved; runs nothing")
     return parser

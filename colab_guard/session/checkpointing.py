@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ast
 import os
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import cells, hosts, state, store
-from colab_guard.errors import BadCell, BadOption, MirrorUnusable
+from colab_guard.errors import BadCell, BadOption
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
@@ -25,18 +24,17 @@ from colab_guard.events import (
     NotBitExact,
     NotKept,
     Resumed,
-    StoreMovedAside,
     WorkEnded,
     WorkStarted,
 )
 from colab_guard.session import changes, differences, explain, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.mirroring import Mirroring
 from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
-from colab_guard.workers import Abandoned
 
 if TYPE_CHECKING:
     from colab_guard.session import Session
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 BINDERS = frozenset({"exec", "globals", "get_ipython"})
 """What may make variables without naming them in the cell; the transforms turn magics into `get_ipython()`."""
 MIRROR_CLOSE_S = 20.0
-MIRROR_FETCH_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +111,11 @@ class GuardedCell:
         state.remember_typed(changes.transformed(self._session.shell, self._source))
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
-        folder = hosts.mirror_folder(options.to, self.name) if options.to else None
-        if options.fresh or (folder is None and not local.exists()):
+        far = Mirroring.at(self.name, options, self._session.workers, bus, self._session.clock)
+        if options.fresh or (far is None and not local.exists()):
             self._check_names()  # before anything is written or forgotten
         with ExitStack() as undo:
-            above = self._look_at_mirror(folder, local, identity) if folder is not None else 0
+            above = far.look(local, identity) if far is not None else 0
             opened = store.Store.open(
                 local, identity, clock=self._session.clock, take_over=options.take_over, above=above
             )
@@ -133,7 +130,10 @@ class GuardedCell:
             else:
                 self._check_names()  # a commit may hold what this kernel has not made yet
                 self._found = self._begun()
-            self._open_mirror(opened, folder, undo)
+            if far is not None:
+                far.try_it()
+                self.mirror = far.open(opened)
+                undo.callback(self.mirror.close, MIRROR_CLOSE_S)
             files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
@@ -208,7 +208,13 @@ class GuardedCell:
     ) -> tuple[Any, str]:
         __tracebackhide__ = True
         shell = self._session.shell
-        scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        scope = changes.GrownScope(
+            shell.user_ns,
+            self.cell.original,
+            keep=self._options.keep,
+            skip=self._options.skip,
+            overlap=self._options.overlap,
+        )
         scope.grown = self._found.grown
         self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
@@ -259,43 +265,6 @@ class GuardedCell:
 
     # parts
 
-    def _look_at_mirror(self, folder: Path, local: Path, identity: store.Identity) -> int:
-        """Bring what a lost or older local store lacks; the generation to be above where the mirror is replaced."""
-        options = self._options
-        gone = threading.Event()
-
-        def moved(why: str, kept: Path) -> None:
-            self._bus.post(StoreMovedAside(name=self.name, reason=why, kept=str(kept)))
-
-        def look() -> int:
-            if not options.fresh:
-                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone, moved=moved)
-            newest = store.mirror_generation(folder, identity, take_over=options.take_over)
-            return newest if options.fresh or options.take_over else 0
-
-        try:
-            return self._session.workers.call("mirror: fetch", look, MIRROR_FETCH_S)
-        except Abandoned:
-            gone.set()
-            raise MirrorUnusable(
-                f"the mirror {folder} did not answer within {MIRROR_FETCH_S:g} s; run the cell again, or leave --to out"
-            ) from None
-
-    def _open_mirror(self, opened: store.Store, folder: Path | None, undo: ExitStack) -> None:
-        if folder is None:
-            return
-        self.mirror = store.Mirror(
-            opened,
-            folder,
-            workers=self._session.workers,
-            bus=self._bus,
-            clock=self._session.clock,
-            every_s=self._options.mirror_every_s,
-            durable_proof=hosts.proves_durability(folder),
-            take_over=self._options.take_over,
-        )
-        undo.callback(self.mirror.close, MIRROR_CLOSE_S)
-
     def _open_engine(self, opened: store.Store, files: FolderWatch, undo: ExitStack) -> Engine:
         clock = self._session.clock
         mirror = self.mirror
@@ -327,7 +296,7 @@ class GuardedCell:
         return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
-        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
+        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to and "://" not in self._options.to else [])
         watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"

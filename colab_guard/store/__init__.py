@@ -10,6 +10,7 @@ commit records, and state whose every byte was checked. The format, version 1, i
     STORE/leases/<generation>-<hash>.json        who writes; <hash> is the first 16 hex digits of the BLAKE3-256
     STORE/leases/<generation>-<hash>.released    the lease was given back, one line: "released", the generation and seq of
                                                  the last commit where one was written, and 16 hex digits (see below)
+    STORE/leases/<generation>-<hash>.beat        on a mirror only: rewritten every 20 s by a living holder
 
 Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `.tmp-` are of writers that were killed.
 
@@ -44,8 +45,23 @@ from colab_guard.store.disk import make_folder as make_private_folder
 from colab_guard.store.disk import write_private
 from colab_guard.store.export import Exported, chosen_commit, export
 from colab_guard.store.inspect import Changed, Holder, Row, describe, describe_newest, holder, verify
-from colab_guard.store.mirror import Mirror, MirrorStatus
-from colab_guard.store.remote import fetch_from_mirror, mirror_generation
+from colab_guard.store.leases import newest_generation
+from colab_guard.store.mirror import (
+    SETTLE_S,
+    FolderPlace,
+    Mirror,
+    MirrorStatus,
+    Place,
+    Receipt,
+    Traits,
+    UrlPlace,
+    Watch,
+    fetch_from_mirror,
+    limited,
+    mirror_generation,
+    try_place,
+    viewed,
+)
 from colab_guard.store.signing import KEY_VARIABLE, the_key, use_key
 from colab_guard.store.types import (
     BufferDraft,
@@ -67,6 +83,7 @@ __all__ = [
     "CommitRecord",
     "Exported",
     "FileInfo",
+    "FolderPlace",
     "Holder",
     "Identity",
     "KEY_VARIABLE",
@@ -74,19 +91,29 @@ __all__ = [
     "Mirror",
     "MirrorStatus",
     "PassedOver",
+    "Place",
+    "Receipt",
     "Row",
+    "SETTLE_S",
     "Store",
     "StoreView",
+    "Traits",
+    "UrlPlace",
+    "Watch",
     "chosen_commit",
     "describe",
     "describe_newest",
     "export",
     "fetch_from_mirror",
     "holder",
+    "limited",
     "make_private_folder",
     "mirror_generation",
+    "newest_generation",
     "the_key",
+    "try_place",
     "use_key",
     "verify",
+    "viewed",
     "write_private",
 ]

@@ -43,6 +43,8 @@ class Store(StoreView):
         """Only chunks that this process wrote or verified."""
         self._retention: Retention | None = None
         """What is kept, once all that is there was looked at; None: look again."""
+        self._stamped: dict[object, list[str]] = {}
+        """The names of the chunks of the last commit's buffers, by the stamps of their memory."""
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
@@ -81,6 +83,16 @@ class Store(StoreView):
     def generation(self) -> int:
         assert self._lease is not None
         return self._lease.generation
+
+    @property
+    def lease_name(self) -> str | None:
+        """The name of the own lease's file without its ending; None once it was given back."""
+        return None if self._lease_path is None else self._lease_path.stem
+
+    @property
+    def last_written(self) -> tuple[int, int] | None:
+        """The place of the last commit that this process wrote."""
+        return (self.generation, self._seq) if self._written else None
 
     # lease
 
@@ -134,7 +146,7 @@ class Store(StoreView):
         """Give the lease back."""
         _open_here.discard(self.path.resolve())
         if self._lease_path is not None and os.getpid() == self._pid and self.holds():
-            release(self._lease_path, (self.generation, self._seq) if self._written else None)
+            release(self._lease_path, self.last_written)
         self._lease_path = None
 
     def holds(self) -> bool:
@@ -190,7 +202,7 @@ class Store(StoreView):
                 "shape": list(b.shape),
                 "stride": list(b.stride),
                 "label": b.label,
-                **writing.entry(b.data),
+                **writing.buffer(b, self._stamped),
             }
             for b in draft.buffers
         ]
@@ -229,6 +241,7 @@ class Store(StoreView):
             },
         )
         self._parent = record.id
+        self._stamped = writing.stamped
         self._written |= {record.id, *writing.written}
         return record
 

@@ -145,9 +145,16 @@ def test_a_write_that_fails_half_way_leaves_no_probe_behind(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_url_is_refused_as_a_mirror() -> None:
-    with pytest.raises(MirrorUnusable, match="URLs are not supported"):
-        hosts.mirror_folder("gs://bucket", "sweep")
+def test_a_url_is_named_and_not_tried() -> None:
+    found = hosts.mirror_place("gs://bucket/runs/", "sweep")
+    assert (found.url, found.folder, found.proof) == ("gs://bucket/runs/colab_guard/sweep", None, None)
+
+
+def test_drive_proves_nothing_and_keeps_what_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "DRIVE_MOUNT", tmp_path / "drive")
+    with FakeColab():
+        found = hosts.mirror_place("drive", "sweep")
+    assert found.drive and found.proof is None and found.folder == tmp_path / "drive/MyDrive/colab_guard/sweep"
 
 
 def test_drive_is_mounted_on_colab_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

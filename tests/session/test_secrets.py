@@ -325,3 +325,40 @@ def test_secrets_typed_into_the_cell_are_not_in_its_kept_source(new_kernel: New,
     with pytest.raises(CellChanged) as caught:
         new_kernel().guarded(cell.replace("i, n", "n, i"))
     assert all(value not in str(caught.value) for value in values)
+
+
+def test_models_keep_their_segments_beside_a_secret(new_kernel: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("HF_TOKEN", HF)
+    cell = """
+import os, torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(40, 40), torch.nn.Linear(40, 2))
+optimizer = torch.optim.AdamW(model.parameters())
+note = "made with nothing"
+for step in range(8):
+    loss = model(torch.randn(4, 40)).square().mean()
+    loss.backward(); optimizer.step(); optimizer.zero_grad()
+    losses = [float(loss), os.environ["HF_TOKEN"]]
+    if step == 3:
+        model.note = "pushed with " + os.environ["HF_TOKEN"]
+    here()
+losses[0], model.note
+"""
+    whole = new_kernel().guarded(cell, name="whole")
+    for lose_at in (3, 5, 7):
+        first = new_kernel()
+        assert first.guarded(cell, lose_at=lose_at, name=f"lost{lose_at}") is None
+        assert refused(first) == []
+        assert found_in(tmp_path / "home", HF) == []
+        second = new_kernel()
+        assert second.guarded(cell, name=f"lost{lose_at}") == whole and second.depths == [1]
+
+
+@pytest.mark.parametrize("text", [f"['{HF}', 'b'] * 40", f"['{HF}']", f"[b'{HF}'] * 50"])
+def test_an_array_of_texts_that_holds_a_secret_refuses_the_snapshot(text: str, new_kernel: New, tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    kernel = new_kernel(f"import numpy\nrows = numpy.array({text})")
+    kernel.guarded("for i in range(3):\n    n = len(rows)\n    here()\ni")
+    assert any("Hugging Face token" in reason for reason in refused(kernel))
+    assert found_in(tmp_path / "home", HF) == []
