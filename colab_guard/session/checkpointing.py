@@ -108,6 +108,7 @@ class GuardedCell:
         __tracebackhide__ = True
         options, bus = self._options, self._bus
         self._ask_for_key()
+        state.remember_typed(changes.transformed(self._session.shell, self._source))
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         far = Mirroring.at(self.name, options, self._session.workers, bus, self._session.clock)
