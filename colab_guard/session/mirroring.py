@@ -74,7 +74,7 @@ class Mirroring:
         """
         options, where = self.options, self.options.to or ""
         watch = self._ask(where, lambda: store.Watch(self.place, self.name, self.clock.monotonic()), LOOK_S)
-        if watch.lease is not None and options.take_over:
+        if watch.lease is not None:
             self.settle_s = store.SETTLE_S
         above = self._fetch(where, local, identity)
         if watch.lease is not None and not options.take_over:

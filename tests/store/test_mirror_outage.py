@@ -19,14 +19,15 @@ from colab_guard.workers import Workers
 from tests.store.test_store import ME, draft
 
 MINUTE = 60.0
+STEP_S = 5.0
 EVERY_S = MINUTE
 
 
 def settled(clock: FakeClock, seconds: float) -> None:
-    """Let time pass a second at a time, so that whoever waits comes to act."""
-    for _ in range(int(seconds)):
-        clock.advance(1.0)
-        time.sleep(0.02)
+    """Let time pass a few seconds at a time, so that whoever waits comes to act."""
+    for _ in range(int(seconds / STEP_S)):
+        clock.advance(STEP_S)
+        time.sleep(0.04)
 
 
 @pytest.mark.parametrize("fault", ["fails", "hangs"])

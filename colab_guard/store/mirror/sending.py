@@ -104,10 +104,12 @@ class Mirror:
         self._worker.stopping.set()
         self._wake.set()
         self._hurry.set()
-        self._workers.stop_one(self._worker, 1.0)
+        ended = self._workers.stop_one(self._worker, 1.0)
         if self._beats is not None:
             self._workers.stop_one(self._beats, 1.0)
-        self._give_back()
+        # where something may still be on its way, the next holder is to wait
+        if ended and not self._copies.removing:
+            self._give_back()
         self._change(replace(self.status, state="off"))
 
     # the thread
