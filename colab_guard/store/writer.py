@@ -43,6 +43,8 @@ class Store(StoreView):
         """Only chunks that this process wrote or verified."""
         self._retention: Retention | None = None
         """What is kept, once all that is there was looked at; None: look again."""
+        self._stamped: dict[object, list[str]] = {}
+        """The names of the chunks of the last commit's buffers, by the stamps of their memory."""
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
@@ -194,7 +196,7 @@ class Store(StoreView):
                 "shape": list(b.shape),
                 "stride": list(b.stride),
                 "label": b.label,
-                **writing.entry(b.data),
+                **writing.buffer(b, self._stamped),
             }
             for b in draft.buffers
         ]
@@ -233,6 +235,7 @@ class Store(StoreView):
             },
         )
         self._parent = record.id
+        self._stamped = writing.stamped
         self._written |= {record.id, *writing.written}
         return record
 

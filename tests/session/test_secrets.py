@@ -9,8 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from colab_guard import hosts, store
 from colab_guard.errors import SecretMissing
 from colab_guard.events import NotKept, SnapshotNotTaken
+from colab_guard.hosts.fake_colab import FakeColab
 from colab_guard.state import tokens
 from tests.session.notebook import Kernel
 
@@ -44,6 +46,8 @@ def _nothing_known() -> Iterator[None]:
     tokens.forget_known()
     yield
     tokens.forget_known()
+    hosts.forget_user_data()
+    store.use_key(None)
 
 
 @pytest.fixture
@@ -230,3 +234,41 @@ def test_what_numpy_finds_is_what_the_shapes_say(value: str) -> None:
         assert bool(tokens.holds(data)) is known
         assert bool(tokens.holds(data[at : at + len(value) + 2])) is known
     assert tokens.holds(noise) == ""
+
+
+def test_what_the_cell_reads_of_colabs_user_data_is_bound_to_it_again(new_kernel: New, tmp_path: Path) -> None:
+    cell = "from google.colab import userdata\nlogin = userdata.get('LOGIN')\nfor i in range(5):\n    here()\nlogin"
+    value = "no-shape-of-its-own-17"
+    with FakeColab(secrets={"LOGIN": value}):
+        first = new_kernel()
+        assert first.guarded(cell, lose_at=3) is None
+        assert refused(first) == [] and "Colab's secret LOGIN" in named(first)
+        assert found_in(tmp_path / "home", value) == []
+        hosts.forget_user_data()
+        assert new_kernel().guarded(cell) == value
+
+
+def test_the_key_of_colabs_user_data_signs_commits_and_unsigned_ones_are_refused(new_kernel: New, tmp_path: Path) -> None:
+    cell = "for i in range(5):\n    here()\ni"
+    with FakeColab(secrets={}):
+        assert new_kernel().guarded(cell, lose_at=3, name="unsigned") is None
+    hosts.forget_user_data()
+    with FakeColab(secrets={"COLAB_GUARD_KEY": "the key"}):
+        assert new_kernel().guarded(cell, lose_at=3) is None
+        resumed = new_kernel()
+        assert resumed.guarded(cell) == 4 and resumed.depths == [1]
+        afresh = new_kernel()
+        assert afresh.guarded(cell, name="unsigned") == 4 and afresh.depths == [], "what nobody signed is not unpickled"
+    records = [path.read_text() for path in (tmp_path / "home" / "work" / "commits").glob("*.json")]
+    assert records and all('"hmac"' in record and "the key" not in record for record in records)
+
+
+def test_a_page_that_does_not_answer_costs_some_seconds_once_and_is_said(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts.user_data, "__defaults__", (0.2,))
+    with FakeColab() as colab:
+        colab.silent = True
+        kernel = new_kernel()
+        assert kernel.guarded("for i in range(2):\n    here()\ni") == 1
+        assert any("did not answer" in why for why in named(kernel).values())
+        assert kernel.guarded("for i in range(2):\n    here()\ni", name="again") == 1
+        assert named(kernel) == {}
