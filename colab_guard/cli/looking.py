@@ -21,9 +21,8 @@ UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 def rows(path: Path, *, everything: bool) -> Iterator[str]:
     """The commits of the store at `path`, who holds it, and what is to be known; the newest 20, or all."""
-    found = store.describe(path, None if everything else ROWS)
+    shown, count = store.describe_newest(path, None if everything else ROWS)
     yield holder_words(path)
-    shown = found if everything else found[:ROWS]
     for row in shown:
         mark = "whole" if row.whole else "record only"
         size_words = f"{size(row.bytes_total)} ({size(row.bytes_new)} new)"
@@ -32,18 +31,18 @@ def rows(path: Path, *, everything: bool) -> Iterator[str]:
             yield plain(f"    unit     {row.unit}")
         if row.changed:
             yield plain(f"    changed  {change_words(row.changed)}")
-    if len(found) > len(shown):
-        yield f"and {len(found) - len(shown):,} older; --all shows them, --commit ID one of them"
-    for reason in found[0].inexact if found else ():
+    if count > len(shown):
+        yield f"and {count - len(shown):,} older; --all shows them, --commit ID one of them"
+    for reason in shown[0].inexact if shown else ():
         yield plain(f"not bit-exact since a resume: {reason}")
 
 
 def as_json(path: Path, *, everything: bool) -> str:
     """The same as data."""
-    found = store.describe(path, None if everything else ROWS)
+    found, count = store.describe_newest(path, None if everything else ROWS)
     held = store.holder(path)
-    listed = [asdict(row) for row in (found if everything else found[:ROWS])]
-    told = {"store": str(path), "holder": asdict(held) if held is not None else None, "commits": listed, "in_all": len(found)}
+    listed = [asdict(row) for row in found]
+    told = {"store": str(path), "holder": asdict(held) if held is not None else None, "commits": listed, "in_all": count}
     return json.dumps(told, indent=1)
 
 

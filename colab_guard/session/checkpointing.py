@@ -108,6 +108,7 @@ class GuardedCell:
         __tracebackhide__ = True
         options, bus = self._options, self._bus
         self._ask_for_key()
+        state.remember_typed(changes.transformed(self._session.shell, self._source))
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         far = Mirroring.at(self.name, options, self._session.workers, bus, self._session.clock)
@@ -295,8 +296,9 @@ class GuardedCell:
         return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
-        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to and "://" not in self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
+        mirror = self._options.to and hosts.local_part(self._options.to)
+        excluded = (hosts.home(), Path(mirror)) if mirror else (hosts.home(),)
+        watch = FolderWatch(Path.cwd(), excluded, self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

@@ -34,6 +34,7 @@ from colab_guard.state.tokens import file_holds as file_holds_secret
 from colab_guard.state.tokens import holds as holds_secret
 from colab_guard.state.tokens import scrubbed, scrubbed_json
 from colab_guard.state.trial import Trial, trial
+from colab_guard.state.typed import remember_typed
 from colab_guard.state.widgets import widget_made_anew
 
 __all__ = [
@@ -68,6 +69,7 @@ __all__ = [
     "register_reducer",
     "register_state",
     "registered_names",
+    "remember_typed",
     "remember_user_data",
     "restore",
     "scrubbed",

@@ -44,7 +44,7 @@ from __future__ import annotations
 from colab_guard.store.disk import make_folder as make_private_folder
 from colab_guard.store.disk import write_private
 from colab_guard.store.export import Exported, chosen_commit, export
-from colab_guard.store.inspect import Changed, Holder, Row, describe, holder, verify
+from colab_guard.store.inspect import Changed, Holder, Row, describe, describe_newest, holder, verify
 from colab_guard.store.leases import newest_generation
 from colab_guard.store.mirror import (
     SETTLE_S,
@@ -54,6 +54,7 @@ from colab_guard.store.mirror import (
     Place,
     Receipt,
     Traits,
+    Tried,
     UrlPlace,
     Watch,
     fetch_from_mirror,
@@ -98,10 +99,12 @@ __all__ = [
     "Store",
     "StoreView",
     "Traits",
+    "Tried",
     "UrlPlace",
     "Watch",
     "chosen_commit",
     "describe",
+    "describe_newest",
     "export",
     "fetch_from_mirror",
     "holder",

@@ -65,18 +65,25 @@ class Holder:
     held: bool
 
 
-def describe(path: Path, detailed: int | None = 0) -> list[Row]:
-    """The commits of the store at `path`, newest first; of the newest `detailed` (None: all) also what changed.
+def describe(path: Path) -> list[Row]:
+    """The commits of the store at `path`, newest first, without what changed. Reads records and the names of packs."""
+    packs = _packs_there(path)
+    return [_row(record, packs, ()) for record in StoreView(path).commits()]
 
-    Reads records and the names of packs.
-    """
-    view = StoreView(path)
-    packs = {pack.name.removesuffix(".pack") for pack in packs_in(path / "packs")}
-    records = view.commits()
-    many = len(records) if detailed is None else detailed
+
+def describe_newest(path: Path, most: int | None) -> tuple[list[Row], int]:
+    """The newest `most` commits (None: all) with what each changed; and how many there are. Only those are looked into."""
+    view, packs = StoreView(path), _packs_there(path)
+    names = view.standing()
+    found = [view.record(name) for name in (names if most is None else names[: most + 1])]
+    records = [record for record in found if isinstance(record, CommitRecord)]
     older: list[CommitRecord | None] = [*records[1:], None]
-    told = [changes(record, before) for record, before in zip(records[:many], older, strict=False)]
-    return [_row(record, packs, told[at] if at < many else ()) for at, record in enumerate(records)]
+    rows = [_row(record, packs, changes(record, before)) for record, before in zip(records, older, strict=True)]
+    return rows[:most], len(names)
+
+
+def _packs_there(path: Path) -> set[str]:
+    return {pack.name.removesuffix(".pack") for pack in packs_in(path / "packs")}
 
 
 def _row(record: CommitRecord, packs: set[str], changed: tuple[Changed, ...]) -> Row:

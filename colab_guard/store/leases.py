@@ -29,6 +29,7 @@ from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
 MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))? [0-9a-f]{16}\n")
+LAST_GENERATION = 99_999_999
 RELEASED = ".released"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 

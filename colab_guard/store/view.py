@@ -91,6 +91,10 @@ class StoreView:
         self.lineage += missing_newest([place for place, _ in found], problems, leases)
         return [name for _, name in found]
 
+    def record(self, commit: str) -> CommitRecord | PassedOver:
+        """The commit of that id, or why its record cannot be read."""
+        return self._index.record(commit)
+
     def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
         """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
         records = self.commits()

@@ -13,7 +13,7 @@ from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import ForeignStore, GuardError, StoreFull, StoreInUse, UserMistake
 from colab_guard.store import disk
 from colab_guard.store.index import whole_of
-from colab_guard.store.leases import Lease, Owner, newest_generation, one_at_a_time, release, write_lease
+from colab_guard.store.leases import LAST_GENERATION, Lease, Owner, newest_generation, one_at_a_time, release, write_lease
 from colab_guard.store.lineage import place_of
 from colab_guard.store.records import write_record
 from colab_guard.store.retention import Retention
@@ -110,7 +110,13 @@ class Store(StoreView):
         # records that cannot be read keep their numbers
         places += [place_of(problem.commit) for problem in self.problems]
         last = max(places, default=None)
-        self._begin(max(above, newest_generation(self.path)) + 1, last)
+        generation = max(above, newest_generation(self.path)) + 1
+        if generation > LAST_GENERATION:
+            raise ForeignStore(
+                f"the leases of {self.path} are numbered to the end, which no work does by itself; somebody else wrote there: move that "
+                "folder away, or use another NAME"
+            )
+        self._begin(generation, last)
         self._parent = names[0] if names else None
 
     def _begin(self, generation: int, continues: tuple[int, int] | None) -> None:
