@@ -220,3 +220,17 @@ def test_a_machine_lost_before_its_first_commit_was_sent_locks_nobody_out(tmp_pa
     mirror.close(5)
     store.close()
     workers.stop()
+
+
+def test_a_mirror_whose_commits_cannot_be_read_is_not_taken_for_an_empty_one(tmp_path: Path, workers: Workers) -> None:
+    far = a_mirror(tmp_path, workers, "kept")
+    record = next((far / "commits").glob("*.json"))
+    record.write_bytes(record.read_bytes()[:-1])
+    assert not fetch_from_mirror(far, tmp_path / "b", ME)
+    store = Store.open(tmp_path / "b", ME)
+    mirror = mirrored(store, far, workers)
+    store.commit(draft("other"))
+    assert not mirror.flush(2)
+    assert record.exists(), "what cannot be read is removed"
+    mirror.close(1)
+    store.close()

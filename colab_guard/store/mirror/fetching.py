@@ -48,6 +48,8 @@ def fetch_from_mirror(
         check_notebook(place, leases, identity, take_over=take_over)
         whole, units = there.retained()
     records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
+    if not records and place.names("commits"):
+        return False  # commits that cannot be read: to go on from their leases alone would let them be tidied away
     newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
     damage = damaged_format(local)
     if damage:
