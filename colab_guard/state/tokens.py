@@ -54,7 +54,9 @@ NAMED = re.compile(
     r"token|credentials?|authorization)\d?"
 )
 """Names whose values are secrets, if these are no plain words."""
-NAMES_IN_JSON = re.compile(r"(?i)(?:key|token|secret|passw(?:or)?d|passphrase|credentials?|authorization)\d?\":")
+ENDS_IN_JSON = tuple(
+    f'{end}":' for end in ("key", "token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "authorization")
+)
 """What a secret's name ends with, as a key in JSON."""
 ENVIRONMENT = re.compile(r"(?i)(?:.*_)?(?:[a-z]*key|[a-z]*token|secret|passw(?:or)?d|pass|passphrase|credentials?|pat|auth)(?:_\w{1,3})?")
 NO_SECRETS = re.compile(r"(?i)^(?:/|\./|~|[a-z]+://|true$|false$)")
@@ -178,9 +180,10 @@ def scrubbed_json(value: Any) -> Any:
     """Data for JSON with all secrets in its texts replaced; the very `value` where it holds none."""
     whole = json.dumps(value, ensure_ascii=False)
     written = (json.dumps(secret, ensure_ascii=False)[1:-1] for secret in known())
-    if holds(whole.encode("utf-8", "surrogatepass")) or any(secret in whole for secret in written) or NAMES_IN_JSON.search(whole):
+    if holds(whole.encode("utf-8", "surrogatepass")) or any(secret in whole for secret in written):
         return _without(value)
-    return value
+    lowered = whole.lower()
+    return _without(value) if any(end in lowered for end in ENDS_IN_JSON) else value
 
 
 def _without(value: Any, under: str | None = None) -> Any:
