@@ -296,8 +296,9 @@ class GuardedCell:
         return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
-        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to and "://" not in self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
+        mirror = self._options.to and hosts.local_part(self._options.to)
+        excluded = (hosts.home(), Path(mirror)) if mirror else (hosts.home(),)
+        watch = FolderWatch(Path.cwd(), excluded, self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

@@ -41,6 +41,7 @@ class Mirroring:
     clock: Clock
     place: store.Place
     settle_s: float = 0.0
+    tried: store.Tried | None = None
     replaces: bool = False
     """The store is to be put in the place of what the mirror holds."""
 
@@ -61,6 +62,7 @@ class Mirroring:
             tried = store.limited(self.workers, "try", lambda call: store.try_place(self.place, where, call), LOOK_S)
         except Abandoned:
             raise _silent(where, LOOK_S) from None
+        self.tried = tried
         self.bus.post(
             MirrorTried(name=self.name, where=where, seconds=tried.seconds, free_bytes=tried.free_bytes, proof=tried.proof)
         )
@@ -72,7 +74,7 @@ class Mirroring:
         """
         options, where = self.options, self.options.to or ""
         watch = self._ask(where, lambda: store.Watch(self.place, self.name, self.clock.monotonic()), LOOK_S)
-        if watch.lease is not None and options.take_over:
+        if watch.lease is not None:
             self.settle_s = store.SETTLE_S
         above = self._fetch(where, local, identity)
         if watch.lease is not None and not options.take_over:
@@ -95,6 +97,8 @@ class Mirroring:
             every_s=self.options.mirror_every_s,
             take_over=self.options.take_over or self.replaces,
             settle_s=self.settle_s,
+            bytes_per_s=None if self.tried is None else self.tried.bytes_per_s,
+            free_bytes=None if self.tried is None else self.tried.free_bytes,
         )
 
     def _fetch(self, where: str, local: Path, identity: store.Identity) -> int:

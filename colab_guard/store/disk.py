@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -34,7 +35,8 @@ def write_whole(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) ->
             os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is told; the leftover goes with a later collection
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
 

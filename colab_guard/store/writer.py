@@ -48,6 +48,8 @@ class Store(StoreView):
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
+        self.not_removed = ""
+        """Why what is needed no more could not be removed after the last commit; "" where it could."""
         self._said_by_leases: list[PassedOver] = []
         self._lock = threading.RLock()
 
@@ -178,7 +180,12 @@ class Store(StoreView):
             self._collect(keep=1, pinned=False)
             record = self._commit_or_say(draft)
         self._index.add(record)
-        self._collect(added=record)
+        try:
+            self._collect(added=record)
+            self.not_removed = ""
+        except OSError as error:  # the commit is saved; what was to go is looked for again at the next one
+            self._retention = None
+            self.not_removed = f"{type(error).__name__}: {error}"
         return record
 
     def _commit_or_say(self, draft: CommitDraft) -> CommitRecord:
@@ -287,9 +294,10 @@ class Store(StoreView):
         self._retention = None if self.careful or pinned or keep != KEPT_COMMITS else Retention(whole, units)
         if any(problem.commit in self._written for problem in self.problems):
             return
-        there = [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]
-        going = [path for path in there if path.stem not in kept and not path.name.startswith(".")]
-        self._remove(path for path in going if not self.careful or path.stem in self._written)
+        there = [folder / name for folder in (self.path / "commits", self.path / "packs") for name in os.listdir(folder)]
+        going = [path for path in there if path.stem not in kept and path.suffix in (".json", ".pack")]
+        mine = f"{disk.TEMPORARY}{self._pid}-"
+        self._remove(p for p in going if p.name.startswith(mine) or (p.name[0] != "." and (not self.careful or p.stem in self._written)))
 
     def _remove(self, paths: Iterable[Path]) -> None:
         for path in paths:

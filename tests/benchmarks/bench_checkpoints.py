@@ -18,7 +18,7 @@ from pathlib import Path
 from statistics import median
 
 MS = 1e3
-ROUNDS = {"full": 2, "lora": 5}
+ROUNDS = {"full": 2, "lora": 3}
 
 
 def compare(make: Callable[[], object], folder: Path, rounds: int) -> None:
@@ -56,8 +56,11 @@ def _table(name: str, size: int, tensors: int, found: dict[str, list]) -> None: 
 
 
 def main() -> None:
+    import transformers
+
     from tests.benchmarks.checkpoints import cases, figures
 
+    transformers.utils.logging.disable_progress_bar()
     warnings.filterwarnings("ignore")
     for name in ("torch.distributed", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)

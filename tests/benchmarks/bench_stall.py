@@ -15,6 +15,7 @@ import os
 import statistics
 import sys
 import tempfile
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,7 @@ from IPython.core.interactiveshell import InteractiveShell
 from colab_guard import state, store
 from colab_guard.events import Event, SnapshotNotTaken, SnapshotSaved, WorkEnded
 from colab_guard.session import current
-from colab_guard.snapshots import schedule
+from colab_guard.snapshots import Engine, schedule
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.settling import settle
 from colab_guard.state.split import Split
@@ -111,6 +112,7 @@ class Bench:
         setup, batch, steps, every = CASES[case]
         self.shell.run_cell(setup + REST.format(batch=batch), silent=True)
         for way in WAYS:
+            TAKEN.clear()
             self.saved.clear()
             self.refused.clear()
             options = f"{case}_{way} --every {every} --budget 90% --overlap {way}"
@@ -122,6 +124,7 @@ class Bench:
             print(
                 f"{case:5} {way:7} {self.saved[-1].bytes_total / 1e6:6.1f} MB  floor {floor * 1e3:6.2f} ms  safe point "
                 f"{smallest_and_median(stalls)} = {copies(stalls, floor)} (min / median of {len(stalls)}); "
+                f"processor time of it {smallest_and_median(TAKEN[2:-1])} = {copies(TAKEN[2:-1], floor)}; "
                 f"{statistics.median(written or [0]) / 1e6:.2f} MB new; {len(self.refused)} given up"
             )
             self.commits(case, way)
@@ -131,37 +134,62 @@ class Bench:
         names = {name: self.shell.user_ns[name] for name in ("model", "optimizer", "scheduler", "losses", "rates")}
         split, live = Split(), state.Live(self.shell.user_ns, {})
         opened = store.Store.open(Path(tempfile.mkdtemp()), store.Identity("bench", ""))
-        times, floor = [], 0.0
+        times, stalls, floor = [], [], 0.0
         parameters = [p for p in names["model"].parameters() if p.requires_grad]
         for number in range(6):
             for parameter in parameters:
                 parameter.grad = torch.full_like(parameter, 1e-3)
             names["optimizer"].step()
             names["optimizer"].zero_grad()
-            began = time.process_time()
-            captured = state.capture({"names": names}, {"names": {}}, live, split, way)
+            began, here = time.process_time(), time.thread_time()
+            captured = state.capture({"names": names}, {"names": {}}, live, split, way, shares=False)
+            stall = time.thread_time() - here
             if captured.overlap is not None:
+                beside = threading.Thread(target=captured.overlap.work_beside)
+                beside.start()
+                beside.join()
+                here = time.thread_time()
                 captured.overlap.join()
+                stall += time.thread_time() - here
             opened.commit(store.CommitDraft("step", {"text": str(number), "depth": 1}, captured.parts, captured.buffers))
             if number > 1:
                 times.append(time.process_time() - began)
+                stalls.append(stall)
             floor = floor_of(split.staging.nbytes)
             size = sum(len(buffer.data) for buffer in captured.buffers)
         print(
-            f"{'':13} processor time of a commit {smallest_and_median(times)} = {copies(times, floor)}; "
-            f"memory for staging {split.staging.nbytes / size:.3f} x state"
+            f"{'':13} without training: floor {floor * 1e3:.2f} ms; processor time of the safe point {smallest_and_median(stalls)} = "
+            f"{copies(stalls, floor)}, of the whole commit {smallest_and_median(times)} = {copies(times, floor)}; memory for staging {split.staging.nbytes / size:.3f} x state"
         )
         opened.close()
 
 
+TAKEN: list[float] = []
+"""Processor time of the safe points of the cell that ran last, where a snapshot was taken there."""
+
+
+def timed_takes() -> None:
+    plain = Engine.take
+
+    def take(*arguments: Any, **named: Any) -> bool:
+        began = time.thread_time()
+        try:
+            return plain(*arguments, **named)
+        finally:
+            TAKEN.append(time.thread_time() - began)
+
+    Engine.take = take  # type: ignore[method-assign]
+
+
 def floor_of(nbytes: int) -> float:
-    """Seconds of a copy of so much into memory that was written before: the best of some."""
+    """Processor time of a copy of so much into memory that was written before, by one thread: the best of some."""
+    torch.set_num_threads(1)
     source, target = torch.ones(nbytes, dtype=torch.uint8), torch.ones(nbytes, dtype=torch.uint8)
     times = []
     for _ in range(7):
-        began = time.perf_counter()
+        began = time.thread_time()
         target.copy_(source)
-        times.append(time.perf_counter() - began)
+        times.append(time.thread_time() - began)
     return min(times)
 
 
@@ -187,6 +215,7 @@ def main() -> None:
     if "buffers" in words:
         buffers()
     schedule.COST_FACTOR = 0.0  # as often as asked for
+    timed_takes()
     bench = Bench()
     for case in CASES:
         if case in words:

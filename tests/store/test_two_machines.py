@@ -118,6 +118,17 @@ def test_a_lease_that_was_given_back_is_free_at_once(two: Two) -> None:
     assert not list((one.path.parent / "far" / "leases").glob("*.beat"))
 
 
+def test_a_lease_is_not_given_back_while_a_removal_may_be_on_its_way(two: Two) -> None:
+    one, second = two
+    one.begin()
+    assert one.commit("a") and one.commit("b")
+    one.faults.hang("remove")
+    one.commit("c")
+    one.mirror.close(0.5)
+    second.here()
+    assert Watch(second.place, "sweep", 0.0).lease is not None
+
+
 def test_a_dead_process_of_this_machine_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     real = Owner.me()
     monkeypatch.setattr(Owner, "me", classmethod(lambda cls: replace(real, pid=2**22 + 1)))

@@ -42,5 +42,5 @@ def limited(workers: Workers, what: str, action: Callable[[Call], T], limit_s: f
 
 
 def silence_s(size: int, bytes_per_s: float | None) -> float:
-    """How long a file of `size` bytes may take without a sign: four times what it should."""
+    """How long `size` bytes may take without a sign: four times what they should."""
     return CALL_LIMIT_S + size / (bytes_per_s / 4 if bytes_per_s else SLOWEST_BYTES_PER_S)

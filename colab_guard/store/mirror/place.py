@@ -41,11 +41,13 @@ class Receipt:
 @dataclass(frozen=True, slots=True)
 class Traits:
     """What a kind of place bears. `beats`: it can be written every 20 s. `keeps_deleted`: what is deleted still counts as
-    used. `least_pause_s`: between two sendings, where no schedule is asked for."""
+    used. `least_pause_s`: between two sendings, where no schedule is asked for. `silent_bytes`: so many bytes are sent
+    without a sign that they get on."""
 
     beats: bool = True
     keeps_deleted: bool = False
     least_pause_s: float = 0.0
+    silent_bytes: int = PIECE_BYTES
 
 
 class Place(Protocol):

@@ -31,6 +31,7 @@ from colab_guard.store.writer import Store
 from colab_guard.workers import Workers
 
 RETRY_S = 15.0
+LEAST_RETRY_S = 1.0
 LOOK_S = 0.1
 RELEASE_LIMIT_S = 5.0
 SETTLE_S = holders.DEAD_S
@@ -52,6 +53,8 @@ class Mirror:
         every_s: float | None = None,
         take_over: bool = False,
         settle_s: float = 0.0,
+        bytes_per_s: float | None = None,
+        free_bytes: int | None = None,
     ) -> None:
         self._store = store
         self._place: Place = FolderPlace(place) if isinstance(place, Path) else place
@@ -65,6 +68,7 @@ class Mirror:
         self._wake = threading.Event()
         self._hurry = threading.Event()
         self._turned = threading.Condition()
+        self._behind_since: float | None = None
         self._asked = self._answered = self._sent = 0
         """Numbers of nudges: asked for, looked after (sent or failed), sent."""
         self._copies = Copies(store, self._place, FarLeases(self._place), take_over)
@@ -72,7 +76,7 @@ class Mirror:
         self._claimed: str | None = None
         self.beats_missed = 0
         self._closing = False
-        self.status = MirrorStatus()
+        self.status = MirrorStatus(bytes_per_s=bytes_per_s, free_bytes=free_bytes)
         self._worker = workers.start("mirror", self._loop)
         self._beats = workers.periodic("mirror: beat", holders.BEAT_S, self._beat) if self._place.traits.beats else None
 
@@ -80,6 +84,8 @@ class Mirror:
         """A commit was saved: send it when the schedule allows."""
         with self._turned:
             self._asked += 1
+            if self._behind_since is None:
+                self._behind_since = self._clock.monotonic()
         self._wake.set()
 
     def flush(self, timeout_s: float) -> bool:
@@ -98,10 +104,12 @@ class Mirror:
         self._worker.stopping.set()
         self._wake.set()
         self._hurry.set()
-        self._workers.stop_one(self._worker, 1.0)
+        ended = self._workers.stop_one(self._worker, 1.0)
         if self._beats is not None:
             self._workers.stop_one(self._beats, 1.0)
-        self._give_back()
+        # where something may still be on its way, the next holder is to wait
+        if ended and not self._copies.removing:
+            self._give_back()
         self._change(replace(self.status, state="off"))
 
     # the thread
@@ -134,19 +142,26 @@ class Mirror:
         try:
             with self._store.sending() as (whole, units):
                 self._send(whole, units)
-            self._sent = asked
+            with self._turned:
+                self._sent = asked
+                self._behind_since = None if self._asked == asked else began
         except Exception as error:  # the one place where the mirror's errors end: degraded, shown, tried again
             reason = f"{type(error).__name__}: {error}"
             self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
             self._wake.set()
-            return 0.0 if self._closing else RETRY_S
+            return 0.0 if self._closing else self._retry_s
         if self._unsettled:
             self._wake.set()
-            return 0.0 if self._closing else RETRY_S
+            return 0.0 if self._closing else self._retry_s
         if self._every_s is not None:
             return self._every_s
         spent = self._clock.monotonic() - began
         return pause_s(self._place.traits, spent, self.status.bytes_sent - before, self.status.free_bytes)
+
+    @property
+    def _retry_s(self) -> float:
+        """Never later than the schedule would come, so that what is back is used within one interval."""
+        return RETRY_S if self._every_s is None else min(RETRY_S, max(self._every_s, LEAST_RETRY_S))
 
     def _send(self, whole: list[CommitRecord], units: list[CommitRecord]) -> None:
         if not whole:
@@ -190,7 +205,7 @@ class Mirror:
     def _bring(self, name: str) -> None:
         began = self._clock.monotonic()
         source = self._store.path / name
-        limit = calls.silence_s(source.stat().st_size if source.exists() else 0, self.status.bytes_per_s)
+        limit = calls.silence_s(min(_size(source), self._place.traits.silent_bytes), self.status.bytes_per_s)
         sent = calls.limited(self._workers, f"send {name[:14]}", lambda call: self._copies.bring(name, call), limit)
         took = self._clock.monotonic() - began
         self.status = replace(
@@ -235,11 +250,9 @@ class Mirror:
 
     # what is said
 
-    def _lag(self) -> float | None:
-        """Seconds since the oldest commit was saved that is newer than what is there; None where nothing is saved."""
-        sent = self.status.last_sent_commit
-        waiting = [record.created for record in self._store.commits() if sent is None or record.id > sent]
-        return self._clock.time() - min(waiting) if waiting else 0.0
+    def _lag(self) -> float:
+        """Seconds since the first of the commits was saved that are not there."""
+        return 0.0 if self._behind_since is None else self._clock.monotonic() - self._behind_since
 
     def _note_sent(self, record: CommitRecord, needed: list[str]) -> None:
         now = self._clock.time()
@@ -270,3 +283,10 @@ class Mirror:
     def _post(self, event: MirrorChanged | SnapshotDurable | SnapshotSent) -> None:
         if self._bus is not None:
             self._bus.post(event)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

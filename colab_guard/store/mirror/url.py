@@ -15,6 +15,9 @@ PACKAGES = {"gs": "gcsfs", "gcs": "gcsfs", "s3": "s3fs", "s3a": "s3fs", "hf": "h
 HAVE_FOLDERS = frozenset({"file", "local", "memory", "sftp", "ssh", "smb", "ftp"})
 """Elsewhere folders are only parts of names; making one might make a bucket that nobody asked for."""
 CACHES = ("filecache", "simplecache", "blockcache", "cached")
+REQUEST_BYTES = 100 * 2**20
+"""gcsfs and s3fs send no more than that in one request."""
+ENDLESS_BYTES = 2**50
 HUB_PAUSE_S = 600.0
 """Each file sent to the Hub is a git commit there, and it takes about 128 of them an hour from one user."""
 
@@ -32,7 +35,8 @@ class UrlPlace:
         else:
             self._fs, self._root = filesystem, self._url.partition("://")[2]
         hub = self.protocol == "hf"
-        self._traits = Traits(beats=not hub, keeps_deleted=hub, least_pause_s=HUB_PAUSE_S if hub else 0.0)
+        pause, silent = (HUB_PAUSE_S, ENDLESS_BYTES) if hub else (0.0, REQUEST_BYTES)
+        self._traits = Traits(beats=not hub, keeps_deleted=hub, least_pause_s=pause, silent_bytes=silent)
 
     @property
     def name(self) -> str:
@@ -66,7 +70,7 @@ class UrlPlace:
 
     def send(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         moved()
-        self._fs.put_file(str(source), self._at(name))
+        self._fs.put_file(str(source), self._at(name), callback=_telling(moved))
         moved()
         return self.receipt(source, name)
 
@@ -109,6 +113,17 @@ class UrlPlace:
             return dict(self._fs.info(self._at(name)))
         except FileNotFoundError:
             return None
+
+
+def _telling(moved: Moved) -> Any:
+    """fsspec's way to be told that bytes went out."""
+    base: Any = importlib.import_module("fsspec.callbacks").Callback
+
+    class Telling(base):
+        def call(self, hook_name: str | None = None, **values: Any) -> None:
+            moved()
+
+    return Telling()
 
 
 def _opened(url: str, protocol: str) -> tuple[Any, str]:

@@ -66,7 +66,7 @@ def full() -> Case:
     """60.5 M parameters, all trained."""
     torch.manual_seed(0)
     config = transformers.BertConfig(
-        vocab_size=30_522, hidden_size=480, num_hidden_layers=16, num_attention_heads=8, intermediate_size=1920, max_position_embeddings=128
+        vocab_size=33_000, hidden_size=480, num_hidden_layers=16, num_attention_heads=8, intermediate_size=1920, max_position_embeddings=128
     )
     return _begun("full fine-tune", transformers.BertForMaskedLM(config), (1, 16))
 
