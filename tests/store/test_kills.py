@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
+import pytest
+
+from colab_guard.store import records
 from tests.store.kills.child import PHASES
 from tests.store.kills.life import lives, memory_folder
 
@@ -17,3 +22,14 @@ def test_no_kill_at_any_moment_costs_what_was_reported_saved_or_durable() -> Non
     assert tally.losses == []
     assert all(tally.kills[phase] >= COUNT // len(PHASES) // 2 for phase in PHASES), tally.kills
     assert tally.from_mirror > 10 and tally.commits > 30
+
+
+def test_a_store_that_says_saved_too_early_is_found_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, calls = records.write_whole, itertools.count()
+
+    def forgetful(path: Path, pieces: Iterable[bytes]) -> None:
+        if next(calls) % 2 == 0:
+            real(path, pieces)
+
+    monkeypatch.setattr(records, "write_whole", forgetful)
+    assert any(" reported " in loss for loss in lives(tmp_path, 20, seed=7).losses)
