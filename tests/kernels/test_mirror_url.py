@@ -6,7 +6,11 @@ import shutil
 import time
 from pathlib import Path
 
+import pytest
+
 from tests.kernels.harness import Machine
+
+pytest.importorskip("fsspec")
 
 SETUP = """
 %load_ext colab_guard

@@ -60,6 +60,7 @@ def test_drive_without_a_tab_says_that_it_needs_one(tmp_path: Path, monkeypatch:
 
 
 def test_a_place_is_tried_before_the_work_and_told_in_one_event(tmp_path: Path) -> None:
+    pytest.importorskip("fsspec")
     cell = Cell(f"file://{tmp_path}/far")
     cell.far.try_it()
     (told,) = cell.told(MirrorTried)
