@@ -87,6 +87,7 @@ class Execution:
             try:
                 return self._run(loaded)
             except RollBack as wish:
+                self.engine.wait()
                 loaded = self.newest()
                 if loaded is None:
                     raise CannotResume("there is no snapshot to go back to") from wish.__cause__

@@ -24,6 +24,12 @@ LAST_RESULTS = frozenset({"_", "__", "___"})
 GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
 GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
 GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
+REACH = frozenset({"state", "state_dict", "__getstate__", "__dict__", "vars", "getattr", "attrgetter", "optimizer_state"})
+UNSEEN = frozenset({
+    "data", "numpy", "__array__", "asarray", "from_numpy", "from_dlpack", "__dlpack__", "to_dlpack", "data_ptr", "frombuffer",
+    "storage", "untyped_storage", "resize_", "set_", "_unsafe_preserve_version_counter",
+})
+"""Code that mentions a word of each may write to an optimizer's moments in ways that no version of a tensor counts."""
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
 
 
@@ -57,21 +63,25 @@ class Scope:
         *,
         keep: Iterable[str] = (),
         skip: Iterable[str] = (),
+        overlap: state.Overlapping | None = None,
     ) -> None:
         self.namespace = namespace
         self.start: Mapping[str, Any] = dict(namespace)
         self.outside = state.Outside()
         self._skip = frozenset(skip) | (LAST_RESULTS - bound_last_results(code))
         self._split = state.Split()
+        self._overlap = overlap
         mentioned = set(code_names(code)) | set(keep)
         reached, looked_up = names_through_functions(mentioned, namespace)
         self.through_functions = frozenset(looked_up)
         self.tracked = {name for name in mentioned | reached if self._is_users(name)}
         self.outside.watch(mentioned | reached, namespace)
+        words = mentioned | reached
         self.live = state.Live(
             namespace,
             self.start,
-            differentiates=any(map(asks_for_gradients, mentioned | reached)),
+            differentiates=any(map(asks_for_gradients, words)),
+            reaches_moments=not (words.isdisjoint(REACH) or words.isdisjoint(UNSEEN)),
             secrets=state.Secrets(self.start, code),
         )
         self._shared_looked_for = False
@@ -117,6 +127,8 @@ class Scope:
             {"names": rest, "outside things": taken.kept},
             self.live,
             self._split,
+            self._overlap,
+            shares=not self._shared_looked_for,
         )
         if state.holds_sets(captured.parts):
             orders = state.set_orders(present | local_variables(frames))

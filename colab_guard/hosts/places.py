@@ -45,6 +45,12 @@ def mirror_place(where: str, name: str, *, mount: Callable[[], Path] | None = No
     return MirrorPlace(folder=folder, proof=None if drive else proves_durability(folder), drive=drive)
 
 
+def local_part(where: str) -> str | None:
+    """What of `--to WHERE` is a path on this machine's file system; None for a URL of another."""
+    scheme, mark, path = where.partition("://")
+    return where if not mark else path if scheme in ("file", "local") else None
+
+
 def mirror_folder(where: str, name: str, *, mount: Callable[[], Path] | None = None) -> Path:
     """The mirror of `name` under `where` ("drive", or a folder); MirrorUnusable unless it can be written to.
 

@@ -77,7 +77,10 @@ def checkpointed_parser() -> LineParser:
         "--files", action="append", default=[], metavar="GLOB", help="files to keep whatever their size (repeatable)"
     )
     parser.word(
-        "--overlap", default="params", choices=OVERLAPS, help="params: copied while training stands still; full: not yet"
+        "--overlap",
+        default="params",
+        choices=OVERLAPS,
+        help="params: parameters are copied at safe points, optimizers' moments beside the next step; full: all beside it",
     )
     parser.word("--explain", action="store_true", help="say where safe points are and what would be saved; runs nothing")
     return parser

@@ -107,6 +107,8 @@ class GuardedCell:
     def run(self) -> Any:
         __tracebackhide__ = True
         options, bus = self._options, self._bus
+        self._ask_for_key()
+        state.remember_typed(changes.transformed(self._session.shell, self._source))
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
         far = Mirroring.at(self.name, options, self._session.workers, bus, self._session.clock)
@@ -149,6 +151,16 @@ class GuardedCell:
             self._over(engine, outcome)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _ask_for_key(self) -> None:
+        """On Colab: the key by which commits are signed, from its user data, where the environment has none. Asked once."""
+        if self._session.host.kind != "colab" or os.environ.get(store.KEY_VARIABLE):
+            return
+        try:
+            store.use_key(hosts.user_data(store.KEY_VARIABLE))
+        except hosts.NoAnswer as silence:
+            why = f"{silence}; without {store.KEY_VARIABLE} commits are not signed, and unsigned ones are taken up"
+            self._bus.post(NotKept(name=self.name, what=f"the key {store.KEY_VARIABLE} of Colab's user data", why=why))
 
     def _check_names(self) -> None:
         """What --keep and --skip name is in this kernel, or the cell makes it."""
@@ -196,7 +208,13 @@ class GuardedCell:
     ) -> tuple[Any, str]:
         __tracebackhide__ = True
         shell = self._session.shell
-        scope = changes.GrownScope(shell.user_ns, self.cell.original, keep=self._options.keep, skip=self._options.skip)
+        scope = changes.GrownScope(
+            shell.user_ns,
+            self.cell.original,
+            keep=self._options.keep,
+            skip=self._options.skip,
+            overlap=self._options.overlap,
+        )
         scope.grown = self._found.grown
         self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
@@ -238,7 +256,8 @@ class GuardedCell:
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
         session.aside = self._output.aside
-        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
+        heard = hosts.heard_user_data(state.remember_user_data)
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard(), heard:
             return execution.run(loaded)
 
     def _not_recorded(self, why: str) -> None:
@@ -277,8 +296,9 @@ class GuardedCell:
         return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
-        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to and "://" not in self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
+        mirror = self._options.to and hosts.local_part(self._options.to)
+        excluded = (hosts.home(), Path(mirror)) if mirror else (hosts.home(),)
+        watch = FolderWatch(Path.cwd(), excluded, self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

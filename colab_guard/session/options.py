@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from colab_guard.state import Overlapping
+
 
 @dataclass(frozen=True, slots=True)
 class CheckpointOptions:
@@ -22,5 +24,5 @@ class CheckpointOptions:
     keep: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
-    overlap: str = "params"
+    overlap: Overlapping = "params"
     explain: bool = False

@@ -98,7 +98,6 @@ class Guard:
             raise BadOption("--fresh forgets what was saved and --resume goes on with it: type one of them")
         if overlap not in OVERLAPS:
             raise BadOption(f"--overlap {overlap} is not one of {', '.join(OVERLAPS)}")
-        _not_yet(("--overlap full", overlap == "full"))
         options = CheckpointOptions(
             to=to,
             every_s=words.seconds(every, "--every"),
@@ -112,7 +111,7 @@ class Guard:
             keep=tuple(keep),
             skip=tuple(skip),
             files=tuple(files),
-            overlap=overlap,
+            overlap="full" if overlap == "full" else "params",
             explain=explain,
         )
         session = self._session()

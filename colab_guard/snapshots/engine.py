@@ -7,10 +7,14 @@ and the end of the cell are waited for, so that what is shown as finished is sav
 
 from __future__ import annotations
 
+import os
 import queue
+import sys
 import threading
+import time
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +22,7 @@ from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
 from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
 from colab_guard.snapshots.files import FolderWatch
+from colab_guard.snapshots.overlapping import Overlapping
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
 from colab_guard.snapshots.schedule import Schedule
@@ -27,6 +32,7 @@ from colab_guard.store import CommitDraft, CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
 SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
+LOWEST_PRIORITY = 19
 HOPELESS_TIMES = 5
 HOPELESS_S = 10.0
 """Refused so often in a row, and for so long, a snapshot will hardly be taken at the next safe point."""
@@ -59,6 +65,8 @@ class _Job:
     drafts: tuple[CommitDraft, ...]
     stall_s: float
     done: threading.Event
+    cpu_s: float = 0.0
+    """Processor time that was spent on it beside training."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +119,9 @@ class Engine:
         self._owed: list[UnitRecord] = []
         self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
         self._pending: _Job | None = None
+        self._overlapping = Overlapping(workers, clock.monotonic)
+        self.torn = 0
+        """Snapshots that were given up because memory changed while it was copied beside training."""
         self._writer = workers.start("writer", self._write)
 
     # requests
@@ -146,6 +157,7 @@ class Engine:
 
     def due(self) -> bool:
         """Whether a snapshot should be taken at a safe point now."""
+        self._overlapping.look()
         if self._stop_asked is not None or self._commit_asked or self._left is not None:
             return True
         return self.schedule.due() and not self._busy()
@@ -195,13 +207,21 @@ class Engine:
             # a reducer of some library failed: training goes on, the snapshot is shown as failed
             self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
             return False
+        overlap = captured.overlap
+        if overlap is not None and (kind != "step" or self._owed or self._commit_asked or self._stop_asked is not None):
+            overlap.join()  # nothing has run since
+            overlap = None
         stall_s = self._clock.monotonic() - began
         self._name_losses(captured)
         self._unsaved_until_now()
+        last_taken = self.schedule.last_taken
         self.schedule.captured(stall_s)
         job = self._pending = _Job(drafts, stall_s, threading.Event())
         self._owed = []
-        self._jobs.put(job)
+        if overlap is None:
+            self._jobs.put(job)
+        else:
+            self._overlapping.begin(overlap, partial(self._joined, job, last_taken))
         self._commit_asked = False
         self._refused = None
         if kind != "step" or self._stop_asked is not None:
@@ -225,9 +245,14 @@ class Engine:
             reasons = tuple(self.refusals.words(counts))
             self._bus.post(LongUnsaved(name=self.name, seconds=seconds, refused=sum(counts.values()), reasons=reasons))
 
+    def wait(self) -> None:
+        """Wait until what was captured is written."""
+        self._wait_for_writer()
+
     def close(self) -> None:
         """Wait until what was captured is written, and end the writer."""
         self._wait_for_writer()
+        self._overlapping.close()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
         if self._files is not None:
@@ -241,10 +266,27 @@ class Engine:
     def _busy(self) -> bool:
         return self._pending is not None and not self._pending.done.is_set()
 
+    def _joined(self, job: _Job, last_taken: float, torn: tuple[str, ...], join_s: float, cpu_s: float) -> None:
+        """The copies that were made beside training are whole, except what is `torn`."""
+        self.schedule.joined(join_s)
+        if not torn:
+            job = self._pending = replace(job, stall_s=job.stall_s + join_s, cpu_s=cpu_s)
+            self._jobs.put(job)
+            return
+        self._pending = None
+        self.torn += 1
+        self.schedule.taken_back(last_taken)
+        what = f"{torn[0]} and {len(torn) - 1} more" if len(torn) > 1 else torn[0]
+        reason = f"{what} changed while it was copied beside training; it is copied at the safe point from now on"
+        self._not_taken(Position.from_json(job.drafts[-1].position), reason, failed=False)
+
     def _wait_for_writer(self) -> None:
+        self._overlapping.finish()
         while self._pending is not None and not self._pending.done.wait(0.5):
             if not self._writer.thread.is_alive():
                 break
+        if not self._busy():
+            self._pending = None  # its buffers may go
 
     def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
@@ -282,25 +324,30 @@ class Engine:
         return {name: path for name, path in files.items() if name not in held}
 
     def _write(self, stopping: threading.Event) -> None:
+        _last_in_line()
         while (job := self._jobs.get()) is not None:
-            began = self._clock.monotonic()
+            began, cpu_began = self._clock.monotonic(), time.thread_time()
             try:
+                draft = None
                 for draft in job.drafts:
                     record = self._sink.commit(draft)
             except Exception as error:  # full disk, lost lease: shown, and the next snapshot is tried
                 self.failure = error
                 position = Position.from_json(job.drafts[-1].position)
                 self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
+                self.schedule.failed()
             else:
-                self._report(record, job, self._clock.monotonic() - began)
+                cpu_s = job.cpu_s + time.thread_time() - cpu_began
+                self._report(record, job, self._clock.monotonic() - began, cpu_s)
             finally:
                 job.done.set()
+                del job, draft  # their buffers may go while there is nothing to write
 
-    def _report(self, record: CommitRecord, job: _Job, write_s: float) -> None:
+    def _report(self, record: CommitRecord, job: _Job, write_s: float, cpu_s: float) -> None:
         self.failure = None
         self.saved = record
         self.taken += 1
-        self.schedule.written(job.stall_s, write_s)
+        self.schedule.written(job.stall_s, write_s, cpu_s)
         self._bus.post(
             SnapshotSaved(
                 name=self.name,
@@ -342,3 +389,9 @@ class Engine:
         if what not in self._said:
             self._said.add(what)
             self._bus.post(NotKept(name=self.name, what=what, why=why))
+
+
+def _last_in_line() -> None:
+    """Let the calling thread run where no other wants to. Linux gives each thread a priority of its own."""
+    if sys.platform == "linux":
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

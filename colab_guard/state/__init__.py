@@ -14,15 +14,16 @@ from colab_guard.errors import SnapshotRefused
 from colab_guard.state.codes import canonical, functions_of, is_notebooks, local_module_hash
 from colab_guard.state.contexts import in_force_again, stands_entered
 from colab_guard.state.fingerprints import fingerprint
-from colab_guard.state.graph import Captured, capture, restore
+from colab_guard.state.graph import Captured, Overlapping, capture, restore
 from colab_guard.state.live import Live
 from colab_guard.state.loaders import track_dataloaders
 from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.outside import Outside, register_state, registered_names, unregister_state
+from colab_guard.state.overlap import Overlap
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
-from colab_guard.state.secrets import Secrets
+from colab_guard.state.secrets import Secrets, remember_user_data
 from colab_guard.state.secrets import references as secret_references
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
@@ -33,6 +34,7 @@ from colab_guard.state.tokens import file_holds as file_holds_secret
 from colab_guard.state.tokens import holds as holds_secret
 from colab_guard.state.tokens import scrubbed, scrubbed_json
 from colab_guard.state.trial import Trial, trial
+from colab_guard.state.typed import remember_typed
 from colab_guard.state.widgets import widget_made_anew
 
 __all__ = [
@@ -41,6 +43,8 @@ __all__ = [
     "Live",
     "ORDERS",
     "Outside",
+    "Overlap",
+    "Overlapping",
     "Placeholder",
     "Print",
     "Secrets",
@@ -65,6 +69,8 @@ __all__ = [
     "register_reducer",
     "register_state",
     "registered_names",
+    "remember_typed",
+    "remember_user_data",
     "restore",
     "scrubbed",
     "scrubbed_json",

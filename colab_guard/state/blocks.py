@@ -8,26 +8,25 @@ beside it says which buffer each key lies in, and where. Buffers of some size st
 
 from __future__ import annotations
 
-import ctypes
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from colab_guard.errors import CannotResume, SnapshotRefused
-from colab_guard.store import BufferDraft
+from colab_guard.errors import CannotResume
 
 SMALL_BYTES = 1024
 BLOCKS = "blocks"
 MAPPED: dict[str, str] = {}
 """Devices whose memory is restored on another one; see `mapping`."""
-STRING_AT_LIMIT = 2**31 - 1
-"""`ctypes.string_at` takes a C int."""
 
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """One range of memory. `owner` keeps it alive until it is copied; `device` is torch's name of where it lies."""
+    """One range of memory. `owner` keeps it alive until it is copied; `device` is torch's name of where it lies.
+
+    `tensor` is the one that looks into it, where it is the only one who does.
+    """
 
     key: str
     address: int
@@ -36,6 +35,7 @@ class Block:
     device: str = "cpu"
     torch: bool = False
     users: int = 0
+    tensor: Any = None
     label: str = ""
     dtype: str = "uint8"
     shape: tuple[int, ...] = ()
@@ -57,7 +57,9 @@ class Blocks:
     by_place: dict[tuple[str, int, int], Block] = field(default_factory=dict)
     by_key: dict[str, Block] = field(default_factory=dict)
 
-    def at(self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool, key: str = "") -> Block:
+    def at(
+        self, device: str, address: int, nbytes: int, owner: Any, *, torch: bool, key: str = "", tensor: Any = None
+    ) -> Block:
         """The block of this range; an empty storage (`owner`) has no place and is known by its own address.
 
         `key` is that of a block which an earlier capture had already named.
@@ -65,83 +67,17 @@ class Blocks:
         place = (device, address if nbytes else id(owner), nbytes)
         block = self.by_place.get(place)
         if block is None:
-            block = self.by_place[place] = Block(key or f"b{len(self.by_place)}", address, nbytes, owner, device)
-            self.by_key[block.key] = block
+            key = key or f"b{len(self.by_place)}"
+            block = self.by_place[place] = self.by_key[key] = Block(key, address, nbytes, owner, device, torch, 1, tensor)
+            return block
         block.torch = block.torch or torch
         block.users += 1
+        block.tensor = None
         return block
 
     def key_of(self, device: str, address: int, nbytes: int, owner: Any) -> str | None:
         found = self.by_place.get((device, address if nbytes else id(owner), nbytes))
         return None if found is None else found.key
-
-    def settle(self) -> tuple[list[BufferDraft], bytes, dict[str, Any]]:
-        """Copy the memory: buffers that stand alone, small ones in a row, and the table for a restore."""
-        drafts: list[BufferDraft] = []
-        small = bytearray()
-        places: dict[str, tuple[int, int, int] | int] = {}
-        groups: list[dict[str, Any] | tuple[int, int, int]] = []
-        for members in self._groups():
-            first = members[0]
-            if len(members) == 1 and first.nbytes < SMALL_BYTES and first.device == "cpu":
-                # there may be a hundred thousand of these
-                places[first.key] = len(groups)
-                groups.append((first.nbytes, len(small), first.torch + 2 * (first.users == 1)))
-                small += ctypes.string_at(first.address, first.nbytes) if first.nbytes else b""
-                continue
-            nbytes = max(b.address + b.nbytes for b in members) - first.address if first.nbytes else 0
-            group: dict[str, Any] = {"nbytes": nbytes, "device": first.device}
-            group["torch"] = any(b.torch for b in members)
-            group["sole"] = len(members) == 1 and first.users == 1
-            for block in members:
-                places[block.key] = (len(groups), block.address - first.address, block.nbytes)
-            groups.append(group)
-            data = _copy(members, nbytes)
-            if nbytes < SMALL_BYTES:
-                group["at"] = len(small)
-                small += data
-            else:
-                group["key"] = first.key
-                drafts.append(_draft(members, nbytes, data))
-        return drafts, bytes(small), {"blocks": places, "groups": groups}
-
-    def _groups(self) -> list[list[Block]]:
-        """Blocks by memory that they share, each group by rising address."""
-        found: list[list[Block]] = []
-        end, device = 0, ""
-        for block in sorted(self.by_place.values(), key=lambda b: (b.device, b.address, -b.nbytes)):
-            if block.nbytes and block.device == device and block.address < end:
-                found[-1].append(block)
-                end = max(end, block.address + block.nbytes)
-                continue
-            found.append([block])
-            if block.nbytes:
-                end, device = block.address + block.nbytes, block.device
-        return found
-
-
-def _draft(members: list[Block], nbytes: int, data: bytes) -> BufferDraft:
-    first = members[0]
-    whole = next((b for b in members if b.nbytes == nbytes), None)
-    if whole is None:
-        return BufferDraft(first.key, data, "uint8", (nbytes,), (1,), first.label)
-    return BufferDraft(first.key, data, whole.dtype, whole.shape, whole.stride, whole.label)
-
-
-def _copy(members: list[Block], nbytes: int) -> bytes:
-    if nbytes == 0:
-        return b""
-    first = members[0]
-    if first.device == "cpu":
-        if nbytes <= STRING_AT_LIMIT:
-            return ctypes.string_at(first.address, nbytes)
-        return bytes((ctypes.c_char * nbytes).from_address(first.address))
-    if first.nbytes < nbytes:
-        raise SnapshotRefused(f"tensors on {first.device} look into overlapping parts of the same memory")
-    import torch
-
-    flat = torch.empty(0, dtype=torch.uint8, device=first.device).set_(first.owner).cpu()
-    return ctypes.string_at(flat.data_ptr(), nbytes) if nbytes <= STRING_AT_LIMIT else flat.numpy().tobytes()
 
 
 class Restoring(threading.local):

@@ -9,7 +9,7 @@ import threading
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from colab_guard.errors import CannotResume, GuardError, SnapshotRefused
 from colab_guard.state import tokens, training_objects
@@ -17,14 +17,17 @@ from colab_guard.state.blocks import BLOCKS, RESTORING
 from colab_guard.state.functions import set_class_data, set_function_data
 from colab_guard.state.live import Live
 from colab_guard.state.mapping import mapped_words, unpickler
+from colab_guard.state.overlap import Overlap, anything_compiled, moments, steps_are_seen
 from colab_guard.state.paths import Roots
 from colab_guard.state.pickler import GRAPH, Definitions, KeptFromHere, Placeholder, Reducing, dump
 from colab_guard.state.secrets import Secrets, listed, rebuilt
+from colab_guard.state.settling import Later, settle
 from colab_guard.state.sharing import Shared
 from colab_guard.state.split import BEFORE, Split
 from colab_guard.store import BufferDraft
 
 T = TypeVar("T")
+Overlapping = Literal["params", "full"]
 
 SMALL = "small"
 DEEP_STACK = 512 * 2**20
@@ -40,6 +43,8 @@ class Captured:
     placeholders: list[Placeholder]
     rebound: dict[str, str] = field(default_factory=dict)
     """Secrets that are not in it, by where their values will be found again, and what that means."""
+    overlap: Overlap | None = None
+    """Copies that are still to be made, beside what runs next; until it was joined the buffers are not whole."""
     _pickler: Reducing | None = field(default=None, repr=False)
     _shared: Shared | None = field(default=None, repr=False)
 
@@ -56,12 +61,22 @@ class Captured:
         self._pickler = self._shared = None
 
 
-def capture(needed: Mapping[str, Any], kept: Mapping[str, Any], live: Live, split: Split | None = None) -> Captured:
+def capture(
+    needed: Mapping[str, Any],
+    kept: Mapping[str, Any],
+    live: Live,
+    split: Split | None = None,
+    overlap: Overlapping | None = None,
+    *,
+    shares: bool = True,
+) -> Captured:
     """Capture both mappings as one graph.
 
     Code to come reads `needed`: what cannot be kept there raises SnapshotRefused with the path to it. Nothing reads
     `kept` again: a loss there becomes a Placeholder. Buffers are private copies when this returns. `split` knows what
-    was captured last time and need not be pickled again.
+    was captured last time and need not be pickled again; buffers then hold until the next capture with it. `overlap`
+    lets memory be copied later: "params" that of optimizers' moments, "full" that of all tensors known to nobody else.
+    Without `shares`, what comes back cannot tell what shares memory or objects with it, and is the lighter for it.
     """
     names = {**dict(kept.get("names", {})), **dict(needed.get("names", {}))}
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
@@ -72,14 +87,15 @@ def capture(needed: Mapping[str, Any], kept: Mapping[str, Any], live: Live, spli
             return dump(graph, live, roots, deep=deep, split=split, watching=watching)
 
         parts, pickler = _without_secrets(pickled, live.secrets, split)
-        buffers, small, table = pickler.blocks.settle()
-        table["next_hook"] = training_objects.next_hook_id()
-        parts |= {BLOCKS: json.dumps(table).encode(), SMALL: small}
+        settled = settle(pickler.blocks, None if split is None else split.staging, _later(pickler, overlap))
+        pickler.is_done()
+        settled.table["next_hook"] = training_objects.next_hook_id()
+        parts |= {BLOCKS: json.dumps(settled.table).encode(), SMALL: settled.small}
         if live.secrets is not None:
-            _check_memory(small, buffers)
+            _check_memory(settled.small, settled.drafts)
             parts |= listed(live.secrets)
         rebound = live.secrets.said() if live.secrets is not None else {}
-        return Captured(parts, buffers, pickler.placeholders, rebound, pickler)
+        return Captured(parts, settled.drafts, pickler.placeholders, rebound, settled.overlap, pickler if shares else None)
 
     # pickling makes many objects and no garbage; a collection in the middle only walks all of torch
     collecting = gc.isenabled()
@@ -127,6 +143,21 @@ def restore(
     return needed, kept
 
 
+def _later(pickler: Reducing, overlap: Overlapping | None) -> Later | None:
+    if overlap is None:
+        return None
+    optimizers = pickler.optimizers
+
+    def ids() -> set[int] | None:
+        if anything_compiled():
+            return set()  # nobody would say when memory is about to change
+        if overlap == "full":
+            return None if optimizers and all(map(steps_are_seen, optimizers)) else set()
+        return moments(optimizers) if not pickler.live.reaches_moments else set()
+
+    return ids
+
+
 def _apart(mapping: Mapping[str, Any], live: Live) -> dict[str, Any]:
     # the namespace itself is never pickled by value; asked for as names, it is these names
     return {key: dict(value) if value is live.namespace else value for key, value in mapping.items()}
@@ -159,7 +190,8 @@ def _without_secrets(
 
 def _check_memory(small: bytes, buffers: list[BufferDraft]) -> None:
     """Arrays of texts are memory, which is not rewritten: SnapshotRefused where one holds a secret."""
-    held = [("a small array", small)] + [
+    # numpy's texts have four bytes a character, and small arrays lie one after the other
+    held = [("a small array", data) for data in (small, *(small[first::4] for first in range(4)))] + [
         (buffer.label or "an array", bytes(buffer.data)[:: 4 if "U" in buffer.dtype else 1])
         for buffer in buffers
         if buffer.dtype.lstrip("<>|=")[:1] in ("U", "S") or buffer.dtype.startswith(("str", "bytes"))

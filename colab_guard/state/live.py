@@ -29,7 +29,8 @@ class Live:
 
     `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
     `generators` knows how a waiting generator is taken apart and made again. `differentiates`: whether any code to come
-    may run a backward pass. `secrets`: what must not be stored; None looks for none.
+    may run a backward pass. `reaches_moments`: whether any may write into an optimizer's state unseen. `secrets`: what must
+    not be stored; None looks for none.
     """
 
     namespace: dict[str, Any]
@@ -39,6 +40,7 @@ class Live:
     generators: Generators | None = None
     differentiates: bool = True
     secrets: Secrets | None = None
+    reaches_moments: bool = False
 
     def is_by_name(self, thing: Any) -> bool:
         """Whether `thing` (a function or class) is what `start` holds under its qualified name."""

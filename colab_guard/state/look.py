@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import enum
 import functools
-import operator
 import sys
 import types
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from colab_guard.state import functions, things, training_objects
+from colab_guard.state import functions, modules, things, training_objects
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import Reducing
@@ -95,6 +94,23 @@ class Look:
         """Whether `thing` was met."""
         return id(thing) in self._seen
 
+    def has_id(self, address: int) -> bool:
+        return address in self._seen
+
+    def number_of(self, thing: Any) -> int | None:
+        return self._seen.get(id(thing))
+
+    def another(self) -> Look:
+        """A look of its own in the same graph, which has met nothing."""
+        return Look(self._pickler, self.plain)
+
+    def take(self, nodes: Sequence[Any], tensors: Sequence[int], classes: Sequence[type]) -> None:
+        """As if it had met these nodes, some of which (by their numbers among them) are tensors."""
+        at = len(self.nodes)
+        self.new(nodes)
+        self.tensors += [at + number for number in tensors]
+        self.classes.update(classes)
+
     def check(self) -> None:
         """Raises Unknown where an object taken for new had been met."""
         if len(self._seen) != len(self.nodes):
@@ -159,18 +175,15 @@ def _module(look: Look, thing: Any) -> None:
     """An instance with ten dictionaries of hooks, which are nearly always empty: those are looked at all at once."""
     attributes = thing.__dict__
     keys = tuple(attributes)
-    parts = MODULES.get(keys)
-    if parts is None:
-        parts = MODULES[keys] = _module_parts(keys)
-    hooks, rest = parts
-    if hooks is None or any(held := hooks(attributes)) or set(map(type, held)) != ODS or any(map(HELD_BY, held)):
+    hooks, rest = modules.parts(keys)
+    if hooks is None or not modules.nobodys(hooks(attributes)):
         _instance(look, thing)
         return
     kind = type(thing)
     if kind not in look.classes:
         _check_plain(look, kind)
     _class(look, kind)
-    look.new((attributes, *held))
+    look.new((attributes,))
     look.tokens.append(keys)
     tokens = look.tokens
     for value in rest(attributes):
@@ -181,20 +194,6 @@ def _module(look: Look, thing: Any) -> None:
             look.new((value,))
         else:
             look.feed(value)
-
-
-def _module_parts(keys: tuple[str, ...]) -> tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]:
-    """What gives the empty dictionaries of a module's attributes, and what gives the others."""
-    known = {name for name, value in sys.modules["torch"].nn.Module().__dict__.items() if type(value) is OrderedDict}
-    hooks = [name for name in keys if name in known]
-    rest = [name for name in keys if name not in known]
-    if len(hooks) < 2 or len(rest) < 2:
-        return None, _nothing
-    return operator.itemgetter(*hooks), operator.itemgetter(*rest)
-
-
-def _nothing(attributes: Any) -> tuple[()]:
-    return ()
 
 
 def _class(look: Look, thing: type) -> None:
@@ -305,9 +304,6 @@ class _Empty:
     pass
 
 
-ODS = {OrderedDict}
-HELD_BY = operator.attrgetter("__dict__")
-MODULES: dict[tuple[str, ...], tuple[Callable[[Any], Any] | None, Callable[[Any], Any]]] = {}
 FEEDS: dict[type, Feed] = {
     dict: _dict,
     OrderedDict: _ordered,
@@ -322,3 +318,6 @@ FEEDS: dict[type, Feed] = {
     types.MethodType: _method,
     functools.partial: _partial,
 }
+OF_INSTANCES = (_instance, _module)
+OF_DEFINITIONS = (_class, _function, _builtin)
+of_module, of_tensor, of_constant, tell_class = _module, _tensor, _constant, _class

@@ -184,6 +184,9 @@ class Reducing:
         self.classes: dict[str, type] = {}
         self.functions: dict[str, types.FunctionType] = {}
         self.placeholders: list[Placeholder] = []
+        self.optimizers: list[Any] = []
+        self.ahead: set[int] = set()
+        """The ids of the roots of segments."""
         self.graphs_dropped = False
         self.last: Any = None
         self.trial = False
@@ -205,6 +208,10 @@ class Reducing:
     def name(self, thing: Any, path: str) -> None:
         """What `thing` is called by people, unless it has a name already."""
         self._names.setdefault(id(thing), path)
+
+    def name_all(self, names: dict[int, str]) -> None:
+        """The same for many, by their addresses."""
+        self._names = names | self._names
 
     def label(self, thing: Any) -> str:
         return self._names.get(id(thing), "")
@@ -292,6 +299,16 @@ class Reducing:
 
     def start_keeping(self) -> None:
         self._refusing = False
+
+    def is_ahead(self, thing: Any) -> bool:
+        """Whether `thing` was pickled ahead of the rest, in a segment of its own."""
+        return id(thing) in self.ahead
+
+    def is_done(self) -> None:
+        """Let go of what only the pickling needs: thousands of small objects, which the garbage collector would look at."""
+        self._alive = []
+        self._names = {}
+        self.optimizers = []
 
     def put_namespace(self, stand_in: Namespace) -> None:
         """Let the memo's entry of `stand_in` be the namespace's."""

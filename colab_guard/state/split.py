@@ -10,16 +10,22 @@ every time, or of which not everything can be looked at, belongs to the rest.
 from __future__ import annotations
 
 import io
+import operator
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import FunctionType
 from typing import Any
 
+from colab_guard.state import training_objects
 from colab_guard.state.look import Look, Unknown
+from colab_guard.state.recheck import NoRecheck, Recheck, recheck_of
+from colab_guard.state.staging import Staging
 
 RESTLESS = 3
 """Captures in a row at which a segment had changed, after which it is no segment any more."""
+MOST_RECHECKS = 4
+"""In a row that were made and did not hold, after which a segment is looked at every time."""
 BEFORE = "graph-"
 """Begins the names of the parts that are read ahead of the graph, in the order of their names."""
 Write = Callable[[Any, Any], None]
@@ -43,13 +49,20 @@ class Segment:
     functions: dict[str, FunctionType]
     """Definitions of the notebook that travel by name, and that the pickle speaks of."""
     labels: list[tuple[int, str]]
+    recheck: Recheck | None = None
+    rechecks: int = 0
+    """How often one was made anew, which is not for nothing a few times only."""
 
 
 class Split:
-    """The segments of one piece of guarded work, from capture to capture. It holds nothing of the user's meanwhile."""
+    """The segments of one piece of guarded work, from capture to capture. It holds nothing of the user's meanwhile.
+
+    What a capture with it copied lies in its `staging`, and holds until the next one.
+    """
 
     def __init__(self) -> None:
         self.segments: list[Segment] = []
+        self.staging = Staging()
         self.reused = 0
         self._plain: dict[type, bool] = {}
         self._changes: dict[str, int] = {}
@@ -74,11 +87,23 @@ class Split:
         """
         look, filled = Look(pickler, self._plain), False
         before, self.segments, self.reused = self.segments, [], 0
+        same = 0
         for name, root in roots:
             if look.has(root):
                 continue  # a part of another
+            pickler.ahead.add(id(root))
             old = before[len(self.segments)] if len(self.segments) < len(before) else None
             tokens_at, nodes_at, tensors_at = len(look.tokens), len(look.nodes), len(look.tensors)
+            classes_before = set(look.classes)
+            may = old is not None and self.reused == len(self.segments) == same and old.name == name
+            if may and old is not None and _is_as_it_was(old, root, look):
+                if not _reuse_blocks(pickler, look, old):
+                    return self._no_segment(name, "tensors that share memory in another way")
+                self._changes.pop(name, None)
+                self.segments.append(old)
+                self.reused += 1
+                same += 1
+                continue
             try:
                 look.feed(root)
                 look.check()
@@ -91,6 +116,7 @@ class Split:
                 if not _reuse_blocks(pickler, look, old):
                     return self._no_segment(name, "tensors that share memory in another way")
                 self._changes.pop(name, None)
+                _prepare(old, root, look, nodes_at, [kind for kind in look.classes if kind not in classes_before])
                 self.segments.append(old)
                 self.reused += 1
                 continue
@@ -101,6 +127,8 @@ class Split:
             if not filled:
                 filled = True
                 self._fill_memo(pickler, look)
+            if not isinstance(root, sys.modules["torch"].nn.Module):
+                training_objects.name_moments(pickler, name, root)
             try:
                 begun = (file.tell() if self.segments else 0, nodes_at, tensors_at)
                 made = _made(name, tokens, pickler, file, write, look, root, begun)
@@ -124,14 +152,37 @@ class Split:
             return
         memo = pickler.memo.copy()
         for segment in self.segments:
-            nodes = [look.nodes[number] for number in segment.numbers]
+            nodes = operator.itemgetter(*segment.numbers, 0)(look.nodes)[:-1]
             memo.update(zip(map(id, nodes), zip(segment.indices, nodes, strict=True), strict=True))
             memo.update(segment.fillers)
             pickler.classes.update(segment.classes)
             pickler.functions.update(segment.functions)
-            for node, label in segment.labels:
-                pickler.name(look.nodes[node], label)
+            pickler.name_all({id(look.nodes[node]): label for node, label in segment.labels})
         pickler.memo = memo
+
+
+def _is_as_it_was(segment: Segment, root: Any, look: Look) -> bool:
+    """Whether the segment is proved to be what it was; the look then knows of its nodes as if it had walked them."""
+    if segment.recheck is None:
+        return False
+    nodes = segment.recheck.nodes(root, look)
+    if nodes is None:
+        return False
+    look.take(nodes, segment.recheck.tensor_nodes, segment.recheck.classes)
+    segment.rechecks = 0
+    return True
+
+
+def _prepare(segment: Segment, root: Any, look: Look, nodes_at: int, classes: list[type]) -> None:
+    """The look found what it had found before: next time a recheck may do."""
+    segment.recheck = None
+    if segment.rechecks >= MOST_RECHECKS:
+        return
+    segment.rechecks += 1
+    try:
+        segment.recheck = recheck_of(root, look, nodes_at, classes)
+    except NoRecheck:
+        segment.rechecks = MOST_RECHECKS
 
 
 def _by_name(entry: tuple[str, Any]) -> str:
@@ -140,15 +191,19 @@ def _by_name(entry: tuple[str, Any]) -> str:
 
 def _reuse_blocks(pickler: Any, look: Look, segment: Segment) -> bool:
     """Let the tensors of the segment have the blocks that its pickle speaks of; whether they share memory as they did."""
+    blocks = pickler.blocks
+    by_key, nodes = blocks.by_key, look.nodes
     for node, key in segment.blocks:
-        storage = look.nodes[node].untyped_storage()
-        expected = pickler.blocks.by_key.get(key)
-        block = pickler.blocks.at(str(storage.device), storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key)
-        if block.key != key or expected not in (None, block):
+        tensor = nodes[node]
+        storage = tensor.untyped_storage()
+        device = "cpu" if tensor.is_cpu else str(storage.device)
+        expected = by_key.get(key)
+        block = blocks.at(device, storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key, tensor=tensor)
+        if block.key != key or (expected is not None and expected is not block):
             return False
-    for key, (users, label, dtype, shape, stride) in segment.described.items():
-        block = pickler.blocks.by_key[key]
-        block.users, block.label, block.dtype, block.shape, block.stride = users, label, dtype, shape, stride
+    for key, described in segment.described.items():
+        block = by_key[key]
+        block.users, block.label, block.dtype, block.shape, block.stride = described
     return True
 
 

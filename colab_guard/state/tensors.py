@@ -34,7 +34,7 @@ def reduce_tensor(pickler: GraphPickler, tensor: Any) -> Any:
     if conjugate:
         value = value.conj()
     storage = value.untyped_storage()
-    block = pickler.blocks.at(str(storage.device), storage.data_ptr(), storage.nbytes(), storage, torch=True)
+    block = pickler.blocks.at(str(storage.device), storage.data_ptr(), storage.nbytes(), storage, torch=True, tensor=tensor)
     label = pickler.label(tensor)
     shape, stride = tuple(value.shape), tuple(value.stride())
     block.describe(label, str(value.dtype).removeprefix("torch."), shape, stride)

@@ -10,7 +10,10 @@ from __future__ import annotations
 import functools
 import sys
 import weakref
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
+
+from colab_guard.state import modules
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
@@ -31,7 +34,18 @@ def name_module(pickler: GraphPickler, module: Any) -> Any:
         return rebuild_parametrized, made, dict(module.__dict__), None, None, set_attributes
     if "_flat_weight_refs" in module.__dict__:  # a recurrent module makes these anew, and so at another place
         return rebuild_plain, (type(module),), dict(module.__dict__), None, None, set_attributes
-    return NotImplemented
+    hooks, others = modules.parts(tuple(module.__dict__))
+    if hooks is None or not modules.is_plain(type(module)) or not modules.nobodys(hooks(module.__dict__)):
+        return NotImplemented
+    names = modules.names(tuple(module.__dict__))
+    return rebuild_plain, (type(module),), (*names, others(module.__dict__)), None, None, set_module
+
+
+def set_module(module: Any, state: tuple[tuple[str, ...], frozenset[str], tuple[Any, ...]]) -> None:
+    """Attributes in their order; the dictionaries of hooks, which nobody else knew and in which nothing was, are made anew."""
+    names, hooks, values = state
+    others = iter(values)
+    module.__setstate__({name: OrderedDict() if name in hooks else next(others) for name in names})
 
 
 def rebuild_parametrized(cls: Any, names: tuple[str, ...]) -> Any:
@@ -51,13 +65,20 @@ def reduce_wrapped_hook(pickler: GraphPickler, hook: Any) -> Any:
 
 
 def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:
-    if path := pickler.label(optimizer):
-        for number, (parameter, state) in enumerate(optimizer.state.items()):
-            whose = pickler.label(parameter) or number
-            for name, value in state.items() if isinstance(state, dict) else ():
-                pickler.name(value, f"{path}.state[{whose}].{name}")
+    pickler.optimizers.append(optimizer)
+    path = pickler.label(optimizer)
+    if path and not pickler.is_ahead(optimizer.state):
+        name_moments(pickler, f"{path}.state", optimizer.state)
     attributes = dict(optimizer.__dict__)
     return rebuild_optimizer, (type(optimizer),), attributes, None, None, set_attributes
+
+
+def name_moments(pickler: GraphPickler, path: str, states: Any) -> None:
+    """What optimizers remember of each parameter gets its names for those who look at buffers."""
+    for number, (parameter, state) in enumerate(states.items()):
+        whose = pickler.label(parameter) or number
+        for name, value in state.items() if isinstance(state, dict) else ():
+            pickler.name(value, f"{path}[{whose}].{name}")
 
 
 def rebuild_optimizer(cls: Any) -> Any:

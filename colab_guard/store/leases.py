@@ -29,6 +29,7 @@ from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
 MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))? [0-9a-f]{16}\n")
+LAST_GENERATION = 99_999_999
 RELEASED = ".released"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
@@ -82,7 +83,7 @@ class Lease:
 def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
     """All leases of a store that can be read, oldest first; and those that cannot, with the reason."""
     files: dict[str, bytes | Exception] = {}
-    for path in folder.glob("*"):
+    for path in _files(folder):
         if path.suffix in (".json", RELEASED) and not path.name.startswith("."):
             try:
                 files[path.name] = read_plain(path)
@@ -121,7 +122,15 @@ def leases_among(files: Mapping[str, bytes | Exception]) -> tuple[list[Lease], l
 
 def newest_generation(path: Path) -> int:
     """The highest generation that a lease of the store at `path` claims, be it damaged; 0 for none."""
-    return max((int(m[1]) for p in (path / "leases").glob("*.json") if (m := LEASE_NAME.match(p.name))), default=0)
+    return max((int(m[1]) for p in _files(path / "leases") if (m := LEASE_NAME.match(p.name))), default=0)
+
+
+def _files(folder: Path) -> list[Path]:
+    """What is in a folder, by name; a folder that cannot be listed is an error, never an empty one."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder))
+    except FileNotFoundError:
+        return []
 
 
 def write_lease(folder: Path, lease: Lease) -> Path:

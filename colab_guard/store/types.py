@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 Bytes = bytes | bytearray | memoryview
 CommitKind = Literal["step", "unit", "cell"]
@@ -21,10 +21,18 @@ class Identity:
     cell: str = ""
 
 
+class Stamped(Protocol):
+    """Memory that says by its `stamp` (None: it cannot) whether its bytes are those of an earlier commit."""
+
+    @property
+    def stamp(self) -> object | None: ...
+
+
 @dataclass(frozen=True, slots=True)
 class BufferDraft:
     """A buffer outside the pickles. `data` is flat and is not changed until the commit is written.
 
+    `source.stamp`, where there is a source, stands for the bytes: the same object again, the same bytes again.
     `dtype`, `shape` and `stride` (elements) describe it to those who never unpickle; `label` says whose it is, for people.
     """
 
@@ -34,6 +42,7 @@ class BufferDraft:
     shape: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     label: str = ""
+    source: Stamped | None = None
 
 
 @dataclass(frozen=True, slots=True)

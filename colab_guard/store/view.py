@@ -91,6 +91,10 @@ class StoreView:
         self.lineage += missing_newest([place for place, _ in found], problems, leases)
         return [name for _, name in found]
 
+    def record(self, commit: str) -> CommitRecord | PassedOver:
+        """The commit of that id, or why its record cannot be read."""
+        return self._index.record(commit)
+
     def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
         """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
         records = self.commits()
@@ -120,29 +124,30 @@ class StoreView:
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
         raw = whole_of(record)
-        parts = {name: bytes(self._join(part)) for name, part in raw["parts"].items()}
-        buffers = {buffer["key"]: self._join(buffer) for buffer in raw["buffers"]}
+        parts = {name: bytes(self.join(part)) for name, part in raw["parts"].items()}
+        buffers = {buffer["key"]: self.join(buffer) for buffer in raw["buffers"]}
         for entry in raw["files"].values():
-            self._join(entry)
+            self.join(entry)
         return Loaded(record, parts, buffers)
 
     def parts(self, record: CommitRecord) -> dict[str, bytes]:
         """The pickled parts of a commit's state, without its memory; StoreDamaged if one is missing or damaged."""
-        return {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
+        return {name: bytes(self.join(part)) for name, part in record.raw["parts"].items()}
 
     def files(self, record: CommitRecord) -> dict[str, FileInfo]:
         return _infos(record.raw["files"])
 
     def read_file(self, record: CommitRecord, name: str) -> bytes:
-        return bytes(self._join(record.raw["files"][name]))
+        return bytes(self.join(record.raw["files"][name]))
 
     def unit_files(self, record: CommitRecord) -> dict[str, FileInfo]:
         return _infos(record.raw["unit_files"])
 
     def read_unit_file(self, record: CommitRecord, name: str) -> bytes:
-        return bytes(self._join(record.raw["unit_files"][name]))
+        return bytes(self.join(record.raw["unit_files"][name]))
 
-    def _join(self, entry: Mapping[str, Any]) -> bytearray:
+    def join(self, entry: Mapping[str, Any]) -> bytearray:
+        """An entry's bytes, every chunk verified; StoreDamaged if one is missing or damaged."""
         data = bytearray()
         for chunk, pack in zip(entry["chunks"], entry["packs"], strict=True):
             opened = self._pack(pack)

@@ -13,7 +13,7 @@ from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import ForeignStore, GuardError, StoreFull, StoreInUse, UserMistake
 from colab_guard.store import disk
 from colab_guard.store.index import whole_of
-from colab_guard.store.leases import Lease, Owner, newest_generation, one_at_a_time, release, write_lease
+from colab_guard.store.leases import LAST_GENERATION, Lease, Owner, newest_generation, one_at_a_time, release, write_lease
 from colab_guard.store.lineage import place_of
 from colab_guard.store.records import write_record
 from colab_guard.store.retention import Retention
@@ -43,9 +43,13 @@ class Store(StoreView):
         """Only chunks that this process wrote or verified."""
         self._retention: Retention | None = None
         """What is kept, once all that is there was looked at; None: look again."""
+        self._stamped: dict[object, list[str]] = {}
+        """The names of the chunks of the last commit's buffers, by the stamps of their memory."""
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
+        self.not_removed = ""
+        """Why what is needed no more could not be removed after the last commit; "" where it could."""
         self._said_by_leases: list[PassedOver] = []
         self._lock = threading.RLock()
 
@@ -106,7 +110,13 @@ class Store(StoreView):
         # records that cannot be read keep their numbers
         places += [place_of(problem.commit) for problem in self.problems]
         last = max(places, default=None)
-        self._begin(max(above, newest_generation(self.path)) + 1, last)
+        generation = max(above, newest_generation(self.path)) + 1
+        if generation > LAST_GENERATION:
+            raise ForeignStore(
+                f"the leases of {self.path} are numbered to the end, which no work does by itself; somebody else wrote there: move that "
+                "folder away, or use another NAME"
+            )
+        self._begin(generation, last)
         self._parent = names[0] if names else None
 
     def _begin(self, generation: int, continues: tuple[int, int] | None) -> None:
@@ -170,7 +180,12 @@ class Store(StoreView):
             self._collect(keep=1, pinned=False)
             record = self._commit_or_say(draft)
         self._index.add(record)
-        self._collect(added=record)
+        try:
+            self._collect(added=record)
+            self.not_removed = ""
+        except OSError as error:  # the commit is saved; what was to go is looked for again at the next one
+            self._retention = None
+            self.not_removed = f"{type(error).__name__}: {error}"
         return record
 
     def _commit_or_say(self, draft: CommitDraft) -> CommitRecord:
@@ -194,7 +209,7 @@ class Store(StoreView):
                 "shape": list(b.shape),
                 "stride": list(b.stride),
                 "label": b.label,
-                **writing.entry(b.data),
+                **writing.buffer(b, self._stamped),
             }
             for b in draft.buffers
         ]
@@ -233,6 +248,7 @@ class Store(StoreView):
             },
         )
         self._parent = record.id
+        self._stamped = writing.stamped
         self._written |= {record.id, *writing.written}
         return record
 
@@ -278,9 +294,10 @@ class Store(StoreView):
         self._retention = None if self.careful or pinned or keep != KEPT_COMMITS else Retention(whole, units)
         if any(problem.commit in self._written for problem in self.problems):
             return
-        there = [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]
-        going = [path for path in there if path.stem not in kept and not path.name.startswith(".")]
-        self._remove(path for path in going if not self.careful or path.stem in self._written)
+        there = [folder / name for folder in (self.path / "commits", self.path / "packs") for name in os.listdir(folder)]
+        going = [path for path in there if path.stem not in kept and path.suffix in (".json", ".pack")]
+        mine = f"{disk.TEMPORARY}{self._pid}-"
+        self._remove(p for p in going if p.name.startswith(mine) or (p.name[0] != "." and (not self.careful or p.stem in self._written)))
 
     def _remove(self, paths: Iterable[Path]) -> None:
         for path in paths:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from colab_guard.store.packs import chunks_of, digest, write_pack
-from colab_guard.store.types import Bytes
+from colab_guard.store.types import BufferDraft, Bytes
 
 MOST_PACKS = 32
 """A commit whose state lies in more packs than this writes the small ones' chunks anew."""
@@ -60,14 +61,26 @@ class Writing:
         self._chunks = known
         self.written: set[str] = set()
         self._fresh: dict[bool, dict[str, memoryview]] = {False: {}, True: {}}
+        self.stamped: dict[object, list[str]] = {}
+        """The names of the chunks of buffers that have a stamp."""
         self.bytes_new = 0
         self._usable = self._packs_worth_keeping()
 
-    def entry(self, data: Bytes, *, unit: bool = False) -> dict[str, Any]:
+    def buffer(self, draft: BufferDraft, known: Mapping[object, list[str]]) -> dict[str, Any]:
+        """The entry of a buffer; `known`: names of chunks by the stamps of buffers that were written before."""
+        stamp = draft.source.stamp if draft.source is not None else None
+        names = known.get(stamp) if stamp is not None else None
+        entry = self.entry(draft.data, names)
+        if stamp is not None:
+            self.stamped[stamp] = entry["chunks"]
+        return entry
+
+    def entry(self, data: Bytes, known: Sequence[str] | None = None, *, unit: bool = False) -> dict[str, Any]:
+        """`known` are the names of the chunks of `data`, where they are known."""
         names = []
         size = 0
-        for chunk in chunks_of(data):
-            name = digest(chunk)
+        for number, chunk in enumerate(chunks_of(data)):
+            name = digest(chunk) if known is None else known[number]
             names.append(name)
             size += len(chunk)
             if self._known(name, unit) is None:

@@ -257,3 +257,9 @@ def test_a_gpu_that_the_build_has_code_for_counts() -> None:
 def test_the_cpu_is_the_last_device_and_always_there() -> None:
     last = hosts.devices()[-1]
     assert last.kind == "cpu" and 0 < last.free <= last.total and not last.bf16
+
+
+def test_a_mirror_on_this_machine_is_known_by_a_url_too() -> None:
+    assert hosts.local_part("file:///mnt/x") == "/mnt/x"
+    assert hosts.local_part("backup") == "backup"
+    assert hosts.local_part("gs://bucket/x") is None

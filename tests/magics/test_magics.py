@@ -252,7 +252,7 @@ def test_the_completer_is_as_it_was_after_unloading(shell: Any) -> None:
     assert "_jedi_matches" not in vars(shell.Completer)
 
 
-@pytest.mark.parametrize("cell", ["%%checkpointed a --overlap full\n1", "%keepalive --release", "%memguard 0.8 --soft 0.7"])
+@pytest.mark.parametrize("cell", ["%keepalive --release", "%memguard 0.8 --soft 0.7"])
 def test_words_of_later_versions_say_so_where_they_are_typed(
     cell: str, shell: Any, home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

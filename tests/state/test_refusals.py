@@ -6,6 +6,7 @@ import json
 import random
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -31,9 +32,15 @@ class ReducesToNothing:
         return "nowhere"
 
 
+def busy_executor() -> ThreadPoolExecutor:
+    executor = ThreadPoolExecutor(1)
+    executor.submit(time.sleep, 1)
+    return executor
+
+
 MAKERS: dict[str, Callable[[], Any]] = {
     "thread": threading.Thread,
-    "executor": lambda: ThreadPoolExecutor(1),
+    "executor with work in flight": busy_executor,
     "socket": lambda: socket.socketpair()[0],
     "generator": lambda: (n for n in range(3)),
     "fails": FailsToReduce,

@@ -1,0 +1,304 @@
+"""Whether a part of the graph is still what a look at it had found, told without walking it again object by object.
+
+A look takes apart some ten thousand objects of a model, in Python. Most are the same objects at the next capture, and
+that can be proved in a few passes of C over all of them at once:
+
+1. Modules, tensors, functions and classes are referred to weakly: a reference that still leads to an object, whose
+   address stands where it stood, proves that it is the same object. Numbers, texts and constants are held.
+2. Of each container, type, length, keys and items are compared by address. A container itself is never trusted for its
+   address: what it holds is compared, however often it was made anew.
+3. What a tensor is like (dtype, shape, place in memory, gradient) is asked of every tensor. Gradients may be new objects
+   each time; they must be alike, and be met nowhere else.
+
+Where anything differs, whoever asks has to look again. Equal addresses mean equal sharing, so that the numbers which
+the look gave to objects stay theirs. Nothing of the user's is kept alive between two captures.
+"""
+
+from __future__ import annotations
+
+import operator
+import weakref
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any
+
+from colab_guard.state import look as looks
+from colab_guard.state import modules
+from colab_guard.state.look import FEEDS, Look, Unknown
+
+ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
+MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
+CONTAINERS = MAPPINGS | {list, tuple, set, frozenset}
+DEEPEST = 40
+"""Containers in containers; more is left to the look."""
+Getter = Callable[[Sequence[Any]], tuple[Any, ...]]
+
+_attributes = operator.attrgetter("__dict__")
+_factory = operator.attrgetter("default_factory")
+_values = operator.methodcaller("values")
+_gradient = operator.attrgetter("grad")
+_LIKE = operator.attrgetter(
+    "dtype", "layout", "shape", "device", "requires_grad", "is_leaf", "is_quantized", "_backward_hooks", "_post_accumulate_grad_hooks"
+)
+_LIKE_CALLS = tuple(map(operator.methodcaller, ("stride", "storage_offset", "is_conj", "is_neg")))
+
+
+class NoRecheck(Exception):
+    """There is something here of which only a look can tell."""
+
+
+def _likeness(tensors: Sequence[Any]) -> list[Any]:
+    return [*map(type, tensors), *map(_LIKE, tensors), *chain.from_iterable(map(call, tensors) for call in _LIKE_CALLS)]
+
+
+def _getter(places: Sequence[int]) -> Getter:
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return lambda things: tuple(things[place] for place in places)
+
+
+@dataclass(slots=True)
+class Level:
+    """Containers, and the addresses of what was in them; `inner` gives the containers in it that were met first here.
+
+    `filled`, `tables` and `factories`: those that hold anything, mappings among these, and those with a default. `keys`:
+    those of attributes, which are texts and held; else they stand before the values.
+    """
+
+    kinds: list[type]
+    lengths: list[int]
+    filled: Getter
+    tables: Getter
+    factories: Getter
+    keys: list[str] | None
+    ids: list[int] = field(default_factory=list)
+    inner: Getter = tuple
+
+    @classmethod
+    def of(cls, containers: Sequence[Any]) -> Level:
+        kinds, lengths = list(map(type, containers)), list(map(len, containers))
+        filled = [place for place, length in enumerate(lengths) if length]
+        tables = [place for place in filled if kinds[place] in MAPPINGS]
+        keys = list(chain.from_iterable(containers)) if set(kinds) == {dict} else None
+        if keys is not None and set(map(type, keys)) != {str}:
+            keys = None
+        factories = [place for place, kind in enumerate(kinds) if kind is defaultdict]
+        return cls(kinds, lengths, _getter(filled), _getter(tables), _getter(factories), keys)
+
+    def flat(self, containers: Sequence[Any]) -> list[Any]:
+        """Keys (where they are not compared by themselves) and items, values, and what defaults are made by."""
+        items = chain.from_iterable(self.filled(containers)) if self.keys is None else ()
+        return [*items, *chain.from_iterable(map(_values, self.tables(containers))), *map(_factory, self.factories(containers))]
+
+    def found_in(self, containers: Sequence[Any]) -> list[Any] | None:
+        """What is in them, if it is the same as ever; else None."""
+        if list(map(type, containers)) != self.kinds or list(map(len, containers)) != self.lengths:
+            return None
+        if self.keys is not None and not all(map(operator.is_, chain.from_iterable(containers), self.keys)):
+            return None
+        flat = self.flat(containers)
+        return flat if list(map(id, flat)) == self.ids else None
+
+
+@dataclass(slots=True)
+class Recheck:
+    """What one part of the graph consisted of; made by `recheck_of`, compared by `nodes`."""
+
+    weak: list[weakref.ref[Any]]
+    """Instances, tensors and definitions, in this order."""
+    instances: int
+    tensors: int
+    ids: list[int]
+    kinds: list[type]
+    """Of the instances."""
+    likeness: list[Any]
+    graded: list[int]
+    """Which of the tensors have a gradient."""
+    gradients: list[Any]
+    """The likeness of these."""
+    levels: list[Level]
+    hooks: Getter
+    """Of what is in the attributes: dictionaries of hooks that nobody else knows, and in which nothing is."""
+    definitions: list[Any]
+    constants: list[Any]
+    atoms: list[Any]
+    """Numbers and texts, held so that their addresses stay theirs."""
+    order: Getter
+    tensor_nodes: list[int]
+    classes: list[type]
+
+    def nodes(self, root: Any, look: Look) -> tuple[Any, ...] | None:
+        """The look's nodes of this part, in their order, if all is as it was; else None."""
+        weak = [reference() for reference in self.weak]
+        if list(map(id, weak)) != self.ids:  # those that are gone give None
+            return None
+        instances, tensors = weak[: self.instances], weak[self.instances : self.instances + self.tensors]
+        if list(map(type, instances)) != self.kinds or _likeness(tensors) != self.likeness:
+            return None
+        if type(root) not in CONTAINERS and (not instances or instances[0] is not root):
+            return None
+        found = self._containers(_outermost(root, instances, tensors))
+        gradients = self._gradients(tensors, look)
+        definitions = [*self.classes, *weak[self.instances + self.tensors :]]
+        if found is None or gradients is None or _told(definitions, look) != self.definitions:
+            return None
+        return self.order([*weak, *self.constants, *gradients, *found])
+
+    def _containers(self, containers: list[Any]) -> list[Any] | None:
+        found = list(containers)
+        for depth, level in enumerate(self.levels):
+            flat = level.found_in(containers)
+            if flat is None or (depth == 0 and not _are_nobodys(self.hooks(flat))):
+                return None
+            containers = list(level.inner(flat))
+            found += containers
+        return None if _have_attributes(found) else found
+
+    def _gradients(self, tensors: list[Any], look: Look) -> list[Any] | None:
+        every = list(map(_gradient, tensors))
+        places = [place for place, gradient in enumerate(every) if gradient is not None]
+        found = [every[place] for place in places]
+        new = set(map(id, found))
+        if places != self.graded or _likeness(found) != self.gradients or len(new) != len(found):
+            return None
+        if any(map(look.has_id, new)) or not new.isdisjoint(self.ids) or _have_more(found):
+            return None
+        return found
+
+
+def _outermost(root: Any, instances: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
+    outer = [*map(_attributes, instances), *map(_attributes, tensors)]
+    return [*outer, root] if type(root) in CONTAINERS else outer
+
+
+def _are_nobodys(hooks: tuple[Any, ...]) -> bool:
+    return not hooks or modules.nobodys(hooks, held=1)
+
+
+def _have_attributes(containers: Sequence[Any]) -> bool:
+    return any(one.__dict__ for one in containers if type(one) is OrderedDict)
+
+
+def _have_more(gradients: Sequence[Any]) -> bool:
+    """Whether a gradient has attributes, or a gradient of its own."""
+    return any(map(_attributes, gradients)) or any(gradient.grad is not None for gradient in gradients)
+
+
+def _told(definitions: Sequence[Any], look: Look) -> list[Any] | None:
+    """How a look tells these classes and functions; None where it cannot."""
+    telling = look.another()
+    try:
+        for thing in definitions:
+            (looks.tell_class if isinstance(thing, type) else FEEDS[type(thing)])(telling, thing)
+    except Unknown:
+        return None
+    return telling.tokens
+
+
+def recheck_of(root: Any, look: Look, nodes_at: int, classes: Sequence[type]) -> Recheck:
+    """How to compare what `look` has just found, from that node on; NoRecheck where that cannot be done.
+
+    `classes`: those that it met here first.
+    """
+    try:
+        return _Making(root, look, nodes_at).made(classes)
+    except (AttributeError, TypeError) as error:  # what cannot be held weakly; a torch that lacks an attribute
+        raise NoRecheck(str(error)) from error
+
+
+class _Making:
+    """The parts of a look, sorted."""
+
+    def __init__(self, root: Any, look: Look, nodes_at: int) -> None:
+        self.root, self.look, self.nodes_at = root, look, nodes_at
+        self.own = look.nodes[nodes_at:]
+        by_feed: dict[Any, list[Any]] = {}
+        for node in self.own:
+            by_feed.setdefault(FEEDS[type(node)], []).append(node)
+        self.instances = [node for node in self.own if FEEDS[type(node)] in looks.OF_INSTANCES]
+        every = by_feed.get(looks.of_tensor, [])
+        self.gradients = [gradient for tensor in every if (gradient := tensor.grad) is not None]
+        of_others = set(map(id, self.gradients))
+        self.tensors = [tensor for tensor in every if id(tensor) not in of_others]
+        self.definitions = [node for node in self.own if FEEDS[type(node)] in looks.OF_DEFINITIONS]
+        self.constants = by_feed.get(looks.of_constant, [])
+        known = {*looks.OF_INSTANCES, *looks.OF_DEFINITIONS, looks.of_tensor, looks.of_constant}
+        if any(feed not in known and type(nodes[0]) not in CONTAINERS for feed, nodes in by_feed.items()):
+            raise NoRecheck("a method, or a partial")
+        if type(root) not in CONTAINERS and (not self.instances or self.instances[0] is not root):
+            raise NoRecheck("a root of another kind")
+        if len(self.gradients) != len(of_others) or len(every) != len(self.tensors) + len(self.gradients) or _have_more(self.gradients):
+            raise NoRecheck("gradients that are met elsewhere")
+
+    def made(self, classes: Sequence[type]) -> Recheck:
+        weak = [*self.instances, *self.tensors, *self.definitions]
+        hook_ids = self._hooks()
+        levels, containers, atoms, hook_places = self._levels(hook_ids)
+        where = {id(thing): place for place, thing in enumerate([*weak, *self.constants, *self.gradients, *containers])}
+        if not all(id(node) in where for node in self.own):
+            raise NoRecheck("something that is met in another way")
+        numbers = {id(node): number for number, node in enumerate(self.own)}
+        definitions = _told([*classes, *self.definitions], self.look)
+        if definitions is None:
+            raise NoRecheck("a definition")
+        return Recheck(
+            weak=list(map(weakref.ref, weak)),
+            instances=len(self.instances),
+            tensors=len(self.tensors),
+            ids=list(map(id, weak)),
+            kinds=list(map(type, self.instances)),
+            likeness=_likeness(self.tensors),
+            graded=[place for place, tensor in enumerate(self.tensors) if tensor.grad is not None],
+            gradients=_likeness(self.gradients),
+            levels=levels,
+            hooks=_getter(hook_places),
+            definitions=definitions,
+            constants=self.constants,
+            atoms=list({id(atom): atom for atom in atoms}.values()),
+            order=_getter([where[id(node)] for node in self.own]),
+            tensor_nodes=sorted(numbers[id(tensor)] for tensor in [*self.tensors, *self.gradients]),
+            classes=list(classes),
+        )
+
+    def _hooks(self) -> set[int]:
+        found: set[int] = set()
+        for instance in self.instances:
+            get = modules.parts(tuple(instance.__dict__))[0] if FEEDS[type(instance)] is looks.of_module else None
+            if get is not None and modules.nobodys(get(instance.__dict__)):
+                found.update(map(id, get(instance.__dict__)))
+        return found
+
+    def _levels(self, hook_ids: set[int]) -> tuple[list[Level], list[Any], list[Any], list[int]]:
+        containers = _outermost(self.root, self.instances, self.tensors)
+        found, levels, atoms, hook_places = list(containers), list[Level](), list[Any](), list[int]()
+        met = set(map(id, containers))
+        known = set(map(id, [*self.instances, *self.tensors, *self.definitions, *self.constants]))
+        while containers and len(levels) < DEEPEST:
+            level = Level.of(containers)
+            flat = level.flat(containers)
+            inner = []
+            for place, thing in enumerate(flat):
+                if id(thing) in hook_ids and not levels:
+                    hook_places.append(place)
+                elif type(thing) in ATOMS:
+                    atoms.append(thing)
+                elif id(thing) in known or id(thing) in met or self._is_earlier(thing):
+                    continue
+                elif type(thing) in CONTAINERS:
+                    met.add(id(thing))
+                    inner.append(place)
+                else:
+                    raise NoRecheck("something that is met in another way")
+            level.ids, level.inner = list(map(id, flat)), _getter(inner)
+            levels.append(level)
+            containers = [flat[place] for place in inner]
+            found += containers
+        if containers or _have_attributes(found) or len(hook_places) != len(hook_ids):
+            raise NoRecheck("containers that are nested too deep, or have attributes")
+        return levels, found, atoms, hook_places
+
+    def _is_earlier(self, thing: Any) -> bool:
+        number = self.look.number_of(thing)
+        return number is not None and number < self.nodes_at
