@@ -160,11 +160,31 @@ class FilesPutBack(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MirrorChanged(Event):
-    """The mirror's state: "ok", "catching up", "degraded" (with `reason`) or "off"."""
+    """The mirror's state: "ok", "catching up", "degraded" (with `reason`) or "off"; its measured speed."""
 
     state: str
     reason: str = ""
     lag_s: float | None = None
+    bytes_per_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MirrorTried(Event):
+    """Before the work began a file was sent to the mirror and read back. `proof`: what it can prove; "" for nothing."""
+
+    where: str
+    seconds: float
+    free_bytes: int | None
+    proof: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeaseWaitedFor(Event):
+    """The mirror's lease is another machine's (`holder`), which shows no life: it is free after `seconds` more."""
+
+    where: str
+    holder: str
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -75,8 +76,13 @@ class Workers:
 
         return self.start(name, turn)
 
-    def call(self, name: str, function: Callable[[], T], timeout_s: float) -> T:
-        """Run `function` in a thread of its own and give its result; raise `Abandoned` after `timeout_s` seconds."""
+    def call(
+        self, name: str, function: Callable[[], T], timeout_s: float, *, moved_at: Callable[[], float] | None = None
+    ) -> T:
+        """Run `function` in a thread of its own and give its result; raise `Abandoned` after `timeout_s` seconds.
+
+        `moved_at` tells when it last got on (`time.monotonic`): the seconds count from then.
+        """
         box: list[T] = []
         failure: list[BaseException] = []
 
@@ -89,6 +95,8 @@ class Workers:
         thread = threading.Thread(target=run, name=f"colab_guard-{name}", daemon=True)
         thread.start()
         thread.join(timeout_s)
+        while moved_at is not None and thread.is_alive() and (left := moved_at() + timeout_s - time.monotonic()) > 0:
+            thread.join(left)
         if failure:
             raise failure[0]
         if not box:

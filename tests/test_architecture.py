@@ -49,7 +49,11 @@ HEAVY = {
 }
 
 # the modules that are about one heavy library; others import them lazily
-ABOUT = {"keepalive/connection.py": {"anywidget"}, "panel/widget.py": {"anywidget"}}
+ABOUT = {
+    "keepalive/connection.py": {"anywidget"},
+    "panel/widget.py": {"anywidget"},
+    "store/faults/filesystem.py": {"fsspec"},
+}
 
 
 def modules() -> list[Path]:

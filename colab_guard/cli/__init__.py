@@ -1,4 +1,4 @@
-"""The terminal's words: `colab-guard run`, `status`, `stop`, `show`, `verify`, `doctor`.
+"""The terminal's words: `colab-guard run`, `status`, `stop`, `show`, `verify`, `export`, `doctor`.
 
 What enters: arguments. What leaves: lines for people and an exit status: 0 done, 1 a cell failed or something is wrong,
 2 bad arguments, 3 the kernel kept dying, 4 the notebook, its inputs or the device changed since the commit and a person
@@ -8,12 +8,13 @@ must decide, 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import re
 import sys
-import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from colab_guard import hosts, store
+from colab_guard.cli import looking
 from colab_guard.cli.runner import run_notebook
 from colab_guard.errors import GuardError, UserMistake
 
@@ -59,11 +60,19 @@ def parser() -> argparse.ArgumentParser:
         ("verify", "read every byte of one NAME (or store folder)", _verify),
         ("stop", "ask the work NAME to save and stop", _stop),
         ("doctor", "what this host is, allows and has", _doctor),
-        ("export", "not yet: give a store's contents in open formats", _export),
+        ("export", "write a store's contents in open formats: safetensors, JSON, files, adapters", _export),
     ):
         one = words.add_parser(word, help=help_)
         if word in ("show", "verify", "stop", "export"):
             one.add_argument("name", metavar="NAME")
+        if word == "show":
+            one.add_argument("--all", action="store_true", help=f"all commits, and not the newest {looking.ROWS} only")
+            one.add_argument("--json", action="store_true", help="as JSON")
+        if word in ("show", "export"):
+            one.add_argument("--commit", metavar="ID", help="one commit, by its id or the beginning of it")
+        if word == "export":
+            one.add_argument("--to", metavar="DIR", type=Path, required=True, help="a folder that is new or empty")
+            one.add_argument("--force", action="store_true", help="replace an earlier export")
         one.set_defaults(act=act)
     return top
 
@@ -80,7 +89,16 @@ def _run(options: argparse.Namespace) -> int:
 def _place(name: str) -> Path:
     """The store that NAME means: a folder if there is one, else the local store of that name."""
     path = Path(name)
-    return path if (path / "FORMAT").exists() else hosts.home() / name
+    if (path / "FORMAT").exists():
+        return path
+    return hosts.home() / _work_name(name)
+
+
+def _work_name(name: str) -> str:
+    """A NAME that leads nowhere but into the home folder."""
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name):
+        raise UserMistake(f"{name!r} is no NAME of guarded work, and no folder of a store; colab-guard status lists what is here")
+    return name
 
 
 def _status(options: argparse.Namespace) -> int:
@@ -90,34 +108,33 @@ def _status(options: argparse.Namespace) -> int:
         print(f"nothing is saved under {home}")
     for path in found:
         rows = store.describe(path)
-        newest = f"{_age(rows[0].created)} ago at {rows[0].position}" if rows else "no commit"
+        newest = f"{looking.age(rows[0].created)} ago at {rows[0].position}" if rows else "no commit"
         print(f"{path.name}: {newest}; {sum(bool(row.unit) for row in rows)} units done")
     return DONE
 
 
 def _show(options: argparse.Namespace) -> int:
-    rows = store.describe(_place(options.name))
-    for row in rows:
-        mark = "whole" if row.whole else "record only"
-        size = f"{row.bytes_total / 2**20:.1f} MiB ({row.bytes_new / 2**20:.1f} new)"
-        print(f"{row.commit}  {row.kind:<4}  {_age(row.created):>7} ago  {size:>26}  {mark:<11}  {row.position}")
-    for reason in rows[0].inexact if rows else ():
-        print(f"not bit-exact since a resume: {reason}")
+    path = _place(options.name)
+    if options.json:
+        print(looking.one_as_json(path, options.commit) if options.commit else looking.as_json(path, everything=options.all))
+        return DONE
+    for line in looking.one(path, options.commit) if options.commit else looking.rows(path, everything=options.all):
+        print(line)
     return DONE
 
 
 def _verify(options: argparse.Namespace) -> int:
     problems = store.verify(_place(options.name))
-    print("\n".join(problems) or "every byte is as it was written")
+    print("\n".join(map(looking.plain, problems)) or "every byte is as it was written")
     return FAILED if problems else DONE
 
 
 def _stop(options: argparse.Namespace) -> int:
-    folder = hosts.home() / f"{options.name}.requests"
+    folder = hosts.home() / f"{_work_name(options.name)}.requests"
     if not (hosts.home() / options.name / "FORMAT").exists():
         raise UserMistake(f"there is no work called {options.name!r} under {hosts.home()}; colab-guard status lists what is")
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (folder / "stop").write_text("stop\n")
+    store.make_private_folder(folder)
+    store.write_private(folder / "stop", b"stop\n")
     print(f"asked {options.name} to save and stop at its next safe point")
     return DONE
 
@@ -139,18 +156,15 @@ def _doctor(options: argparse.Namespace) -> int:
 
 
 def _export(options: argparse.Namespace) -> int:
-    raise UserMistake("export is not there yet; sweep.export() in the notebook writes results and adapters")
+    done = store.export(_place(options.name), options.to, commit=options.commit, force=options.force)
+    where = f" of {done.commit}" if done.commit else ""
+    print(f"{done.tensors} tensors and {done.files} files{where}, and {done.units} units: {done.folder}")
+    for line in done.missing:
+        print(looking.plain(f"not exported: {line}"), file=sys.stderr)
+    return FAILED if done.missing else DONE
 
 
 def _count(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"{text!r} is no number of kernels: 0, 1, 2 and so on")
     return int(text)
-
-
-def _age(created: float) -> str:
-    seconds = max(time.time() - created, 0.0)
-    for limit, unit, words in ((120, 1, "s"), (7200, 60, "min"), (172_800, 3600, "h")):
-        if seconds < limit:
-            return f"{seconds / unit:.0f} {words}"
-    return f"{seconds / 86_400:.0f} d"

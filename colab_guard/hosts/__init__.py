@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from colab_guard.hosts.detect import Host, detect, kernel_notebook
 from colab_guard.hosts.devices import Device, devices
-from colab_guard.hosts.places import home, mirror_folder, proves_durability
+from colab_guard.hosts.places import MirrorPlace, home, local_part, mirror_folder, mirror_place, proves_durability
 from colab_guard.hosts.probe import FakeProbe, GpuMemory, MemoryProbe, SystemProbe
+from colab_guard.hosts.userdata import NoAnswer, forget_user_data, heard_user_data, user_data
 
 __all__ = [
     "Device",
@@ -17,11 +18,18 @@ __all__ = [
     "GpuMemory",
     "Host",
     "MemoryProbe",
+    "MirrorPlace",
+    "NoAnswer",
     "SystemProbe",
     "detect",
     "devices",
+    "forget_user_data",
+    "heard_user_data",
     "home",
     "kernel_notebook",
+    "local_part",
     "mirror_folder",
+    "mirror_place",
     "proves_durability",
+    "user_data",
 ]

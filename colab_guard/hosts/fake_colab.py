@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType, TracebackType
@@ -25,6 +26,8 @@ class FakeColab:
     def __init__(self, *, secrets: Mapping[str, str] | None = None, consent: bool = True) -> None:
         self.secrets = dict(secrets or {})
         self.consent = consent
+        self.silent = False
+        """The page does not answer: no tab is open."""
         self.mounted: list[Path] = []
         self.downloaded: list[Path] = []
         self.unassigned = False
@@ -46,6 +49,8 @@ class FakeColab:
         self.unassigned = True
 
     def secret(self, key: str) -> str:
+        while self.silent:
+            time.sleep(0.01)
         if key not in self.secrets:
             raise KeyError(f"Secret {key} does not exist.")
         return self.secrets[key]

@@ -6,6 +6,7 @@ import os
 import sys
 import uuid
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from colab_guard.errors import MirrorUnusable
@@ -23,17 +24,39 @@ def home() -> Path:
     return detect().fast_disk / ".colab_guard"
 
 
+@dataclass(frozen=True, slots=True)
+class MirrorPlace:
+    """Where a mirror lies: in a `folder`, or at a `url`. `proof` of a folder as in `proves_durability`."""
+
+    folder: Path | None = None
+    url: str | None = None
+    proof: str | None = None
+    drive: bool = False
+    """On Drive's mount: it proves nothing, and what is deleted there still counts as used."""
+
+
+def mirror_place(where: str, name: str, *, mount: Callable[[], Path] | None = None) -> MirrorPlace:
+    """The mirror of `name` under `where` ("drive", a folder or a URL); of a folder as `mirror_folder`, a URL is not tried."""
+    if "://" in where:
+        base = where if where.endswith("://") else where.rstrip("/") + "/"
+        return MirrorPlace(url=f"{base}colab_guard/{name}")
+    folder = mirror_folder(where, name, mount=mount)
+    drive = where == "drive" or folder.is_relative_to(DRIVE_MOUNT)
+    return MirrorPlace(folder=folder, proof=None if drive else proves_durability(folder), drive=drive)
+
+
+def local_part(where: str) -> str | None:
+    """What of `--to WHERE` is a path on this machine's file system; None for a URL of another."""
+    scheme, mark, path = where.partition("://")
+    return where if not mark else path if scheme in ("file", "local") else None
+
+
 def mirror_folder(where: str, name: str, *, mount: Callable[[], Path] | None = None) -> Path:
     """The mirror of `name` under `where` ("drive", or a folder); MirrorUnusable unless it can be written to.
 
     Mounts Drive on Colab where that is needed. A file is written, synced and removed; nothing is left behind.
     """
-    if where == "drive":
-        base = (mount or _mounted_drive)()
-    elif "://" in where:
-        raise MirrorUnusable(f"--to {where}: URLs are not supported yet; give a folder, or 'drive' on Colab")
-    else:
-        base = Path(where).expanduser().absolute()
+    base = (mount or _mounted_drive)() if where == "drive" else Path(where).expanduser().absolute()
     folder = base / "colab_guard" / name
     _check_writable(folder, where)
     return folder
@@ -48,7 +71,10 @@ def _mounted_drive() -> Path:
             drive = __import__("google.colab.drive", fromlist=["mount"])
             drive.mount(str(DRIVE_MOUNT))
         except Exception as error:  # whatever Colab raises without an open tab or consent
-            raise MirrorUnusable(f"Drive could not be mounted ({error}); keep the tab open, allow it, and try again") from error
+            raise MirrorUnusable(
+                f"Drive could not be mounted ({error}); that needs this notebook open in a browser tab: allow it there, and run "
+                "the cell again"
+            ) from error
         if not mine.is_dir():  # going on would write to the machine's own disk and call it Drive
             raise MirrorUnusable(f"Drive is mounted, but {mine} is not there; unmount it, mount it again and try again")
     return mine

@@ -64,7 +64,7 @@ def checkpointed_parser() -> LineParser:
         "What is written to --to is your data in plain form. Stop at a safe point: the interrupt button, or %guard stop",
     )
     parser.word("name", nargs="*", metavar="NAME", help="the work's name: letters, digits, . _ -")
-    parser.word("--to", metavar="WHERE", help="mirror: drive, or a folder")
+    parser.word("--to", metavar="WHERE", help="mirror: drive, a folder, or a URL (gs:// s3:// hf:// ...)")
     parser.word("--every", default="60s", metavar="60s", help="bound on lost work (60s; also 2m, 1h)")
     parser.word("--mirror-every", metavar="AUTO", help="seconds between two sendings (chosen from bandwidth)")
     parser.word("--budget", default="1%", metavar="1%", help="share of training time that saving may cost (1%)")

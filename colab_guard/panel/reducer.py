@@ -25,7 +25,7 @@ from colab_guard.panel.state import (
     Safety,
     SweepPart,
 )
-from colab_guard.panel.words import clip, duration, finite
+from colab_guard.panel.words import clip, duration, finite, size
 
 LONG_LINE = 800
 """Characters of a line that names files: all of them are to be read."""
@@ -187,12 +187,24 @@ def _files_put_back(state: PanelState, event: e.FilesPutBack, at: float) -> Pane
 
 def _mirror_changed(state: PanelState, event: e.MirrorChanged, at: float) -> PanelState:
     before, reason = state.mirror, clip(event.reason, 140)
-    state = replace(state, mirror=MirrorPart(event.state, reason, event.lag_s))
+    state = replace(state, mirror=MirrorPart(event.state, reason, event.lag_s, event.bytes_per_s))
     if event.state == "degraded":
         return _said(state, at, "bad", f"Mirror degraded: {reason}")
     if event.state == "ok" and before.state == "degraded":
         return _said(state, at, "good", "Mirror is back")
     return state
+
+
+def _mirror_tried(state: PanelState, event: e.MirrorTried, at: float) -> PanelState:
+    free = "" if event.free_bytes is None else f", {size(event.free_bytes)} free"
+    proves = f"proves what it holds: {event.proof}" if event.proof else "proves nothing: commits there are sent, not durable"
+    told = f"Mirror {clip(event.where, 80)}: written and read back in {event.seconds:.2g} s{free}; it {proves}"
+    return _said(_told_before(state, event.name), at, "calm", told)
+
+
+def _lease_waited_for(state: PanelState, event: e.LeaseWaitedFor, at: float) -> PanelState:
+    told = f"{clip(event.where, 60)} is held by {clip(event.holder, 80)}, which shows no life: free in {event.seconds:.0f} s"
+    return _said(_told_before(state, event.name), at, "warn", told)
 
 
 # the sweep and its steps
@@ -327,6 +339,8 @@ _STEPS: dict[type[e.Event], Step] = {
     e.NotKept: _not_kept,
     e.FilesPutBack: _files_put_back,
     e.MirrorChanged: _mirror_changed,
+    e.MirrorTried: _mirror_tried,
+    e.LeaseWaitedFor: _lease_waited_for,
     e.SweepStarted: _sweep_started,
     e.SweepBypassed: _sweep_bypassed,
     e.UnitStarted: _unit_started,

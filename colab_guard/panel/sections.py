@@ -204,7 +204,7 @@ def _change(freed: int) -> str:
 def _mirror(state: PanelState) -> Fact:
     mirror = state.mirror
     if state.where is None and mirror.state == "off":
-        return Fact("mirror", ("none: --to FOLDER or --to drive keeps a copy off this machine",))
+        return Fact("mirror", ("none: --to FOLDER, URL or drive keeps a copy off this machine",))
     where = state.where or "the mirror"
     words = {
         "waiting": f"{where}: nothing sent yet",
@@ -215,6 +215,8 @@ def _mirror(state: PanelState) -> Fact:
         words += f": {mirror.reason}"
     if mirror.lag_s is not None and mirror.lag_s >= 1:
         words += f", {duration(mirror.lag_s)} behind"
+    if mirror.bytes_per_s is not None:
+        words += f", {size(int(mirror.bytes_per_s))}/s"
     return Fact("mirror", (words,), "bad" if mirror.state == "degraded" else "calm")
 
 

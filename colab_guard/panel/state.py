@@ -167,6 +167,7 @@ class MirrorPart:
     state: str = "off"
     reason: str = ""
     lag_s: float | None = None
+    bytes_per_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

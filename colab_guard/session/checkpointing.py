@@ -9,14 +9,13 @@ from __future__ import annotations
 
 import ast
 import os
-import threading
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import cells, hosts, state, store
-from colab_guard.errors import BadCell, BadOption, MirrorUnusable
+from colab_guard.errors import BadCell, BadOption
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
@@ -25,18 +24,17 @@ from colab_guard.events import (
     NotBitExact,
     NotKept,
     Resumed,
-    StoreMovedAside,
     WorkEnded,
     WorkStarted,
 )
 from colab_guard.session import changes, differences, explain, inputs, surroundings
 from colab_guard.session.interrupt import Interrupts
+from colab_guard.session.mirroring import Mirroring
 from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
-from colab_guard.workers import Abandoned
 
 if TYPE_CHECKING:
     from colab_guard.session import Session
@@ -44,7 +42,6 @@ if TYPE_CHECKING:
 BINDERS = frozenset({"exec", "globals", "get_ipython"})
 """What may make variables without naming them in the cell; the transforms turn magics into `get_ipython()`."""
 MIRROR_CLOSE_S = 20.0
-MIRROR_FETCH_S = 600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,13 +107,15 @@ class GuardedCell:
     def run(self) -> Any:
         __tracebackhide__ = True
         options, bus = self._options, self._bus
+        self._ask_for_key()
+        state.remember_typed(changes.transformed(self._session.shell, self._source))
         local = hosts.home() / self.name
         identity = store.Identity(self.name, hosts.kernel_notebook(self._session.shell), self.cell.hash)
-        folder = hosts.mirror_folder(options.to, self.name) if options.to else None
-        if options.fresh or (folder is None and not local.exists()):
+        far = Mirroring.at(self.name, options, self._session.workers, bus, self._session.clock)
+        if options.fresh or (far is None and not local.exists()):
             self._check_names()  # before anything is written or forgotten
         with ExitStack() as undo:
-            above = self._look_at_mirror(folder, local, identity) if folder is not None else 0
+            above = far.look(local, identity) if far is not None else 0
             opened = store.Store.open(
                 local, identity, clock=self._session.clock, take_over=options.take_over, above=above
             )
@@ -131,7 +130,10 @@ class GuardedCell:
             else:
                 self._check_names()  # a commit may hold what this kernel has not made yet
                 self._found = self._begun()
-            self._open_mirror(opened, folder, undo)
+            if far is not None:
+                far.try_it()
+                self.mirror = far.open(opened)
+                undo.callback(self.mirror.close, MIRROR_CLOSE_S)
             files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
@@ -149,6 +151,16 @@ class GuardedCell:
             self._over(engine, outcome)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _ask_for_key(self) -> None:
+        """On Colab: the key by which commits are signed, from its user data, where the environment has none. Asked once."""
+        if self._session.host.kind != "colab" or os.environ.get(store.KEY_VARIABLE):
+            return
+        try:
+            store.use_key(hosts.user_data(store.KEY_VARIABLE))
+        except hosts.NoAnswer as silence:
+            why = f"{silence}; without {store.KEY_VARIABLE} commits are not signed, and unsigned ones are taken up"
+            self._bus.post(NotKept(name=self.name, what=f"the key {store.KEY_VARIABLE} of Colab's user data", why=why))
 
     def _check_names(self) -> None:
         """What --keep and --skip name is in this kernel, or the cell makes it."""
@@ -244,50 +256,14 @@ class GuardedCell:
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
         session.aside = self._output.aside
-        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard():
+        heard = hosts.heard_user_data(state.remember_user_data)
+        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard(), heard:
             return execution.run(loaded)
 
     def _not_recorded(self, why: str) -> None:
         self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
 
     # parts
-
-    def _look_at_mirror(self, folder: Path, local: Path, identity: store.Identity) -> int:
-        """Bring what a lost or older local store lacks; the generation to be above where the mirror is replaced."""
-        options = self._options
-        gone = threading.Event()
-
-        def moved(why: str, kept: Path) -> None:
-            self._bus.post(StoreMovedAside(name=self.name, reason=why, kept=str(kept)))
-
-        def look() -> int:
-            if not options.fresh:
-                store.fetch_from_mirror(folder, local, identity, take_over=options.take_over, gone=gone, moved=moved)
-            newest = store.mirror_generation(folder, identity, take_over=options.take_over)
-            return newest if options.fresh or options.take_over else 0
-
-        try:
-            return self._session.workers.call("mirror: fetch", look, MIRROR_FETCH_S)
-        except Abandoned:
-            gone.set()
-            raise MirrorUnusable(
-                f"the mirror {folder} did not answer within {MIRROR_FETCH_S:g} s; run the cell again, or leave --to out"
-            ) from None
-
-    def _open_mirror(self, opened: store.Store, folder: Path | None, undo: ExitStack) -> None:
-        if folder is None:
-            return
-        self.mirror = store.Mirror(
-            opened,
-            folder,
-            workers=self._session.workers,
-            bus=self._bus,
-            clock=self._session.clock,
-            every_s=self._options.mirror_every_s,
-            durable_proof=hosts.proves_durability(folder),
-            take_over=self._options.take_over,
-        )
-        undo.callback(self.mirror.close, MIRROR_CLOSE_S)
 
     def _open_engine(self, opened: store.Store, files: FolderWatch, undo: ExitStack) -> Engine:
         clock = self._session.clock
@@ -320,8 +296,9 @@ class GuardedCell:
         return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
 
     def _watch_files(self, staging: Path) -> FolderWatch:
-        excluded = [hosts.home()] + ([Path(self._options.to)] if self._options.to else [])
-        watch = FolderWatch(Path.cwd(), tuple(excluded), self._options.files, staging=staging)
+        mirror = self._options.to and hosts.local_part(self._options.to)
+        excluded = (hosts.home(), Path(mirror)) if mirror else (hosts.home(),)
+        watch = FolderWatch(Path.cwd(), excluded, self._options.files, staging=staging)
         if not watch.whole:
             why = "too many files to look at; files that the cell writes there are not kept"
             self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))

@@ -14,6 +14,8 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from colab_guard.store import make_private_folder
+
 KEPT_RESUMES = 10
 KEPT_BYTES = 2 * 2**30
 """Older resumes' replaced files go when there is more than this; those of the newest one always stay."""
@@ -50,7 +52,9 @@ class Bringing:
         if there and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
         if there and is_edited(name) and not cells_own:
-            _write(self._aside() / "committed" / name, content, mode)
+            aside = self._aside() / "committed" / name
+            make_private_folder(aside.parent)
+            _write(aside, content, mode & 0o700)
             self.left.append(name)
             return
         if there:
@@ -63,7 +67,7 @@ class Bringing:
             base = self.store / "replaced"
             seconds, rest = divmod(time.time_ns(), 10**9)
             self.where = base / f"{time.strftime('%Y%m%d-%H%M%S', time.gmtime(seconds))}-{rest // 1000:06d}"
-            self.where.mkdir(parents=True, mode=0o700)
+            make_private_folder(self.where)
             _bound(base, self.where)
         return self.where
 
@@ -75,7 +79,7 @@ def is_edited(name: str) -> bool:
 
 def _keep(path: Path, target: Path) -> None:
     """`path`, which is about to be replaced, stays as `target`."""
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(target.parent)
     try:
         os.link(path, target)  # costs nothing, but only within one file system
     except OSError:

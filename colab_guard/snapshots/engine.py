@@ -335,6 +335,7 @@ class Engine:
                 self.failure = error
                 position = Position.from_json(job.drafts[-1].position)
                 self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
+                self.schedule.failed()
             else:
                 cpu_s = job.cpu_s + time.thread_time() - cpu_began
                 self._report(record, job, self._clock.monotonic() - began, cpu_s)

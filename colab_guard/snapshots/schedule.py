@@ -18,6 +18,8 @@ from colab_guard.clock import Clock
 COST_FACTOR = 3.0
 RETRY_S = 0.02
 RETRY_MAX_S = 5.0
+FAILED_RETRY_S = 1.0
+"""After a snapshot that could not be written; each costs a capture, and a disk stays full for longer than a safe point."""
 
 
 class Schedule:
@@ -28,6 +30,7 @@ class Schedule:
         self.every_s = every_s
         self.budget = budget
         self.interval_s = every_s
+        self._failed_wait = FAILED_RETRY_S
         self._waits: dict[Hashable, float] = {}
         self._not_before: dict[Hashable, float] = {}
         self._stalled_s = 0.0
@@ -65,7 +68,13 @@ class Schedule:
     def written(self, stall_s: float, write_s: float, cpu_s: float = 0.0) -> None:
         """The snapshot captured last is on disk; that took `write_s` seconds, `cpu_s` of them of a processor."""
         self.cpu_s += cpu_s
+        self._failed_wait = FAILED_RETRY_S
         self._plan(stall_s, write_s, cpu_s)
+
+    def failed(self) -> None:
+        """The snapshot captured last could not be written (a full disk, say): try again, less and less often."""
+        self.due_at = self._clock.monotonic() + self._failed_wait
+        self._failed_wait = min(2 * self._failed_wait, max(FAILED_RETRY_S, self.interval_s))
 
     def refused(self) -> None:
         """State was not whole: try again soon, elsewhere."""

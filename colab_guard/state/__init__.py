@@ -23,7 +23,7 @@ from colab_guard.state.overlap import Overlap
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
-from colab_guard.state.secrets import Secrets
+from colab_guard.state.secrets import Secrets, remember_user_data
 from colab_guard.state.secrets import references as secret_references
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order
 from colab_guard.state.set_order import orders as set_orders
@@ -34,6 +34,7 @@ from colab_guard.state.tokens import file_holds as file_holds_secret
 from colab_guard.state.tokens import holds as holds_secret
 from colab_guard.state.tokens import scrubbed, scrubbed_json
 from colab_guard.state.trial import Trial, trial
+from colab_guard.state.typed import remember_typed
 from colab_guard.state.widgets import widget_made_anew
 
 __all__ = [
@@ -68,6 +69,8 @@ __all__ = [
     "register_reducer",
     "register_state",
     "registered_names",
+    "remember_typed",
+    "remember_user_data",
     "restore",
     "scrubbed",
     "scrubbed_json",

@@ -190,7 +190,8 @@ def _without_secrets(
 
 def _check_memory(small: bytes, buffers: list[BufferDraft]) -> None:
     """Arrays of texts are memory, which is not rewritten: SnapshotRefused where one holds a secret."""
-    held = [("a small array", small)] + [
+    # numpy's texts have four bytes a character, and small arrays lie one after the other
+    held = [("a small array", data) for data in (small, *(small[first::4] for first in range(4)))] + [
         (buffer.label or "an array", bytes(buffer.data)[:: 4 if "U" in buffer.dtype else 1])
         for buffer in buffers
         if buffer.dtype.lstrip("<>|=")[:1] in ("U", "S") or buffer.dtype.startswith(("str", "bytes"))

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from colab_guard import hosts
 from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.state import tokens
 
@@ -100,8 +101,8 @@ class Secrets:
         for name, held in self._start.items():
             if type(held) in (str, bytes) and _text(held) == value and not name.startswith("_"):
                 yield "name", name
-        for name, get in USER_DATA.items():
-            if get == value:
+        for name, text in USER_DATA.items():
+            if text == value:
                 yield "userdata", name
         for name, code in self._codes():
             if any(text == value for text in _texts(code)):
@@ -124,14 +125,26 @@ class Secrets:
             held = self._start.get(reference.name)
             return _text(held) if isinstance(held, (str, bytes)) else None
         if reference.kind == "userdata":
-            return READ_USER_DATA(reference.name)
+            return _read_user_data(reference.name)
         codes = [code for name, code in self._codes() if name == reference.name]
         return next((text for code in codes for text in _texts(code) if _may_be(text) and reference.matches(text)), None)
 
 
 USER_DATA: dict[str, str] = {}
 """What was read of Colab's user data in this kernel."""
-READ_USER_DATA: Callable[[str], str | None] = USER_DATA.get
+
+
+def remember_user_data(name: str, value: str) -> None:
+    """`value` was read as Colab's secret `name`, where it will be found again."""
+    USER_DATA[name] = value
+    tokens.remember(value, f"Colab's secret {name}")
+
+
+def _read_user_data(name: str) -> str | None:
+    try:
+        return hosts.user_data(name)
+    except hosts.NoAnswer:
+        return None
 
 
 def references(parts: Mapping[str, bytes]) -> list[Reference]:

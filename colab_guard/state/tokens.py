@@ -12,6 +12,7 @@ at closely. Forty hexadecimal digits by themselves are no secret (data sets are 
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import re
 import sys
@@ -53,6 +54,8 @@ NAMED = re.compile(
     r"token|credentials?|authorization)\d?"
 )
 """Names whose values are secrets, if these are no plain words."""
+NAMES_IN_JSON = re.compile(r"(?i)(?:key|token|secret|passw(?:or)?d|passphrase|credentials?|authorization)\d?\":")
+"""What a secret's name ends with, as a key in JSON."""
 ENVIRONMENT = re.compile(r"(?i)(?:.*_)?(?:[a-z]*key|[a-z]*token|secret|passw(?:or)?d|pass|passphrase|credentials?|pat|auth)(?:_\w{1,3})?")
 NO_SECRETS = re.compile(r"(?i)^(?:/|\./|~|[a-z]+://|true$|false$)")
 """Paths and addresses: variables such as SSH_AUTH_SOCK and GOOGLE_APPLICATION_CREDENTIALS name where something is."""
@@ -171,17 +174,25 @@ def scrubbed(text: str) -> str:
     return text
 
 
-def scrubbed_json(value: Any, under: str | None = None) -> Any:
+def scrubbed_json(value: Any) -> Any:
     """Data for JSON with all secrets in its texts replaced; the very `value` where it holds none."""
+    whole = json.dumps(value, ensure_ascii=False)
+    written = (json.dumps(secret, ensure_ascii=False)[1:-1] for secret in known())
+    if holds(whole.encode("utf-8", "surrogatepass")) or any(secret in whole for secret in written) or NAMES_IN_JSON.search(whole):
+        return _without(value)
+    return value
+
+
+def _without(value: Any, under: str | None = None) -> Any:
     if isinstance(value, str):
         if under is not None and spans(value, under=under):
             return HIDDEN if is_secret_name(under) and no_plain_word(value, SHORTEST_INSIDE) else scrubbed(value)
         return scrubbed(value)
     if isinstance(value, Mapping):
-        found = {scrubbed(key) if isinstance(key, str) else key: scrubbed_json(part, str(key)) for key, part in value.items()}
+        found = {scrubbed(key) if isinstance(key, str) else key: _without(part, str(key)) for key, part in value.items()}
         return value if all(found.get(key, found) is part for key, part in value.items()) else found
     if isinstance(value, (list, tuple)):
-        parts = [scrubbed_json(part, under) for part in value]
+        parts = [_without(part, under) for part in value]
         return value if all(new is old for new, old in zip(parts, value, strict=True)) else parts
     return value
 

@@ -3,35 +3,67 @@
 What enters: drafts of commits (pickled parts, buffers, files) and the name of the notebook that writes. What leaves:
 commit records, and state whose every byte was checked. The format, version 1, is meant to be read without colab_guard:
 
-    STORE/FORMAT                                 one line: "colab_guard store 1"
+    STORE/FORMAT                                 one line: "colab_guard store 1" and its end, nothing else
     STORE/packs/<blake3>.pack                    chunks; header, index and checksum as told in `packs`
     STORE/commits/<generation>-<seq>-<hash>.json the commit record, written last; <hash> is the first 32 hex digits of
                                                  the BLAKE3-256 of the file's bytes
-    STORE/leases/<generation>-<hash>.json        who writes: owner (pid, start time, boot id, host), notebook, and the
-                                                 place (generation, seq) that this generation continues from
-    STORE/leases/<generation>-<hash>.released    the lease was given back: "released", and the generation and seq of the
-                                                 last commit where one was written
+    STORE/leases/<generation>-<hash>.json        who writes; <hash> is the first 16 hex digits of the BLAKE3-256
+    STORE/leases/<generation>-<hash>.released    the lease was given back, one line: "released", the generation and seq of
+                                                 the last commit where one was written, and 16 hex digits (see below)
+    STORE/leases/<generation>-<hash>.beat        on a mirror only: rewritten every 20 s by a living holder
 
-A commit record is JSON: `format`, `generation`, `seq`, `kind` ("step", "unit", "cell"), `created` (seconds since the
-epoch), `parent` (a commit's id or null), `name`, `notebook`, `cell` (hash of the code), `position` (text, depth, unit,
-signature), `meta` (versions, source, what was not kept), `parts` (name → entry: the pickles; under names that
-begin with `output/`, what the cell printed and displayed, as JSON lines and images), `buffers` (list of
-entries with `key`, `dtype`, `shape`, `stride`, `label`), `files` and `unit_files` (name → entry with `mode`), `unit`
-(`group`, `key`, `record`, or null), `bytes_total`, `bytes_new`, and `hmac` where a key is set. An entry has `size`,
-`chunks` (BLAKE3-256 of each 1 MiB block from the entry's own start) and `packs` (the pack that holds each). To read
-one: for each chunk find its offset and length in the pack's index, and join the blocks.
+Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `.tmp-` are of writers that were killed.
+
+A commit record is JSON: `format` (1), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
+is done), `created` (seconds since the epoch), `parent` (the id, that is name without ".json", of the commit before, or
+null), `name` (the NAME), `notebook` ("" where unknown), `cell` (hash of the code), `position` (`text` for people, `depth`,
+`unit`, `signature`, `frames`, `functions`: where the code stood), `meta` (versions, source, inputs, what was not kept),
+`parts` (name → entry: pickles; under names that begin with `output/`, what the cell printed and displayed, as JSON lines
+and images; `secrets`: JSON, where secrets are found that the pickles refer to), `buffers` (list of entries with `key`,
+`dtype`, `shape`, `stride` in elements, `label`), `files` and `unit_files` (name → entry with `mode`), `unit` (its group,
+key and record, or null), `bytes_total`, `bytes_new`, and `hmac` where a key is set. An entry has `size`, `chunks`
+(BLAKE3-256 of each 1 MiB block from the entry's own start, the last one shorter) and `packs` (the pack that holds each).
+To read one: for each chunk find its offset and length in the pack's index, and join the blocks.
+
+A lease is JSON: `generation`, `owner` (`pid`, `started`: seconds since the epoch, `boot`: the kernel's boot id, `host`),
+`notebook`, `continues` ([generation, seq] of the commit that it goes on from, or null: it begins anew), `created`, `hmac`.
+The digits of a `.released` are of the SHA-256 of its lease's name without ".json", a space, and the line before them.
+`hmac` is the HMAC-SHA256, by the key, of the same JSON without it, without spaces and with the fields in their order;
+with a key the digits of a `.released` are of such an HMAC too. What that does and does not prove is told in `signing`.
 
 Which commits count: those of the newest generation, and of an older one up to the place that every newer lease
 continues from (where a lease is missing or damaged: the `parent` of its generation's first commit). The newest two
 commits, the newest unit end and the newest cell end keep their state; earlier unit ends keep their record and
 `unit_files`. While a record or lease cannot be read, nothing is removed but what the writing process wrote itself.
+
+Versions: a reader refuses a store whose FORMAT has a higher number than it knows, and goes on reading all lower ones.
 """
 
 from __future__ import annotations
 
-from colab_guard.store.inspect import Row, describe, verify
-from colab_guard.store.mirror import Mirror, MirrorStatus
-from colab_guard.store.remote import fetch_from_mirror, mirror_generation
+from colab_guard.store.disk import make_folder as make_private_folder
+from colab_guard.store.disk import write_private
+from colab_guard.store.export import Exported, chosen_commit, export
+from colab_guard.store.inspect import Changed, Holder, Row, describe, describe_newest, holder, verify
+from colab_guard.store.leases import newest_generation
+from colab_guard.store.mirror import (
+    SETTLE_S,
+    FolderPlace,
+    Mirror,
+    MirrorStatus,
+    Place,
+    Receipt,
+    Traits,
+    Tried,
+    UrlPlace,
+    Watch,
+    fetch_from_mirror,
+    limited,
+    mirror_generation,
+    try_place,
+    viewed,
+)
+from colab_guard.store.signing import KEY_VARIABLE, the_key, use_key
 from colab_guard.store.types import (
     BufferDraft,
     CommitDraft,
@@ -46,20 +78,44 @@ from colab_guard.store.writer import Store
 
 __all__ = [
     "BufferDraft",
+    "Changed",
     "CommitDraft",
     "CommitKind",
     "CommitRecord",
+    "Exported",
     "FileInfo",
+    "FolderPlace",
+    "Holder",
     "Identity",
+    "KEY_VARIABLE",
     "Loaded",
     "Mirror",
     "MirrorStatus",
     "PassedOver",
+    "Place",
+    "Receipt",
     "Row",
+    "SETTLE_S",
     "Store",
     "StoreView",
+    "Traits",
+    "Tried",
+    "UrlPlace",
+    "Watch",
+    "chosen_commit",
     "describe",
+    "describe_newest",
+    "export",
     "fetch_from_mirror",
+    "holder",
+    "limited",
+    "make_private_folder",
     "mirror_generation",
+    "newest_generation",
+    "the_key",
+    "try_place",
+    "use_key",
     "verify",
+    "viewed",
+    "write_private",
 ]

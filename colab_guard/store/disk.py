@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
@@ -18,6 +19,7 @@ def make_folder(path: Path) -> None:
     if not path.parent.exists():
         make_folder(path.parent)
     path.mkdir(exist_ok=True, mode=PRIVATE_FOLDER)
+    os.chmod(path, PRIVATE_FOLDER)  # an odd umask may have taken away what its owner needs
     sync_folder(path.parent)
 
 
@@ -27,14 +29,21 @@ def write_whole(path: Path, pieces: Iterable[bytes | bytearray | memoryview]) ->
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, PRIVATE_FILE)
         with os.fdopen(descriptor, "wb", buffering=0) as file:
+            os.fchmod(descriptor, PRIVATE_FILE)
             for piece in pieces:
                 _write_all(file.fileno(), memoryview(piece).cast("B"))
             os.fsync(file.fileno())
         os.rename(temporary, path)
     except BaseException:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # what went wrong first is told; the leftover goes with a later collection
+            temporary.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def write_private(path: Path, content: bytes) -> None:
+    """Write a small file that only its user may read; whole under its name."""
+    write_whole(path, [content])
 
 
 def _write_all(descriptor: int, data: memoryview) -> None:

@@ -11,7 +11,7 @@ import fcntl
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +29,8 @@ from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
 MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))? [0-9a-f]{16}\n")
+LAST_GENERATION = 99_999_999
+RELEASED = ".released"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Place = tuple[int, int]
@@ -80,32 +82,55 @@ class Lease:
 
 def read_leases(folder: Path) -> tuple[list[Lease], list[PassedOver]]:
     """All leases of a store that can be read, oldest first; and those that cannot, with the reason."""
+    files: dict[str, bytes | Exception] = {}
+    for path in _files(folder):
+        if path.suffix in (".json", RELEASED) and not path.name.startswith("."):
+            try:
+                files[path.name] = read_plain(path)
+            except (OSError, StoreDamaged) as error:
+                files[path.name] = error
+    return leases_among(files)
+
+
+def leases_among(files: Mapping[str, bytes | Exception]) -> tuple[list[Lease], list[PassedOver]]:
+    """As `read_leases`, of files by name: their bytes, or why they cannot be read."""
     found, damaged = [], []
-    for path in sorted(folder.glob("*.json")):
-        match = LEASE_NAME.match(path.name)
+    for name in sorted(files):
+        match = LEASE_NAME.match(name)
         if match is None:
             continue
+        stem = name.removesuffix(".json")
         try:
-            data = read_plain(path)
+            data = files[name]
+            if isinstance(data, Exception):
+                raise StoreDamaged(str(data))
             if digest(data)[:16] != match[2]:
                 raise StoreDamaged("the lease is cut short or damaged")
             lease = _decode(opened(data, "it"), int(match[1]))
-            mark = path.with_suffix(".released")
-            if not mark.exists():
+            mark = files.get(stem + RELEASED)
+            if mark is None:
                 found.append(lease)
                 continue
-            given_back = _given_back(mark)
+            given_back = _given_back(stem, mark)
             found.append(replace(lease, released=True, last=given_back[0] if given_back is not None else None))
             if given_back is None:
-                damaged.append(PassedOver(path.stem, "what says that the lease was given back is damaged, or not signed"))
-        except (OSError, StoreDamaged, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
-            damaged.append(PassedOver(path.stem, f"the lease cannot be used: {error}"))
+                damaged.append(PassedOver(stem, "what says that the lease was given back is damaged, or not signed"))
+        except (StoreDamaged, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+            damaged.append(PassedOver(stem, f"the lease cannot be used: {error}"))
     return found, damaged
 
 
 def newest_generation(path: Path) -> int:
     """The highest generation that a lease of the store at `path` claims, be it damaged; 0 for none."""
-    return max((int(m[1]) for p in (path / "leases").glob("*.json") if (m := LEASE_NAME.match(p.name))), default=0)
+    return max((int(m[1]) for p in _files(path / "leases") if (m := LEASE_NAME.match(p.name))), default=0)
+
+
+def _files(folder: Path) -> list[Path]:
+    """What is in a folder, by name; a folder that cannot be listed is an error, never an empty one."""
+    try:
+        return sorted(folder / name for name in os.listdir(folder))
+    except FileNotFoundError:
+        return []
 
 
 def write_lease(folder: Path, lease: Lease) -> Path:
@@ -120,25 +145,25 @@ def write_lease(folder: Path, lease: Lease) -> Path:
 
 def release(path: Path, last: Place | None) -> None:
     """Give the lease at `path` back; `last` is the place of the last commit that was written under it."""
-    write_whole(path.with_suffix(".released"), [_mark_line(path.stem, last).encode()])
+    write_whole(path.with_suffix(RELEASED), [mark_line(path.stem, last).encode()])
 
 
-def _mark_line(lease: str, last: Place | None) -> str:
+def mark_line(lease: str, last: Place | None) -> str:
+    """What the file says by which the lease of that name is given back."""
     text = "released" if last is None else f"released {last[0]} {last[1]}"
     return f"{text} {mark_of(f'{lease} {text}')}\n"
 
 
-def _given_back(path: Path) -> tuple[Place | None] | None:
+def _given_back(lease: str, mark: bytes | Exception) -> tuple[Place | None] | None:
     """The last commit's place that a mark tells (or None, where there was none); None for a mark that is not as written."""
-    try:
-        line = read_plain(path).decode("ascii", "replace")
-    except (OSError, StoreDamaged):
+    if isinstance(mark, Exception):
         return None
+    line = mark.decode("ascii", "replace")
     match = MARK.fullmatch(line)
     if match is None:
         return None
     last = None if match[1] is None else (int(match[1]), int(match[2]))
-    return (last,) if line == _mark_line(path.stem, last) else None
+    return (last,) if line == mark_line(lease, last) else None
 
 
 def last_that_counts(generation: int, leases: list[Lease]) -> Place:

@@ -35,9 +35,9 @@ class FileInfo:
 class StoreView:
     """A store as readers see it, whenever it is asked; records, which never change, are read once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, shown: str | None = None) -> None:
         self.path = path
-        check_format(path)
+        check_format(path, shown)
         self.problems: list[PassedOver] = []
         self.lineage: list[PassedOver] = []
         self._damaged_lease = False
@@ -91,6 +91,10 @@ class StoreView:
         self.lineage += missing_newest([place for place, _ in found], problems, leases)
         return [name for _, name in found]
 
+    def record(self, commit: str) -> CommitRecord | PassedOver:
+        """The commit of that id, or why its record cannot be read."""
+        return self._index.record(commit)
+
     def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
         """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
         records = self.commits()
@@ -120,29 +124,30 @@ class StoreView:
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
         raw = whole_of(record)
-        parts = {name: bytes(self._join(part)) for name, part in raw["parts"].items()}
-        buffers = {buffer["key"]: self._join(buffer) for buffer in raw["buffers"]}
+        parts = {name: bytes(self.join(part)) for name, part in raw["parts"].items()}
+        buffers = {buffer["key"]: self.join(buffer) for buffer in raw["buffers"]}
         for entry in raw["files"].values():
-            self._join(entry)
+            self.join(entry)
         return Loaded(record, parts, buffers)
 
     def parts(self, record: CommitRecord) -> dict[str, bytes]:
         """The pickled parts of a commit's state, without its memory; StoreDamaged if one is missing or damaged."""
-        return {name: bytes(self._join(part)) for name, part in record.raw["parts"].items()}
+        return {name: bytes(self.join(part)) for name, part in record.raw["parts"].items()}
 
     def files(self, record: CommitRecord) -> dict[str, FileInfo]:
         return _infos(record.raw["files"])
 
     def read_file(self, record: CommitRecord, name: str) -> bytes:
-        return bytes(self._join(record.raw["files"][name]))
+        return bytes(self.join(record.raw["files"][name]))
 
     def unit_files(self, record: CommitRecord) -> dict[str, FileInfo]:
         return _infos(record.raw["unit_files"])
 
     def read_unit_file(self, record: CommitRecord, name: str) -> bytes:
-        return bytes(self._join(record.raw["unit_files"][name]))
+        return bytes(self.join(record.raw["unit_files"][name]))
 
-    def _join(self, entry: Mapping[str, Any]) -> bytearray:
+    def join(self, entry: Mapping[str, Any]) -> bytearray:
+        """An entry's bytes, every chunk verified; StoreDamaged if one is missing or damaged."""
         data = bytearray()
         for chunk, pack in zip(entry["chunks"], entry["packs"], strict=True):
             opened = self._pack(pack)
@@ -200,23 +205,30 @@ def packs_needed(whole: Iterable[CommitRecord], units: Iterable[CommitRecord]) -
     return set().union(*(state_packs(r) | unit_packs(r) for r in whole), *(unit_packs(r) for r in units))
 
 
-def check_format(path: Path) -> None:
-    """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not."""
+def check_format(path: Path, shown: str | None = None) -> None:
+    """Whether a store is there that this version reads; ForeignStore or StoreTooNew if not. `shown`: what people call it."""
+    name = shown or str(path)
     try:
-        words = read_plain(path / "FORMAT").decode(errors="replace").split()
+        content = read_plain(path / "FORMAT")
     except (OSError, StoreDamaged):
-        raise ForeignStore(f"{path} holds no colab_guard store; check the name, or run the cell once to make it") from None
-    damage = damaged_format(path)
-    if damage:
-        raise ForeignStore(
-            f"{path} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
-            "it), or move that folder away, or use another NAME"
-        )
+        raise ForeignStore(f"{name} holds no colab_guard store; check the name, or run the cell once to make it") from None
+    check_line(content, name)
     if linked := check_no_links(path, FOLDERS):
         raise ForeignStore(f"{path / linked} is a link, and no folder of a store; put the store's own folder there")
+
+
+def check_line(content: bytes, name: str) -> None:
+    """As `check_format`, of what FORMAT holds."""
+    line = content.decode(errors="replace")
+    damage, words = _damage(line), line.split()
+    if damage:
+        raise ForeignStore(
+            f"{name} is not a colab_guard store, or a damaged one: {damage}; --to with a whole mirror replaces it (and keeps "
+            "it), or move that folder away, or use another NAME"
+        )
     if int(words[2]) > FORMAT_VERSION:
         raise StoreTooNew(
-            f"{path} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
+            f"{name} was written by a newer colab_guard (format {words[2]}, this one reads {FORMAT_VERSION}); "
             "upgrade colab_guard, or use another NAME"
         )
 
@@ -229,4 +241,8 @@ def damaged_format(path: Path) -> str:
         return ""
     except (OSError, StoreDamaged) as error:
         return f"its FORMAT cannot be read ({getattr(error, 'strerror', None) or error})"
+    return _damage(line)
+
+
+def _damage(line: str) -> str:
     return "" if FORMAT_LINE.fullmatch(line) else f"its FORMAT says {line[:40].strip()!r}"

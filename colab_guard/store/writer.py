@@ -13,7 +13,7 @@ from colab_guard.clock import Clock, SystemClock
 from colab_guard.errors import ForeignStore, GuardError, StoreFull, StoreInUse, UserMistake
 from colab_guard.store import disk
 from colab_guard.store.index import whole_of
-from colab_guard.store.leases import Lease, Owner, newest_generation, one_at_a_time, release, write_lease
+from colab_guard.store.leases import LAST_GENERATION, Lease, Owner, newest_generation, one_at_a_time, release, write_lease
 from colab_guard.store.lineage import place_of
 from colab_guard.store.records import write_record
 from colab_guard.store.retention import Retention
@@ -48,6 +48,8 @@ class Store(StoreView):
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
+        self.not_removed = ""
+        """Why what is needed no more could not be removed after the last commit; "" where it could."""
         self._said_by_leases: list[PassedOver] = []
         self._lock = threading.RLock()
 
@@ -84,6 +86,16 @@ class Store(StoreView):
         assert self._lease is not None
         return self._lease.generation
 
+    @property
+    def lease_name(self) -> str | None:
+        """The name of the own lease's file without its ending; None once it was given back."""
+        return None if self._lease_path is None else self._lease_path.stem
+
+    @property
+    def last_written(self) -> tuple[int, int] | None:
+        """The place of the last commit that this process wrote."""
+        return (self.generation, self._seq) if self._written else None
+
     # lease
 
     def _take_lease(self, take_over: bool, above: int) -> None:
@@ -98,7 +110,13 @@ class Store(StoreView):
         # records that cannot be read keep their numbers
         places += [place_of(problem.commit) for problem in self.problems]
         last = max(places, default=None)
-        self._begin(max(above, newest_generation(self.path)) + 1, last)
+        generation = max(above, newest_generation(self.path)) + 1
+        if generation > LAST_GENERATION:
+            raise ForeignStore(
+                f"the leases of {self.path} are numbered to the end, which no work does by itself; somebody else wrote there: move that "
+                "folder away, or use another NAME"
+            )
+        self._begin(generation, last)
         self._parent = names[0] if names else None
 
     def _begin(self, generation: int, continues: tuple[int, int] | None) -> None:
@@ -130,7 +148,7 @@ class Store(StoreView):
         """Give the lease back."""
         _open_here.discard(self.path.resolve())
         if self._lease_path is not None and os.getpid() == self._pid and self.holds():
-            release(self._lease_path, (self.generation, self._seq) if self._written else None)
+            release(self._lease_path, self.last_written)
         self._lease_path = None
 
     def holds(self) -> bool:
@@ -162,7 +180,12 @@ class Store(StoreView):
             self._collect(keep=1, pinned=False)
             record = self._commit_or_say(draft)
         self._index.add(record)
-        self._collect(added=record)
+        try:
+            self._collect(added=record)
+            self.not_removed = ""
+        except OSError as error:  # the commit is saved; what was to go is looked for again at the next one
+            self._retention = None
+            self.not_removed = f"{type(error).__name__}: {error}"
         return record
 
     def _commit_or_say(self, draft: CommitDraft) -> CommitRecord:
@@ -271,9 +294,10 @@ class Store(StoreView):
         self._retention = None if self.careful or pinned or keep != KEPT_COMMITS else Retention(whole, units)
         if any(problem.commit in self._written for problem in self.problems):
             return
-        there = [*(self.path / "commits").glob("*.json"), *(self.path / "packs").glob("*.pack")]
-        going = [path for path in there if path.stem not in kept and not path.name.startswith(".")]
-        self._remove(path for path in going if not self.careful or path.stem in self._written)
+        there = [folder / name for folder in (self.path / "commits", self.path / "packs") for name in os.listdir(folder)]
+        going = [path for path in there if path.stem not in kept and path.suffix in (".json", ".pack")]
+        mine = f"{disk.TEMPORARY}{self._pid}-"
+        self._remove(p for p in going if p.name.startswith(mine) or (p.name[0] != "." and (not self.careful or p.stem in self._written)))
 
     def _remove(self, paths: Iterable[Path]) -> None:
         for path in paths:

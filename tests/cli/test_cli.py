@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from colab_guard.cli import main
 from colab_guard.cli.runner import run_notebook
-from colab_guard.store import CommitDraft, Identity, Store
+from colab_guard.store import BufferDraft, CommitDraft, Identity, Store
 
 
 @pytest.fixture(autouse=True)
@@ -180,3 +181,28 @@ def test_what_widgets_showed_before_is_not_in_the_executed_notebook(tmp_path: Pa
     nbformat.write(book, source)
     assert run_notebook(source, output=tmp_path / "b.ipynb", out=io.StringIO()) == 0
     assert "widgets" not in nbformat.read(tmp_path / "b.ipynb", as_version=4).metadata
+
+
+def test_show_tells_what_each_commit_changed_and_who_holds_the_store(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store.open(home / "work", Identity("work", "/nb/work.ipynb"))
+    for number in range(30):
+        buffers = [BufferDraft("b0", bytes([number]) * 3000, "float32", (30, 25), (25, 1), "model.weight"), BufferDraft("b1", b"x" * 2000, label="same")]
+        unit = {"group": "lora", "key": f"run{number}", "record": {"loss": 1}}
+        text = f"step {number}\x1b[2J\n"
+        record = store.commit(CommitDraft("unit", {"text": text, "depth": 1}, {"graph": b"g"}, buffers, unit=unit))
+    assert main(["show", "work"]) == 0
+    told = capsys.readouterr().out
+    assert f"held by process {os.getpid()}" in told.splitlines()[0]
+    assert record.id in told and "changed  model.weight 2.9 KiB" in told and "unit     lora run29" in told and "same" not in told
+    assert "\x1b" not in told and "step 29" in told and "step 10" in told and "step 9" not in told and "and 10 older" in told
+    store.close()
+    assert main(["show", "work", "--all"]) == 0
+    assert "held by nobody; written last by process" in capsys.readouterr().out
+    assert main(["show", "work", "--commit", record.id[:19]]) == 0
+    told = capsys.readouterr().out
+    assert re.search(r"model\.weight +2\.9 KiB  float32   30x25  stride 25,1", told) and "graph" in told
+    assert main(["show", "work", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    assert data["commits"][0]["commit"] == record.id and data["commits"][0]["changed"][0]["name"] == "model.weight"
+    assert main(["show", "work", "--commit", "0000"]) == 2
+    assert "commits have ids like that" in capsys.readouterr().err

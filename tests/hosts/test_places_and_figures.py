@@ -145,9 +145,16 @@ def test_a_write_that_fails_half_way_leaves_no_probe_behind(tmp_path: Path, monk
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_url_is_refused_as_a_mirror() -> None:
-    with pytest.raises(MirrorUnusable, match="URLs are not supported"):
-        hosts.mirror_folder("gs://bucket", "sweep")
+def test_a_url_is_named_and_not_tried() -> None:
+    found = hosts.mirror_place("gs://bucket/runs/", "sweep")
+    assert (found.url, found.folder, found.proof) == ("gs://bucket/runs/colab_guard/sweep", None, None)
+
+
+def test_drive_proves_nothing_and_keeps_what_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "DRIVE_MOUNT", tmp_path / "drive")
+    with FakeColab():
+        found = hosts.mirror_place("drive", "sweep")
+    assert found.drive and found.proof is None and found.folder == tmp_path / "drive/MyDrive/colab_guard/sweep"
 
 
 def test_drive_is_mounted_on_colab_and_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,3 +257,9 @@ def test_a_gpu_that_the_build_has_code_for_counts() -> None:
 def test_the_cpu_is_the_last_device_and_always_there() -> None:
     last = hosts.devices()[-1]
     assert last.kind == "cpu" and 0 < last.free <= last.total and not last.bf16
+
+
+def test_a_mirror_on_this_machine_is_known_by_a_url_too() -> None:
+    assert hosts.local_part("file:///mnt/x") == "/mnt/x"
+    assert hosts.local_part("backup") == "backup"
+    assert hosts.local_part("gs://bucket/x") is None

@@ -11,9 +11,11 @@ from colab_guard.events import (
     CommitPassedOver,
     HeartbeatLost,
     HeartbeatSent,
+    LeaseWaitedFor,
     MemoryReclaimed,
     MemorySampled,
     MirrorChanged,
+    MirrorTried,
     PingHeard,
     Resumed,
     SnapshotDurable,
@@ -244,6 +246,22 @@ def test_a_degraded_mirror_is_said_with_its_reason_and_so_is_its_return(story: S
     assert "mirror: FOLDER: degraded: errno 107, 5 min 00 s behind" in story.panel.text()
     story.post(MirrorChanged(name=NAME, state="ok"))
     assert [line.text for line in story.panel.state.events] == ["Mirror degraded: errno 107", "Mirror is back"]
+
+
+def test_what_the_mirror_showed_before_the_work_and_whom_it_waits_for_are_said(story: Story) -> None:
+    story.post(MirrorTried(name=NAME, where="s3://runs", seconds=0.2, free_bytes=None, proof="S3's ETag, the md5"))
+    story.post(MirrorTried(name=NAME, where="drive", seconds=1.0, free_bytes=3 * 2**30, proof=""))
+    story.post(LeaseWaitedFor(name=NAME, where="s3://runs", holder="host 'a', process 7", seconds=88.0))
+    tried, unproved, waited = [line.text for line in story.panel.state.events]
+    assert tried == "Mirror s3://runs: written and read back in 0.2 s; it proves what it holds: S3's ETag, the md5"
+    assert "3.0 GiB free; it proves nothing: commits there are sent, not durable" in unproved
+    assert waited == "s3://runs is held by host 'a', process 7, which shows no life: free in 88 s"
+
+
+def test_the_mirrors_measured_speed_is_shown(story: Story) -> None:
+    story.begin(where="s3://runs")
+    story.post(MirrorChanged(name=NAME, state="ok", lag_s=3.0, bytes_per_s=5 * 2**20))
+    assert "mirror: s3://runs: ok, 3 s behind, 5 MiB/s" in story.panel.text()
 
 
 def test_the_state_is_json(story: Story) -> None:

@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
+import os
+import pickle
 import random
+import stat
 import string
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from colab_guard.errors import SecretMissing
+from colab_guard import hosts, store
+from colab_guard.cli import main
+from colab_guard.errors import CellChanged, SecretMissing
 from colab_guard.events import NotKept, SnapshotNotTaken
+from colab_guard.hosts.fake_colab import FakeColab
+from colab_guard.session import found
 from colab_guard.state import tokens
 from tests.session.notebook import Kernel
+from tests.store.test_export import Bomb
 
 New = Callable[..., Kernel]
 LETTERS = string.ascii_letters + string.digits
@@ -44,6 +52,8 @@ def _nothing_known() -> Iterator[None]:
     tokens.forget_known()
     yield
     tokens.forget_known()
+    hosts.forget_user_data()
+    store.use_key(None)
 
 
 @pytest.fixture
@@ -230,3 +240,125 @@ def test_what_numpy_finds_is_what_the_shapes_say(value: str) -> None:
         assert bool(tokens.holds(data)) is known
         assert bool(tokens.holds(data[at : at + len(value) + 2])) is known
     assert tokens.holds(noise) == ""
+
+
+def test_what_the_cell_reads_of_colabs_user_data_is_bound_to_it_again(new_kernel: New, tmp_path: Path) -> None:
+    cell = "from google.colab import userdata\nlogin = userdata.get('LOGIN')\nfor i in range(5):\n    here()\nlogin"
+    value = "no-shape-of-its-own-17"
+    with FakeColab(secrets={"LOGIN": value}):
+        first = new_kernel()
+        assert first.guarded(cell, lose_at=3) is None
+        assert refused(first) == [] and "Colab's secret LOGIN" in named(first)
+        assert found_in(tmp_path / "home", value) == []
+        hosts.forget_user_data()
+        assert new_kernel().guarded(cell) == value
+
+
+def test_the_key_of_colabs_user_data_signs_commits_and_unsigned_ones_are_refused(new_kernel: New, tmp_path: Path) -> None:
+    cell = "for i in range(5):\n    here()\ni"
+    with FakeColab(secrets={}):
+        assert new_kernel().guarded(cell, lose_at=3, name="unsigned") is None
+    hosts.forget_user_data()
+    with FakeColab(secrets={"COLAB_GUARD_KEY": "the key"}):
+        assert new_kernel().guarded(cell, lose_at=3) is None
+        resumed = new_kernel()
+        assert resumed.guarded(cell) == 4 and resumed.depths == [1]
+        afresh = new_kernel()
+        assert afresh.guarded(cell, name="unsigned") == 4 and afresh.depths == [], "what nobody signed is not unpickled"
+    records = [path.read_text() for path in (tmp_path / "home" / "work" / "commits").glob("*.json")]
+    assert records and all('"hmac"' in record and "the key" not in record for record in records)
+
+
+def test_a_page_that_does_not_answer_costs_some_seconds_once_and_is_said(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosts.user_data, "__defaults__", (0.2,))
+    with FakeColab() as colab:
+        colab.silent = True
+        kernel = new_kernel()
+        assert kernel.guarded("for i in range(2):\n    here()\ni") == 1
+        assert any("did not answer" in why for why in named(kernel).values())
+        assert kernel.guarded("for i in range(2):\n    here()\ni", name="again") == 1
+        assert named(kernel) == {}
+
+
+@pytest.mark.parametrize("umask", [0, 0o777], ids=["that hides nothing", "that hides all"])
+def test_all_that_lies_under_home_is_private_under_a_umask(umask: int, new_kernel: New, tmp_path: Path) -> None:
+    cell = "from pathlib import Path\nfor i in range(4):\n    Path('log.txt').write_text(str(i))\n    here()\ni"
+    before = os.umask(umask)
+    try:
+        assert new_kernel().guarded(cell, lose_at=3) is None
+        Path("log.txt").write_text("of somebody else")
+        assert new_kernel().guarded(cell) == 3
+        assert main(["stop", "work"]) == 0
+    finally:
+        os.umask(before)
+    everything = list((tmp_path / "home").rglob("*"))
+    assert {"replaced", "work.requests", "stop"} <= {path.name for path in everything}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in everything if path.is_dir()} == {0o700}
+    kept = [path for path in everything if path.is_file() and "replaced" not in path.parts]
+    assert {stat.S_IMODE(path.stat().st_mode) for path in kept} == {0o600}
+
+
+def test_what_is_found_by_itself_is_never_unpickled(new_kernel: New, tmp_path: Path) -> None:
+    opened = store.Store.open(tmp_path / "home" / "bomb", store.Identity("bomb", ""))
+    opened.commit(store.CommitDraft("step", {"text": "x", "depth": 1}, {"graph": pickle.dumps(Bomb(tmp_path / "went off"))}))
+    opened.close()
+    kernel = new_kernel()
+    assert "bomb" in "\n".join(line for one in found.look() for line in found.words(one))
+    assert kernel.guarded("for i in range(3):\n    here()\ni") == 2
+    assert main(["status"]) == 0
+    assert not (tmp_path / "went off").exists()
+
+
+def test_secrets_typed_into_the_cell_are_not_in_its_kept_source(new_kernel: New, tmp_path: Path) -> None:
+    values = [letters(40, "0123456789abcdef"), "q7verysecret8text9", letters(30)]
+    cell = (
+        f"def login(key=None, password='{values[1]}'):\n    return len(key)\n"
+        f"n = login(key='{values[0]}')\n!true\nclass C: pass\nC.access_token = '{values[2]}'\nfor i in range(4):\n    print(C.access_token)\n    here()\ni, n"
+    )
+    first = new_kernel()
+    assert first.guarded(cell, lose_at=3) is None
+    assert refused(first) == []
+    assert found_in(tmp_path / "home", *values) == []
+    second = new_kernel()
+    assert second.guarded(cell) == (3, 40) and second.depths == [1]
+    assert second.names["C"].access_token == values[2]
+    with pytest.raises(CellChanged) as caught:
+        new_kernel().guarded(cell.replace("i, n", "n, i"))
+    assert all(value not in str(caught.value) for value in values)
+
+
+def test_models_keep_their_segments_beside_a_secret(new_kernel: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("torch")
+    monkeypatch.setenv("HF_TOKEN", HF)
+    cell = """
+import os, torch
+torch.manual_seed(0)
+model = torch.nn.Sequential(torch.nn.Linear(40, 40), torch.nn.Linear(40, 2))
+optimizer = torch.optim.AdamW(model.parameters())
+note = "made with nothing"
+for step in range(8):
+    loss = model(torch.randn(4, 40)).square().mean()
+    loss.backward(); optimizer.step(); optimizer.zero_grad()
+    losses = [float(loss), os.environ["HF_TOKEN"]]
+    if step == 3:
+        model.note = "pushed with " + os.environ["HF_TOKEN"]
+    here()
+losses[0], model.note
+"""
+    whole = new_kernel().guarded(cell, name="whole")
+    for lose_at in (3, 5, 7):
+        first = new_kernel()
+        assert first.guarded(cell, lose_at=lose_at, name=f"lost{lose_at}") is None
+        assert refused(first) == []
+        assert found_in(tmp_path / "home", HF) == []
+        second = new_kernel()
+        assert second.guarded(cell, name=f"lost{lose_at}") == whole and second.depths == [1]
+
+
+@pytest.mark.parametrize("text", [f"['{HF}', 'b'] * 40", f"['{HF}']", f"[b'{HF}'] * 50"])
+def test_an_array_of_texts_that_holds_a_secret_refuses_the_snapshot(text: str, new_kernel: New, tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    kernel = new_kernel(f"import numpy\nrows = numpy.array({text})")
+    kernel.guarded("for i in range(3):\n    n = len(rows)\n    here()\ni")
+    assert any("Hugging Face token" in reason for reason in refused(kernel))
+    assert found_in(tmp_path / "home", HF) == []

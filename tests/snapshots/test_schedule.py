@@ -90,3 +90,23 @@ def test_other_places_have_their_chance_at_once() -> None:
         plan.refused_at("in the middle of an episode")
     clock.advance(0.1)
     assert plan.due() and plan.may("the end of an episode") and not plan.may("in the middle of an episode")
+
+
+def test_a_disk_that_stays_full_is_tried_less_and_less_often() -> None:
+    clock, plan = schedule()
+    clock.advance(100)
+    tries = 0
+    for _ in range(1000):
+        clock.advance(0.1)
+        if plan.due():
+            tries += 1
+            plan.captured(0.01)
+            plan.refused()
+            plan.failed()
+    assert 3 <= tries <= 14  # once a second would be a hundred
+    clock.advance(plan.interval_s)
+    assert plan.due(), "within an interval it is tried again"
+    plan.written(0.01, 0.1)
+    plan.failed()
+    clock.advance(1.1)
+    assert plan.due(), "after one that was written, soon again"

@@ -10,8 +10,9 @@ from pathlib import Path
 import pytest
 
 from colab_guard.events import Event, EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
-from colab_guard.store import Identity, Mirror, Store, fetch_from_mirror
-from colab_guard.store import mirror as mirror_module
+from colab_guard.store import FolderPlace, Identity, Mirror, Store, fetch_from_mirror
+from colab_guard.store.mirror import calls, sending
+from colab_guard.store.mirror.place import Moved, Receipt, go_on
 from colab_guard.workers import Workers
 from tests.store.test_store import draft
 
@@ -27,7 +28,7 @@ class Setup:
         self.local, self.far = tmp_path / "local", tmp_path / "far"
         self.store = Store.open(self.local, ME)
         self.mirror = Mirror(
-            self.store, self.far, workers=self.workers, bus=self.bus, every_s=0.01, durable_proof=proof
+            self.store, FolderPlace(self.far, proof), workers=self.workers, bus=self.bus, every_s=0.01
         )
 
     def close(self) -> None:
@@ -101,23 +102,23 @@ def test_an_older_mirror_does_not_touch_a_newer_local_store(tmp_path: Path) -> N
 
 def test_a_place_that_hangs_is_left_behind_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
-    monkeypatch.setattr(mirror_module, "CALL_LIMIT_S", 0.1)
-    monkeypatch.setattr(mirror_module, "RETRY_S", 0.05)
-    real = mirror_module._copy
+    monkeypatch.setattr(calls, "CALL_LIMIT_S", 0.1)
+    monkeypatch.setattr(sending, "RETRY_S", 0.05)
+    real = FolderPlace.send
 
-    def hang(source: Path, target: Path) -> int:
+    def hang(self: FolderPlace, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         hanging.wait(5)
-        return real(source, target)
+        return real(self, source, name, moved)
 
-    monkeypatch.setattr(mirror_module, "_copy", hang)
+    monkeypatch.setattr(FolderPlace, "send", hang)
     here = Setup(tmp_path)
     here.store.commit(draft("a"))
     assert not here.mirror.flush(2)
     assert here.mirror.status.state == "degraded"
     assert "did not answer" in here.mirror.status.reason
     assert any(isinstance(e, MirrorChanged) and e.state == "degraded" for e in here.events)
-    monkeypatch.setattr(mirror_module, "_copy", real)
-    monkeypatch.setattr(mirror_module, "CALL_LIMIT_S", 30)
+    monkeypatch.setattr(FolderPlace, "send", real)
+    monkeypatch.setattr(calls, "CALL_LIMIT_S", 30)
     hanging.set()
     for _ in range(100):
         if here.mirror.flush(1):

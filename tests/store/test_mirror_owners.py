@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from colab_guard.errors import ForeignStore
-from colab_guard.store import Identity, Mirror, Store, fetch_from_mirror, mirror_generation
-from colab_guard.store import mirror as mirror_module
+from colab_guard.store import FolderPlace, Identity, Mirror, Store, fetch_from_mirror, mirror_generation
+from colab_guard.store.mirror import calls
+from colab_guard.store.mirror.copying import Copies
 from colab_guard.workers import Abandoned, Workers
 from tests.store.test_store import ME, draft
 
@@ -47,14 +48,14 @@ def test_flush_says_true_only_when_the_newest_commit_is_there(
 ) -> None:
     store = Store.open(tmp_path / "a", ME)
     entered, go = threading.Event(), threading.Event()
-    real = mirror_module._check
+    real = Mirror._check
 
-    def slow(folder: Path, record: object) -> None:
+    def slow(self: Mirror) -> None:
         entered.set()
         go.wait(10)
-        real(folder, record)  # type: ignore[arg-type]
+        real(self)
 
-    monkeypatch.setattr(mirror_module, "_check", slow)
+    monkeypatch.setattr(Mirror, "_check", slow)
     mirror = mirrored(store, tmp_path / "far", workers)
     store.commit(draft("a"))
     mirror.nudge()
@@ -70,24 +71,24 @@ def test_a_call_that_was_left_behind_removes_nothing_when_it_wakes(
 ) -> None:
     store = Store.open(tmp_path / "a", ME)
     hung, go, ended = threading.Event(), threading.Event(), threading.Event()
-    real = Mirror._tidy
+    real = Copies.tidy
 
-    def tidy(self: Mirror, whole: list[object], units: list[object]) -> None:
+    def tidy(self: Copies, kept: set[str], call: calls.Call) -> None:
         if hung.is_set():
-            return real(self, whole, units)  # type: ignore[arg-type]
+            return real(self, kept, call)
         hung.set()
         go.wait(20)
         try:
-            real(self, whole, units)  # type: ignore[arg-type]
+            real(self, kept, call)
         finally:
             ended.set()
 
-    monkeypatch.setattr(Mirror, "_tidy", tidy)
-    monkeypatch.setattr(mirror_module, "CALL_LIMIT_S", 0.3)
+    monkeypatch.setattr(Copies, "tidy", tidy)
+    monkeypatch.setattr(calls, "CALL_LIMIT_S", 0.3)
     mirror = mirrored(store, tmp_path / "far", workers)
     store.commit(draft("a", os.urandom(5000)))
     assert not mirror.flush(5) and hung.is_set()
-    monkeypatch.setattr(mirror_module, "CALL_LIMIT_S", 30)
+    monkeypatch.setattr(calls, "CALL_LIMIT_S", 30)
     for number in range(3):
         store.commit(draft(f"b{number}", os.urandom(5000)))
         assert mirror.flush(10) or mirror.flush(10)
@@ -160,7 +161,7 @@ def test_a_wrong_file_of_the_right_size_is_sent_again(tmp_path: Path, workers: W
 def test_a_fresh_store_replaces_an_older_mirror_of_a_higher_generation(tmp_path: Path, workers: Workers) -> None:
     for _ in range(3):
         far = a_mirror(tmp_path, workers)
-    above = mirror_generation(far, ME)
+    above = mirror_generation(FolderPlace(far), ME)
     assert above == 3
     store = Store.open(tmp_path / "new", ME, above=above)
     store.clear()

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from colab_guard.events import Event, EventBus, SnapshotDurable
-from colab_guard.store import Mirror, Store, fetch_from_mirror
+from colab_guard.store import FolderPlace, Mirror, Store, fetch_from_mirror
 from colab_guard.workers import Workers
 from tests.store.kills.content import ME
 
@@ -20,7 +20,7 @@ def mirror_of(store: Store, folder: Path, durable: Callable[[str], None]) -> Mir
 
     bus = EventBus(synchronous=True)
     bus.subscribe(hear)
-    return Mirror(store, folder, workers=Workers(), bus=bus, every_s=0.0, durable_proof="this folder stands for a proved place")
+    return Mirror(store, FolderPlace(folder, "this folder stands for a proved place"), workers=Workers(), bus=bus, every_s=0.0)
 
 
 def fetch(folder: Path, local: Path) -> bool:

@@ -1,0 +1,107 @@
+"""A mirror in a folder: Drive's mount, a server's, a disk."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+from colab_guard.store import disk
+from colab_guard.store.mirror.place import PIECE_BYTES, Moved, Receipt, Traits, go_on
+
+_numbers = itertools.count()
+
+
+class FolderPlace:
+    """The folder `path`. `proof`: why an fsync there proves that another machine has the bytes; None: it proves nothing."""
+
+    def __init__(self, path: Path, proof: str | None = None, traits: Traits | None = None) -> None:
+        self.path = path
+        self._proof = proof
+        self._traits = traits or Traits()
+
+    @property
+    def name(self) -> str:
+        return str(self.path)
+
+    @property
+    def traits(self) -> Traits:
+        return self._traits
+
+    def names(self, part: str) -> dict[str, int]:
+        try:
+            found = [path for path in (self.path / part).iterdir() if not path.name.startswith(disk.TEMPORARY)]
+        except FileNotFoundError:
+            return {}
+        sizes = {path.name: self.size(f"{part}/{path.name}") for path in found}
+        return {name: size for name, size in sizes.items() if size is not None}
+
+    def size(self, name: str) -> int | None:
+        try:
+            return (self.path / name).stat().st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        with (self.path / name).open("rb") as file:
+            file.seek(start)
+            return file.read(-1 if length is None else length)
+
+    def send(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
+        with source.open("rb") as reading:
+            self._put(name, iter(lambda: reading.read(PIECE_BYTES), b""), moved)
+        return self._receipt()
+
+    def receipt(self, source: Path, name: str) -> Receipt | None:
+        """The server's word holds for what is synced once more now."""
+        if self._proof is None:
+            return None
+        descriptor = os.open(self.path / name, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return self._receipt()
+
+    def _receipt(self) -> Receipt | None:
+        return None if self._proof is None else Receipt(self._proof, by_content=False)
+
+    def write(self, name: str, data: bytes) -> None:
+        self._put(name, [data], go_on)
+
+    def _put(self, name: str, data: Iterable[bytes], moved: Moved) -> None:
+        """It appears under its name whole, as far as the place has a rename."""
+        target = self.path / name
+        temporary = target.with_name(f"{disk.TEMPORARY}{os.getpid()}-{next(_numbers)}-{target.name}")
+        try:
+            with temporary.open("wb") as writing:
+                for piece in data:
+                    moved()
+                    writing.write(piece)
+                writing.flush()
+                os.fsync(writing.fileno())
+            moved()
+            os.replace(temporary, target)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        if self._proof is not None:
+            disk.sync_folder(target.parent)
+
+    def remove(self, name: str) -> None:
+        (self.path / name).unlink(missing_ok=True)
+
+    def make_folders(self, parts: Iterable[str]) -> None:
+        for part in parts:
+            (self.path / part).mkdir(parents=True, exist_ok=True)
+
+    def free_bytes(self) -> int | None:
+        nearest = self.path
+        while not nearest.exists() and nearest != nearest.parent:
+            nearest = nearest.parent
+        try:
+            return shutil.disk_usage(nearest).free
+        except OSError:
+            return None

@@ -1,0 +1,132 @@
+"""The seam: where a mirror lies, be it a folder or behind an interface. Nothing here depends on a rename.
+
+Names are relative to the mirror and have at most one folder ("packs/….pack"). Every method may hang for ever, and is
+called where it can be left behind; `moved` is called between the pieces of a long one, and raises where it was given up.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from blake3 import blake3
+
+from colab_guard.errors import StoreDamaged
+from colab_guard.store.packs import END, digest
+
+PARTS = ("packs", "commits", "leases")
+PIECE_BYTES = 4 * 2**20
+Moved = Callable[[], None]
+
+
+class NotThereYet(StoreDamaged):
+    """A file was sent, and the place does not show it: it may later, or was lost."""
+
+
+def go_on() -> None:
+    """Nobody waits for this call, so that nobody can give it up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the far side proves of one file. `by_content`: it named a checksum of the bytes; else they are read back."""
+
+    proof: str
+    by_content: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Traits:
+    """What a kind of place bears. `beats`: it can be written every 20 s. `keeps_deleted`: what is deleted still counts as
+    used. `least_pause_s`: between two sendings, where no schedule is asked for. `silent_bytes`: so many bytes are sent
+    without a sign that they get on."""
+
+    beats: bool = True
+    keeps_deleted: bool = False
+    least_pause_s: float = 0.0
+    silent_bytes: int = PIECE_BYTES
+
+
+class Place(Protocol):
+    """A folder elsewhere. `read` and `size` are of one file; FileNotFoundError, or None, where it is not there."""
+
+    @property
+    def name(self) -> str:
+        """As people name it."""
+
+    @property
+    def traits(self) -> Traits:
+        """What it bears."""
+
+    def names(self, part: str) -> dict[str, int]:
+        """The files in the folder `part` with their sizes; none where there is no such folder."""
+
+    def size(self, name: str) -> int | None:
+        """Bytes."""
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """Bytes from `start`."""
+
+    def send(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
+        """Bring the file `source` there; what the far side then proves of it."""
+
+    def receipt(self, source: Path, name: str) -> Receipt | None:
+        """What the far side proves of a file that is there already; StoreDamaged where it is another than `source`."""
+
+    def write(self, name: str, data: bytes) -> None:
+        """A small file."""
+
+    def remove(self, name: str) -> None:
+        """Nothing happens where it is not there."""
+
+    def make_folders(self, parts: Iterable[str]) -> None:
+        """Where the place knows folders."""
+
+    def free_bytes(self) -> int | None:
+        """None where it is not known."""
+
+
+def exists(place: Place, name: str) -> bool:
+    return place.size(name) is not None
+
+
+def pieces(place: Place, name: str, moved: Moved = go_on, piece: int = PIECE_BYTES) -> Iterator[bytes]:
+    """A file of the place, piece by piece."""
+    start = 0
+    while True:
+        moved()
+        data = place.read(name, start, piece)
+        if data:
+            yield data
+        start += len(data)
+        if len(data) < piece:
+            moved()
+            return
+
+
+def intact(place: Place, name: str, original: Path | None = None, moved: Moved = go_on) -> bool:
+    """Whether a file of the place is what its name says; one that has no hash in its name must equal `original`."""
+    size = place.size(name)
+    if size is None:
+        return False
+    if name.endswith(".pack"):
+        return _pack_intact(pieces(place, name, moved), size, Path(name).stem)
+    data = place.read(name)
+    hashed = re.search(r"-([0-9a-f]+)\.json$", name)
+    if hashed is not None:
+        return digest(data).startswith(hashed[1])
+    return original is not None and original.exists() and data == original.read_bytes()
+
+
+def _pack_intact(parts: Iterable[bytes], size: int, name: str) -> bool:
+    """As `verify_pack`: all bytes up to the checksum give the pack's name, and the checksum and the end are there."""
+    tail_bytes = 32 + len(END)
+    hasher, left, tail = blake3(), size - tail_bytes, b""
+    for part in parts:
+        hasher.update(part[: max(left, 0)])
+        tail += part[max(left, 0) :]
+        left -= len(part)
+    return hasher.hexdigest() == name and tail == bytes.fromhex(name) + END

@@ -1,0 +1,145 @@
+"""The format is what its documentation says, and stores of older versions stay readable."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from blake3 import blake3
+
+import colab_guard.store
+from colab_guard.errors import StoreTooNew
+from colab_guard.store import Identity, Store, verify
+from tests.session.notebook import Kernel
+from tests.store.formats.__main__ import CELL
+from tests.store.test_store import draft, filled
+
+FORMATS = Path(__file__).parent / "formats"
+STORES = sorted(FORMATS.glob("*/store"))
+
+
+# A reader that knows the documentation and nothing of colab_guard.
+
+
+def chunks_of_pack(path: Path) -> dict[str, bytes]:
+    data = path.read_bytes()
+    assert data[:16] == b"CGPACK01" + bytes(8) and data[-8:] == b"CGPACKEN"
+    assert blake3(data[:-40]).digest() == data[-40:-8] and data[-40:-8].hex() == path.stem
+    listed = int.from_bytes(data[-48:-40], "little")
+    index = json.loads(data[-48 - listed : -48])
+    assert sum(length for _, _, length in index) == len(data) - 16 - listed - 48
+    found = {name: data[offset : offset + length] for name, offset, length in index}
+    assert all(blake3(chunk).hexdigest() == name for name, chunk in found.items())
+    return found
+
+
+def content(entry: dict[str, Any], packs: dict[str, dict[str, bytes]]) -> bytes:
+    data = b"".join(packs[pack][chunk] for chunk, pack in zip(entry["chunks"], entry["packs"], strict=True))
+    assert len(data) == entry["size"] and len(entry["chunks"]) == -(-len(data) // 2**20)
+    return data
+
+
+def leases(store: Path) -> list[dict[str, Any]]:
+    found = []
+    for path in sorted((store / "leases").glob("*.json")):
+        generation, hashed = path.stem.split("-")
+        data = path.read_bytes()
+        assert blake3(data).hexdigest()[:16] == hashed
+        lease = json.loads(data)
+        assert lease["generation"] == int(generation) and lease.keys() >= {"owner", "notebook", "continues", "created"}
+        assert lease["owner"].keys() == {"pid", "started", "boot", "host"}
+        found.append(lease)
+    return found
+
+
+def commits(store: Path) -> dict[tuple[int, int], dict[str, Any]]:
+    """Records that count, by (generation, seq)."""
+    found = {}
+    for path in (store / "commits").glob("*.json"):
+        generation, seq, hashed = path.stem.split("-")
+        data = path.read_bytes()
+        assert blake3(data).hexdigest()[:32] == hashed
+        place = int(generation), int(seq)
+        later = [lease["continues"] for lease in leases(store) if lease["generation"] > place[0]]
+        if all(until is not None and place <= tuple(until) for until in later):
+            found[place] = json.loads(data)
+    return found
+
+
+def read(store: Path) -> dict[str, Any]:
+    """The newest commit's parts, buffers, files, and what finished units saved."""
+    assert re.fullmatch(r"colab_guard store \d+\n", (store / "FORMAT").read_text())
+    packs = {path.stem: chunks_of_pack(path) for path in (store / "packs").glob("*.pack")}
+    records = commits(store)
+    newest = records[max(records)]
+    units = [record for _, record in sorted(records.items()) if record["unit"] is not None]
+    return {
+        "parts": {name: content(entry, packs) for name, entry in newest["parts"].items()},
+        "buffers": {entry["key"]: content(entry, packs) for entry in newest["buffers"]},
+        "files": {name: content(entry, packs) for name, entry in newest["files"].items()},
+        "units": {one["unit"]["key"]: {name: content(entry, packs) for name, entry in one["unit_files"].items()} for one in units},
+        "record": newest,
+    }
+
+
+@pytest.mark.parametrize("path", STORES, ids=lambda path: f"format {path.parent.name}")
+def test_what_is_documented_is_enough_to_read_a_store(path: Path) -> None:
+    found = read(path)
+    loaded, passed = Store.view(path).newest()
+    assert loaded is not None and passed == []
+    assert found["parts"] == loaded.parts and found["buffers"] == {key: bytes(data) for key, data in loaded.buffers.items()}
+    assert found["files"] == {"notes/file.txt": b"a file that the cell wrote\n"}
+    assert found["units"] == {f"run{n}": {"adapter/weights.bin": b"a file that the cell wrote\n"} for n in range(2)}
+
+
+def test_a_store_of_today_is_read_from_the_documentation_too(tmp_path: Path) -> None:
+    written = filled(tmp_path / "s", 3)
+    for number in range(2):
+        opened = Store.open(tmp_path / "s", Identity("sweep", "/nb/sweep.ipynb"))
+        opened.commit(draft(f"again {number}", written["commit 2"]))
+        opened.close()
+    found = read(tmp_path / "s")
+    assert found["parts"]["graph"] == b"again 1" and found["buffers"]["b0"] == written["commit 2"]
+
+
+def test_every_field_of_a_record_and_of_a_lease_is_documented() -> None:
+    told = colab_guard.store.__doc__ or ""
+    for path in STORES:
+        record = read(path)["record"]
+        fields = {*record, *record["position"], *record["buffers"][0], *next(iter(record["files"].values())), *leases(path)[0], *leases(path)[0]["owner"]}
+        assert {field for field in fields if f"`{field}`" not in told} == set()
+
+
+@pytest.mark.parametrize("path", STORES, ids=lambda path: f"format {path.parent.name}")
+def test_a_store_of_an_older_version_verifies_and_goes_on(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert verify(path) == []
+    shutil.copytree(path, tmp_path / "home" / "work")
+    (tmp_path / "cwd").mkdir()
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "home"))
+    monkeypatch.chdir(tmp_path / "cwd")
+    kernel = Kernel()
+    try:
+        assert kernel.guarded(CELL) == (45, [0, 3, 9, 18, 30, 45])
+        assert kernel.depths == [1]
+    finally:
+        kernel.session.close()
+    assert (tmp_path / "cwd" / "notes" / "file.txt").exists()
+    assert verify(tmp_path / "home" / "work") == []
+
+
+def test_a_committed_store_tells_nothing_of_the_machine_that_made_it() -> None:
+    for path in (path for store in STORES for path in store.rglob("*") if path.is_file()):
+        assert not re.search(rb"/(tmp|home|root|work)/", path.read_bytes()), path.name
+
+
+def test_a_store_of_a_newer_version_is_refused_in_one_line(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    (tmp_path / "s" / "FORMAT").write_text("colab_guard store 2\n")
+    for look in (Store.view, lambda path: Store.open(path, Identity("sweep", ""))):
+        with pytest.raises(StoreTooNew, match="upgrade colab_guard") as caught:
+            look(tmp_path / "s")
+        assert "\n" not in str(caught.value)
