@@ -23,8 +23,8 @@ from typing import Any
 HIDDEN = "(secret)"
 """Stands in texts for people where a secret was."""
 SHORTEST, LONGEST = 8, 4096
-SHORTEST_INSIDE = 12
-"""Under a name inside a container, where names are less telling."""
+SHORTEST_INSIDE, SHORTEST_TOKEN = 12, 20
+"""Under a name inside a container, where names are less telling; a `token` may be a word of a text as well."""
 SHORTEST_KEY = 16
 """Under a name such as `my_key`, which may be that of a column as well."""
 BLOCK = 2**19
@@ -131,6 +131,12 @@ def is_secret_variable_of_notebook(name: str, value: str | bytes) -> bool:
     return ENVIRONMENT.fullmatch(name) is not None and len(value) >= SHORTEST_KEY and no_plain_word(value, SHORTEST_INSIDE)
 
 
+def is_secret_under(value: str, name: str) -> bool:
+    """Whether `value` is a secret by the name that it stands under in a container."""
+    shortest = SHORTEST_TOKEN if name.lower() == "token" else SHORTEST_INSIDE
+    return is_secret_name(name) and no_plain_word(value, shortest)
+
+
 def no_plain_word(value: str | bytes, shortest: int = SHORTEST) -> bool:
     """Whether a value under a secret's name is one: not a word such as "accuracy", nor a sentence."""
     text = value.decode("latin1") if isinstance(value, bytes) else value
@@ -142,7 +148,7 @@ def no_plain_word(value: str | bytes, shortest: int = SHORTEST) -> bool:
 
 def spans(text: str, *, under: str | None = None) -> list[tuple[int, int, str]]:
     """Where secrets stand in `text`: start, end and what each is; `under` is the name that it stands under."""
-    if under is not None and is_secret_name(under) and no_plain_word(text, SHORTEST_INSIDE) and len(set(text)) >= 8:
+    if under is not None and is_secret_under(text, under) and len(set(text)) >= 8:
         what = f"the value under {under!r}"
         remember(text, what)
         return [(0, len(text), what)]
@@ -196,7 +202,7 @@ def scrubbed_json(value: Any) -> Any:
 def _without(value: Any, under: str | None = None) -> Any:
     if isinstance(value, str):
         if under is not None and spans(value, under=under):
-            return HIDDEN if is_secret_name(under) and no_plain_word(value, SHORTEST_INSIDE) else scrubbed(value)
+            return HIDDEN if is_secret_under(value, under) else scrubbed(value)
         return scrubbed(value)
     if isinstance(value, Mapping):
         found = {scrubbed(key) if isinstance(key, str) else key: _without(part, str(key)) for key, part in value.items()}
