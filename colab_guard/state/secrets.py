@@ -163,6 +163,7 @@ class Watching:
     live: Any
     lost_secrets: dict[str, str]
     _before: Any = None
+    _quick: Any = None
 
     def persistent_id(self, thing: Any) -> str | None:
         before, self._before = self._before, thing
@@ -170,6 +171,10 @@ class Watching:
         if (kind is not str and kind is not bytes) or len(thing) < tokens.SHORTEST:
             return None
         text = _text(thing)
+        if self._quick is None:
+            self._quick = tokens.quick_look()
+        if self._quick(text) is None and (type(before) is not str or before[-3:].lower() not in tokens.NAME_ENDINGS):
+            return None
         found = tokens.spans(text, under=before if type(before) is str else None)
         return self._reference(thing, text, found) if found else None
 

@@ -23,8 +23,8 @@ from typing import Any
 HIDDEN = "(secret)"
 """Stands in texts for people where a secret was."""
 SHORTEST, LONGEST = 8, 4096
-SHORTEST_INSIDE = 12
-"""Under a name inside a container, where names are less telling."""
+SHORTEST_INSIDE, SHORTEST_TOKEN = 12, 20
+"""Under a name inside a container, where names are less telling; a `token` may be a word of a text as well."""
 SHORTEST_KEY = 16
 """Under a name such as `my_key`, which may be that of a column as well."""
 BLOCK = 2**19
@@ -54,7 +54,9 @@ NAMED = re.compile(
     r"token|credentials?|authorization)\d?"
 )
 """Names whose values are secrets, if these are no plain words."""
-NAMES_IN_JSON = re.compile(r"(?i)(?:key|token|secret|passw(?:or)?d|passphrase|credentials?|authorization)\d?\":")
+ENDS_IN_JSON = tuple(
+    f'{end}":' for end in ("key", "token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "authorization")
+)
 """What a secret's name ends with, as a key in JSON."""
 ENVIRONMENT = re.compile(r"(?i)(?:.*_)?(?:[a-z]*key|[a-z]*token|secret|passw(?:or)?d|pass|passphrase|credentials?|pat|auth)(?:_\w{1,3})?")
 NO_SECRETS = re.compile(r"(?i)^(?:/|\./|~|[a-z]+://|true$|false$)")
@@ -82,6 +84,7 @@ EDGE = 64
 FARTHEST = 12
 """Bytes from the beginning of a token to what is looked for first, at most."""
 NAME_ENDS = (b"key", b"ken", b"ret", b"ord", b"swd", b"ase", b"ial", b"als", b"ion")
+NAME_ENDINGS = frozenset(end.decode() for end in NAME_ENDS)
 SHORT_TEXT, MEMOIZE = 0x8C, 0x94
 NUMBERS = b"KMJG\x8a"
 """Opcodes of pickle: a text of up to 255 bytes, its entry in the memo, and the numbers."""
@@ -128,6 +131,12 @@ def is_secret_variable_of_notebook(name: str, value: str | bytes) -> bool:
     return ENVIRONMENT.fullmatch(name) is not None and len(value) >= SHORTEST_KEY and no_plain_word(value, SHORTEST_INSIDE)
 
 
+def is_secret_under(value: str, name: str) -> bool:
+    """Whether `value` is a secret by the name that it stands under in a container."""
+    shortest = SHORTEST_TOKEN if name.lower() == "token" else SHORTEST_INSIDE
+    return is_secret_name(name) and no_plain_word(value, shortest)
+
+
 def no_plain_word(value: str | bytes, shortest: int = SHORTEST) -> bool:
     """Whether a value under a secret's name is one: not a word such as "accuracy", nor a sentence."""
     text = value.decode("latin1") if isinstance(value, bytes) else value
@@ -139,7 +148,7 @@ def no_plain_word(value: str | bytes, shortest: int = SHORTEST) -> bool:
 
 def spans(text: str, *, under: str | None = None) -> list[tuple[int, int, str]]:
     """Where secrets stand in `text`: start, end and what each is; `under` is the name that it stands under."""
-    if under is not None and is_secret_name(under) and no_plain_word(text, SHORTEST_INSIDE) and len(set(text)) >= 8:
+    if under is not None and is_secret_under(text, under) and len(set(text)) >= 8:
         what = f"the value under {under!r}"
         remember(text, what)
         return [(0, len(text), what)]
@@ -161,6 +170,12 @@ def _apart(found: list[tuple[int, int, str]]) -> list[tuple[int, int, str]]:
     return sorted(chosen)
 
 
+def quick_look() -> Callable[[str], Any]:
+    """What gives None for texts in which no secret is, as far as their shape and the values known now tell; for very many texts."""
+    needles = [re.escape(needle.decode()).replace(r"\?", ".") for needle in NEEDLES]
+    return re.compile("|".join([*needles, *map(re.escape, known())]), re.DOTALL).search
+
+
 def what_is(token: str) -> str:
     """What a token of a known shape is, in words."""
     return next((what for what, shape in SHAPES if re.match(shape, token)), "a secret")
@@ -178,15 +193,16 @@ def scrubbed_json(value: Any) -> Any:
     """Data for JSON with all secrets in its texts replaced; the very `value` where it holds none."""
     whole = json.dumps(value, ensure_ascii=False)
     written = (json.dumps(secret, ensure_ascii=False)[1:-1] for secret in known())
-    if holds(whole.encode("utf-8", "surrogatepass")) or any(secret in whole for secret in written) or NAMES_IN_JSON.search(whole):
+    if holds(whole.encode("utf-8", "surrogatepass")) or any(secret in whole for secret in written):
         return _without(value)
-    return value
+    lowered = whole.lower()
+    return _without(value) if any(end in lowered for end in ENDS_IN_JSON) else value
 
 
 def _without(value: Any, under: str | None = None) -> Any:
     if isinstance(value, str):
         if under is not None and spans(value, under=under):
-            return HIDDEN if is_secret_name(under) and no_plain_word(value, SHORTEST_INSIDE) else scrubbed(value)
+            return HIDDEN if is_secret_under(value, under) else scrubbed(value)
         return scrubbed(value)
     if isinstance(value, Mapping):
         found = {scrubbed(key) if isinstance(key, str) else key: _without(part, str(key)) for key, part in value.items()}

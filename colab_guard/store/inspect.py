@@ -23,6 +23,8 @@ from colab_guard.store.view import StoreView, packs_needed, unit_packs
 
 PACK_NAME = re.compile(r"^[0-9a-f]{64}\.pack$")
 MARK_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.released$")
+BEAT_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.beat$")
+"""On a mirror: a living holder writes it again and again. It says nothing of what is stored."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +157,7 @@ def verify(path: Path) -> list[str]:
 
 def _files_of(path: Path, told: set[str]) -> Iterator[str]:
     """Files that are not as their names say, and such as no store has; temporary ones of a killed writer are none of these."""
-    for part, known in (("packs", (PACK_NAME,)), ("commits", (RECORD_NAME,)), ("leases", (LEASE_NAME, MARK_NAME))):
+    for part, known in (("packs", (PACK_NAME,)), ("commits", (RECORD_NAME,)), ("leases", (LEASE_NAME, MARK_NAME, BEAT_NAME))):
         folder = path / part
         if not folder.is_dir():
             yield f"the folder {part} is missing"

@@ -222,6 +222,14 @@ def test_a_data_set_of_random_hexadecimal_texts_is_no_secret(new_kernel: New) ->
     assert new_kernel(setup).guarded(cell) == 5004
 
 
+def test_the_words_of_a_text_are_tokens_and_no_secrets(new_kernel: New) -> None:
+    cell = "rows = []\nfor i in range(4):\n    rows.append({'token': f'covid19-case-{i}', 'tag': 'X'})\n    here()\nlen(rows)"
+    kernel = new_kernel()
+    assert kernel.guarded(cell, lose_at=3) is None
+    assert refused(kernel) == [] and named(kernel) == {}
+    assert new_kernel().guarded(cell) == 4
+
+
 def test_errors_that_hold_a_secret_are_told_without_it(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", HF)
     kernel = new_kernel()

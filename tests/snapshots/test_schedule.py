@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from colab_guard.clock import FakeClock
 from colab_guard.snapshots import Schedule
+from colab_guard.snapshots.schedule import RETRY_S
 
 
 def schedule(every_s: float = 10.0, budget: float = 0.01) -> tuple[FakeClock, Schedule]:
@@ -29,6 +30,30 @@ def test_a_long_stall_stretches_the_interval_to_keep_the_budget() -> None:
     _, plan = schedule(every_s=10, budget=0.01)
     plan.captured(0.5)
     assert plan.interval_s == 50.0
+
+
+def test_processor_time_beside_training_counts_against_the_budget() -> None:
+    _, plan = schedule(every_s=10, budget=0.01)
+    plan.captured(0.02)
+    plan.written(0.02, 1.0, 0.78)
+    assert plan.interval_s == 80.0 and plan.cpu_s == 0.78
+
+
+def test_a_join_before_a_step_counts_as_time_in_safe_points() -> None:
+    _, plan = schedule()
+    plan.captured(0.01)
+    plan.joined(0.02)
+    assert plan.safe_s == 0.02
+
+
+def test_a_snapshot_that_was_given_up_is_tried_again_soon() -> None:
+    clock, plan = schedule()
+    clock.advance(10)
+    before = plan.last_taken
+    plan.captured(0.01)
+    plan.taken_back(before)
+    clock.advance(RETRY_S)
+    assert plan.due() and plan.last_taken == before
 
 
 def test_a_slow_disk_is_given_three_times_the_time_that_it_needs() -> None:

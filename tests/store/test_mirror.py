@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from colab_guard.events import Event, EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
-from colab_guard.store import FolderPlace, Identity, Mirror, Store, fetch_from_mirror
+from colab_guard.store import FolderPlace, Identity, Mirror, Store, describe, export, fetch_from_mirror, verify
 from colab_guard.store.mirror import calls, sending
 from colab_guard.store.mirror.place import Moved, Receipt, go_on
 from colab_guard.workers import Workers
@@ -155,3 +155,19 @@ def test_a_mirror_that_another_machine_took_over_is_not_written(tmp_path: Path) 
     second.close(5)
     there.close()
     here.close()
+
+
+def test_a_mirror_folder_verifies_shows_and_exports_like_a_store(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    record = here.store.commit(draft("step", os.urandom(9000)))
+    assert here.mirror.flush(20)
+    assert verify(here.far) == []
+    here.close()
+    assert verify(here.far) == []
+    assert [row.commit for row in describe(here.far)] == [record.id]
+    assert export(here.far, tmp_path / "out").commit == record.id
+    path = here.far / "commits" / f"{record.id}.json"
+    data = bytearray(path.read_bytes())
+    data[40] ^= 1
+    path.write_bytes(data)
+    assert any(record.id in line for line in verify(here.far))

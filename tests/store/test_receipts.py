@@ -99,6 +99,15 @@ def test_where_the_checksum_says_nothing_the_file_is_read_back_from_the_service(
         remote.place.send(small, "FORMAT")
 
 
+def test_what_is_there_already_and_has_the_right_checksum_is_not_downloaded(tmp_path: Path) -> None:
+    small = tmp_path / "small"
+    small.write_bytes(b"x" * 1000)
+    remote = Remote(tmp_path, "s3://", ETag=md5(b"x" * 1000).hex())
+    assert remote.place.send(small, "packs/a") is not None
+    assert remote.place.receipt(small, "packs/a") is not None
+    assert remote.faults.done["read"] == 0
+
+
 @pytest.mark.parametrize("url", ["memory://", "file://", "sftp://"])
 def test_what_dies_with_this_machine_or_is_not_known_gives_no_receipt(url: str, tmp_path: Path, file: Path) -> None:
     assert Remote(tmp_path, url).place.send(file, "packs/a") is None

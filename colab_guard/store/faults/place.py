@@ -83,7 +83,7 @@ class FaultyPlace:
         self._store(name, data, moved)
         return None if self._proof is None else Receipt(self._proof, by_content=False)
 
-    def receipt(self, source: Path, name: str) -> Receipt | None:
+    def receipt(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         return None if self._proof is None else Receipt(self._proof, by_content=False)
 
     def write(self, name: str, data: bytes) -> None:

@@ -64,10 +64,7 @@ class Copies:
             there = self._seen_at_last(name)
         if name in self.receipts and there == size:
             return 0
-        if there == size and intact(self.place, name, source, call.moved):
-            receipt = self.place.receipt(source, name)
-            call.moved()
-            self.receipts[name] = receipt
+        if there == size and self._as_it_should_be(source, name, call):
             return 0
         call.moved()
         self._send(source, name, call)
@@ -79,6 +76,18 @@ class Copies:
         if size is None and time.monotonic() - self.awaited[name] < AWAIT_S:
             raise NotThereYet(f"{name} was sent, and is not there yet")
         return size
+
+    def _as_it_should_be(self, source: Path, name: str, call: Call) -> bool:
+        """Whether what is there is `source`: by the far side's checksum, else by reading it."""
+        try:
+            receipt = self.place.receipt(source, name, call.moved)
+        except StoreDamaged:
+            return False
+        if (receipt is None or not receipt.by_content) and not intact(self.place, name, source, call.moved):
+            return False
+        call.moved()
+        self.receipts[name] = receipt
+        return True
 
     def _send(self, source: Path, name: str, call: Call) -> None:
         """After it was sent it is read back, unless the far side named a checksum; a wrong one is sent again."""

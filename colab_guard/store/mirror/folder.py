@@ -54,7 +54,7 @@ class FolderPlace:
             self._put(name, iter(lambda: reading.read(PIECE_BYTES), b""), moved)
         return self._receipt()
 
-    def receipt(self, source: Path, name: str) -> Receipt | None:
+    def receipt(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         """The server's word holds for what is synced once more now."""
         if self._proof is None:
             return None

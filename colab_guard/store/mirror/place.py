@@ -73,7 +73,7 @@ class Place(Protocol):
     def send(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         """Bring the file `source` there; what the far side then proves of it."""
 
-    def receipt(self, source: Path, name: str) -> Receipt | None:
+    def receipt(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         """What the far side proves of a file that is there already; StoreDamaged where it is another than `source`."""
 
     def write(self, name: str, data: bytes) -> None:

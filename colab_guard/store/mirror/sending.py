@@ -175,7 +175,7 @@ class Mirror:
                 self._bring(name)
         # only if the lease still holds now do these commits count
         calls.limited(self._workers, "look at the lease", lambda call: self._check())
-        self._note_sent(newest, self._needed(whole, units))
+        self._note_sent(newest, self._needed(newest, units))
         if not self._store.careful:
             kept = {f"commits/{record.id}.json" for record in [*whole, *units]}
             kept |= {f"packs/{name}.pack" for name in packs_needed(whole, units)}
@@ -214,11 +214,11 @@ class Mirror:
             bytes_per_s=speed(self.status.bytes_per_s, sent, took),
         )
 
-    def _needed(self, whole: list[CommitRecord], units: list[CommitRecord]) -> list[str]:
+    def _needed(self, newest: CommitRecord, units: list[CommitRecord]) -> list[str]:
         """All files without which the newest commit, or a unit's end, would not come back."""
         leases = [f"leases/{path.name}" for path in (self._store.path / "leases").glob("*.json")]
-        packs = [f"packs/{name}.pack" for name in packs_needed(whole[:1], units)]
-        records = [f"commits/{record.id}.json" for record in [*whole[:1], *units]]
+        packs = [f"packs/{name}.pack" for name in packs_needed([newest], units)]
+        records = [f"commits/{record.id}.json" for record in [newest, *units]]
         return ["FORMAT", *leases, *packs, *records]
 
     # the lease

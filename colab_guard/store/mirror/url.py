@@ -72,9 +72,9 @@ class UrlPlace:
         moved()
         self._fs.put_file(str(source), self._at(name), callback=_telling(moved))
         moved()
-        return self.receipt(source, name)
+        return self.receipt(source, name, moved)
 
-    def receipt(self, source: Path, name: str) -> Receipt | None:
+    def receipt(self, source: Path, name: str, moved: Moved = go_on) -> Receipt | None:
         if self.protocol not in READ_BACK:
             return None
         info = self._info(name)
@@ -83,7 +83,7 @@ class UrlPlace:
         proved = by_checksum(self.protocol, info, Sums(source))
         if proved is not None:
             return proved
-        if not intact(self, name, source):
+        if not intact(self, name, source, moved):
             raise StoreDamaged(f"{name} is not there as it was sent")
         return Receipt(f"read back through the interface of {self.protocol}://")
 
