@@ -30,6 +30,7 @@ A lease is JSON: `generation`, `owner` (`pid`, `started`: seconds since the epoc
 The digits of a `.released` are of the SHA-256 of its lease's name without ".json", a space, and the line before them.
 `hmac` is the HMAC-SHA256, by the key, of the same JSON without it, without spaces and with the fields in their order;
 with a key the digits of a `.released` are of such an HMAC too. What that does and does not prove is told in `signing`.
+Marks without digits are of the first writers, and count where there is no key.
 
 Which commits count: those of the newest generation, and of an older one up to the place that every newer lease
 continues from (where a lease is missing or damaged: the `parent` of its generation's first commit). The newest two

@@ -24,11 +24,12 @@ from colab_guard.store.disk import write_whole
 from colab_guard.store.names import read_plain
 from colab_guard.store.packs import digest
 from colab_guard.store.signing import mark as mark_of
-from colab_guard.store.signing import opened, signed
+from colab_guard.store.signing import opened, signed, the_key
 from colab_guard.store.types import PassedOver
 
 LEASE_NAME = re.compile(r"^(\d{8})-([0-9a-f]{16})\.json$")
-MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))? [0-9a-f]{16}\n")
+MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))?( [0-9a-f]{16})?\n")
+"""The digits at the end were not there in the first version."""
 LAST_GENERATION = 99_999_999
 RELEASED = ".released"
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -163,7 +164,8 @@ def _given_back(lease: str, mark: bytes | Exception) -> tuple[Place | None] | No
     if match is None:
         return None
     last = None if match[1] is None else (int(match[1]), int(match[2]))
-    return (last,) if line == mark_line(lease, last) else None
+    proved = line == mark_line(lease, last) if match[3] is not None else the_key() is None
+    return (last,) if proved else None
 
 
 def last_that_counts(generation: int, leases: list[Lease]) -> Place:

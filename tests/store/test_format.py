@@ -143,3 +143,13 @@ def test_a_store_of_a_newer_version_is_refused_in_one_line(tmp_path: Path) -> No
         with pytest.raises(StoreTooNew, match="upgrade colab_guard") as caught:
             look(tmp_path / "s")
         assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mark", ["released 1 2\n", "released\n"])
+def test_a_mark_of_the_first_version_had_no_digits_and_counts_without_a_key(mark: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    next((tmp_path / "s" / "leases").glob("*.released")).write_text(mark)
+    assert verify(tmp_path / "s") == []
+    assert Store.view(tmp_path / "s").leases[-1].released
+    monkeypatch.setenv("COLAB_GUARD_KEY", "the user's key")
+    assert any("given back" in line or "not signed" in line for line in verify(tmp_path / "s"))
