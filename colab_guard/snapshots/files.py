@@ -52,9 +52,12 @@ class FolderWatch:
     staging: Path | None = None
     _copies: dict[str, tuple[Stamp, Path]] = field(default_factory=dict)
     _clean: dict[str, Stamp] = field(default_factory=dict)
+    _left_out: set[str] = field(default_factory=set)
 
     def __post_init__(self) -> None:
-        self.excluded = tuple(path.resolve() for path in self.excluded)
+        # no link is followed below the root, so that a name there has one way to it
+        root = self.root.resolve()
+        self._left_out = {str(path.relative_to(root)) for path in map(Path.resolve, self.excluded) if path.is_relative_to(root)}
         self._start = dict(self._scan())
 
     def changed(self) -> dict[str, Path]:
@@ -155,36 +158,33 @@ class FolderWatch:
         return any(fnmatch.fnmatch(name, glob) for glob in self.globs)
 
     def _scan(self) -> Iterator[tuple[str, Stamp]]:
-        """Regular files under the root, on its own file system; links are not followed."""
+        """Regular files under the root, on its own file system; links are not followed. This runs at every snapshot."""
         device = self.root.stat().st_dev
         seen = 0
-        stack = [self.root]
+        stack = [(str(self.root), "")]
         while stack:
-            folder = stack.pop()
+            folder, prefix = stack.pop()
             try:
                 entries = list(os.scandir(folder))
             except OSError:
                 continue  # vanished or not ours to read: nothing in it can be the cell's
+            seen += len(entries)
+            if seen > ENTRY_LIMIT:
+                self.whole = False
+                return
             for entry in entries:
-                seen += 1
-                if seen > ENTRY_LIMIT:
-                    self.whole = False
-                    return
-                if entry.is_symlink():
-                    continue
+                name = prefix + entry.name
                 if entry.is_dir(follow_symlinks=False):
-                    if self._watched(entry, device):
-                        stack.append(Path(entry.path))
-                elif entry.is_file(follow_symlinks=False) and not entry.name.endswith(SKIPPED_NAMES):
+                    if self._watched(entry, name, device):
+                        stack.append((entry.path, f"{name}/"))
+                elif entry.is_file(follow_symlinks=False) and not name.endswith(SKIPPED_NAMES):
                     try:
                         status = entry.stat(follow_symlinks=False)
                     except FileNotFoundError:
                         continue
-                    yield os.path.relpath(entry.path, self.root), (status.st_size, status.st_mtime_ns, status.st_ino)
+                    yield name, (status.st_size, status.st_mtime_ns, status.st_ino)
 
-    def _watched(self, entry: os.DirEntry[str], device: int) -> bool:
-        if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS:
-            return False
-        if Path(entry.path).resolve() in self.excluded:
+    def _watched(self, entry: os.DirEntry[str], name: str, device: int) -> bool:
+        if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS or name in self._left_out:
             return False
         return entry.stat(follow_symlinks=False).st_dev == device
