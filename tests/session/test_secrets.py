@@ -230,6 +230,21 @@ def test_the_words_of_a_text_are_tokens_and_no_secrets(new_kernel: New) -> None:
     assert new_kernel().guarded(cell) == 4
 
 
+@pytest.mark.parametrize(
+    "marker", ["<|endoftext|>", "<|im_end|>", "<|reserved_special_token_250|>", "<extra_id_0>", "[control_768]", "###END_OF_2###", "</answer>"]
+)
+def test_the_marks_of_a_tokenizer_are_tokens_and_no_secrets(marker: str, new_kernel: New, tmp_path: Path) -> None:
+    cell = (
+        "names = {'pad_token': PAD_TOKEN[:3] + PAD_TOKEN[3:], 'eos_token': PAD_TOKEN}\nfor i in range(4):\n"
+        "    open('tokenizer.json', 'w').write(PAD_TOKEN)\n    print(PAD_TOKEN)\n    here()\nnames['pad_token']"
+    )
+    kernel = new_kernel(f"PAD_TOKEN = ''.join({[*marker]!r})")
+    assert kernel.guarded(cell, lose_at=3) is None
+    assert refused(kernel) == [] and named(kernel) == {}
+    assert (tmp_path / "work" / "tokenizer.json").read_text() == marker
+    assert new_kernel(f"PAD_TOKEN = {marker!r}").guarded(cell) == marker
+
+
 def test_errors_that_hold_a_secret_are_told_without_it(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", HF)
     kernel = new_kernel()
