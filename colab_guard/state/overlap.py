@@ -91,6 +91,9 @@ class Overlap:
         if self._failed is None:
             self.work()
             with self._working:
+                if not self.copied:  # one was chosen, and its thread interrupted before it began
+                    for copy in self.copies:
+                        copy.slot.fill(copy.place[1])
                 self._failed = [copy for copy in self.copies if not copy.unchanged()]
             self._staging.at_once.update(copy.place for copy in self._failed)
             for copy in self.copies:

@@ -6,6 +6,7 @@ import os
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -413,3 +414,32 @@ def test_a_join_that_is_interrupted_goes_on_where_it_was(monkeypatch: pytest.Mon
     except KeyboardInterrupt:
         pass
     assert work.check() == 1
+
+
+def test_a_copy_that_was_chosen_and_not_begun_when_a_key_was_pressed_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pressed(deque[Any]):
+        def popleft(self) -> Any:
+            taken = super().popleft()
+            if len(self) == 1:
+                raise KeyboardInterrupt  # as a signal does that comes between two instructions
+            return taken
+
+    work = Work(started(torch.optim.AdamW), "params")
+    iterate(work.names)
+    work.safe_point(0)
+    work.engine.wait()
+    iterate(work.names)
+    plain = Overlap.join
+
+    def join(self: Overlap) -> Any:
+        self._waiting = Pressed(self._waiting)
+        return plain(self)
+
+    monkeypatch.setattr(Overlap, "work_beside", lambda self: None)
+    monkeypatch.setattr(Overlap, "join", join)
+    work.safe_point(1)
+    with pytest.raises(KeyboardInterrupt):
+        work.engine.wait()
+    monkeypatch.setattr(Overlap, "join", plain)
+    work.engine.wait()
+    assert work.check() == 2
