@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -443,3 +444,34 @@ def test_a_copy_that_was_chosen_and_not_begun_when_a_key_was_pressed_is_made(mon
     monkeypatch.setattr(Overlap, "join", plain)
     work.engine.wait()
     assert work.check() == 2
+
+
+@pytest.mark.parametrize("where", ["before it is given on", "when it was given on"])
+def test_a_key_pressed_while_a_joined_snapshot_is_given_on_neither_hangs_nor_loses_it(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(started(torch.optim.AdamW), "params")
+    iterate(work.names)
+    plain = SimpleQueue.put
+    pressed = []
+
+    class Jobs(SimpleQueue):  # type: ignore[type-arg]
+        def put(self, job: Any, block: bool = True, timeout: float | None = None) -> None:
+            first = not pressed
+            pressed.append(job)
+            if not first or where == "when it was given on":
+                plain(self, job)
+            if first:
+                raise KeyboardInterrupt
+
+    jobs = Jobs()
+    work.engine._jobs.put(None)
+    work.engine._jobs = jobs
+    work.engine._writer = work.engine._workers.start("writer", work.engine._write)
+    work.safe_point(0)
+    with pytest.raises(KeyboardInterrupt):
+        iterate(work.names)
+    ended = threading.Thread(target=work.engine.wait, daemon=True)
+    ended.start()
+    ended.join(10)
+    assert not ended.is_alive()
+    assert [number for number, _, _ in work.sink.commits] == [0]
+    assert work.check() == 1
