@@ -159,9 +159,11 @@ def _export(options: argparse.Namespace) -> int:
     done = store.export(_place(options.name), options.to, commit=options.commit, force=options.force)
     where = f" of {done.commit}" if done.commit else ""
     print(f"{done.tensors} tensors and {done.files} files{where}, and {done.units} units: {done.folder}")
+    for line in done.passed_over:
+        print(looking.plain(f"passed over: {line}"), file=sys.stderr)
     for line in done.missing:
         print(looking.plain(f"not exported: {line}"), file=sys.stderr)
-    return FAILED if done.missing else DONE
+    return FAILED if done.missing or done.passed_over else DONE
 
 
 def _count(text: str) -> int:
