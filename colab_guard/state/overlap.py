@@ -6,7 +6,7 @@ trains, before the optimizer steps: a tensor's version counts what was written t
 the writing, so that the copier's own thread cannot tell.) Memory that fails once is copied at the safe point ever after.
 
 What a version does not count must not be copied this way: memory under numpy arrays or several tensors, steps in fused
-or compiled code, what code reaches by `.data`. `may_overlap` leaves those out.
+or compiled code, the running averages of a batch norm, what code reaches by `.data`. `settling` and `graph` leave those out.
 """
 
 from __future__ import annotations
@@ -113,6 +113,11 @@ def moments(optimizers: Iterable[Any]) -> set[int]:
             if isinstance(state, dict):
                 found.update(map(id, state.values()))
     return found
+
+
+def versions_tell(tensor: Any) -> bool:
+    """Whether a version counts what torch's own modules write: not of running averages, which are flat and no parameters."""
+    return bool(tensor.dim() != 1 or tensor.requires_grad)
 
 
 def steps_are_seen(optimizer: Any) -> bool:

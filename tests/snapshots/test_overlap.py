@@ -475,3 +475,16 @@ def test_a_key_pressed_while_a_joined_snapshot_is_given_on_neither_hangs_nor_los
     assert not ended.is_alive()
     assert [number for number, _, _ in work.sink.commits] == [0]
     assert work.check() == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_running_averages_that_no_version_counts_tear_no_snapshot(way: Overlapping) -> None:
+    names = started(torch.optim.AdamW)
+    names["norm"] = torch.nn.BatchNorm1d(20_000)
+    work = Work(names, way)
+    for number in range(6):
+        iterate(names)
+        work.safe_point(number)
+        names["norm"](torch.randn(2, 20_000) + number)
+    work.engine.wait()
+    assert work.check() > 0 and work.later > 0
