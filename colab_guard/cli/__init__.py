@@ -135,6 +135,10 @@ def _stop(options: argparse.Namespace) -> int:
         raise UserMistake(f"there is no work called {options.name!r} under {hosts.home()}; colab-guard status lists what is")
     store.make_private_folder(folder)
     store.write_private(folder / "stop", b"stop\n")
+    held = store.holder(hosts.home() / options.name)
+    if held is not None and not held.held:
+        print(f"{options.name} is not running here: nothing is to be stopped")
+        return DONE
     print(f"asked {options.name} to save and stop at its next safe point")
     return DONE
 
