@@ -25,8 +25,8 @@ HIDDEN = "(secret)"
 SHORTEST, LONGEST = 8, 4096
 SHORTEST_INSIDE, SHORTEST_TOKEN = 12, 20
 """Under a name inside a container, where names are less telling; a `token` may be a word of a text as well."""
-SHORTEST_KEY = 16
-"""Under a name such as `my_key`, which may be that of a column as well."""
+UNBROKEN = re.compile(r"[A-Za-z0-9]{16}")
+"""In a key under a name such as `my_key`, which may be that of a column or of a run (`lora-r4-lr1e-4`) as well."""
 BLOCK = 2**19
 SMALL, WORTH_AN_IMPORT = 4096, 2**20
 FILE_PIECE = 4 * 2**20
@@ -133,7 +133,8 @@ def is_secret_variable_of_notebook(name: str, value: str | bytes) -> bool:
         return False
     if is_secret_name(name):
         return no_plain_word(value)
-    return ENVIRONMENT.fullmatch(name) is not None and len(value) >= SHORTEST_KEY and no_plain_word(value, SHORTEST_INSIDE)
+    text = value.decode("latin1") if isinstance(value, bytes) else value
+    return ENVIRONMENT.fullmatch(name) is not None and UNBROKEN.search(text) is not None and no_plain_word(text, SHORTEST_INSIDE)
 
 
 def is_secret_under(value: str, name: str) -> bool:

@@ -230,6 +230,13 @@ def test_the_words_of_a_text_are_tokens_and_no_secrets(new_kernel: New) -> None:
     assert new_kernel().guarded(cell) == 4
 
 
+def test_a_run_that_is_called_by_its_settings_is_no_secret(new_kernel: New) -> None:
+    cell = "for i in range(4):\n    open('results.json', 'w').write(run_key)\n    print(cache_key)\n    here()\nrun_key"
+    kernel = new_kernel("run_key, cache_key = 'exp-2024-lora-r4-lr1e-4', 'imagenet-v2/resnet50_fold_3'")
+    assert kernel.guarded(cell, lose_at=3) is None
+    assert refused(kernel) == [] and named(kernel) == {}
+
+
 @pytest.mark.parametrize(
     "marker", ["<|endoftext|>", "<|im_end|>", "<|reserved_special_token_250|>", "<extra_id_0>", "[control_768]", "###END_OF_2###", "</answer>"]
 )
