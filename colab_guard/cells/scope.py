@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import dis
 import types
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from colab_guard import state
@@ -17,6 +18,7 @@ from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.rewrite import PREFIX, VALUE
+from colab_guard.cells.unseen import Reaching, code_names
 
 SHELL_NAMES = frozenset({"In", "Out", "get_ipython", "exit", "quit", "open", "_dh", "_oh", "_ih"})
 LAST_RESULTS = frozenset({"_", "__", "___"})
@@ -24,26 +26,12 @@ LAST_RESULTS = frozenset({"_", "__", "___"})
 GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
 GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
 GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
-REACH = frozenset({"state", "state_dict", "__getstate__", "__dict__", "vars", "getattr", "attrgetter", "optimizer_state"})
-UNSEEN = frozenset({
-    "data", "numpy", "__array__", "asarray", "from_numpy", "from_dlpack", "__dlpack__", "to_dlpack", "data_ptr", "frombuffer",
-    "storage", "untyped_storage", "resize_", "set_", "_unsafe_preserve_version_counter",
-})
-"""Code that mentions a word of each may write to an optimizer's moments in ways that no version of a tensor counts."""
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
 
 
 def asks_for_gradients(name: str) -> bool:
     """Whether code that mentions `name` may run a backward pass; where none does, a graph is never asked for again."""
     return name in GRADIENTS_AT_ONCE or (name not in GRADIENTS_NOT and any(word in name for word in GRADIENTS))
-
-
-def code_names(code: types.CodeType) -> Iterator[str]:
-    """Global names and attributes that `code`, and code nested in it, mentions."""
-    yield from code.co_names
-    for constant in code.co_consts:
-        if isinstance(constant, types.CodeType):
-            yield from code_names(constant)
 
 
 def bound_last_results(code: types.CodeType) -> frozenset[str]:
@@ -77,11 +65,11 @@ class Scope:
         self.tracked = {name for name in mentioned | reached if self._is_users(name)}
         self.outside.watch(mentioned | reached, namespace)
         words = mentioned | reached
+        self._reaching = Reaching(words, namespace)
         self.live = state.Live(
             namespace,
             self.start,
             differentiates=any(map(asks_for_gradients, words)),
-            reaches_moments=not (words.isdisjoint(REACH) or words.isdisjoint(UNSEEN)),
             secrets=state.Secrets(self.start, code),
         )
         self._shared_looked_for = False
@@ -125,7 +113,7 @@ class Scope:
                 "outside": taken.needed,
             },
             {"names": rest, "outside things": taken.kept},
-            self.live,
+            self._live_now(),
             self._split,
             self._overlap,
             shares=not self._shared_looked_for,
@@ -138,6 +126,11 @@ class Scope:
         captured.parts.update(taken.parts)
         captured.placeholders.extend(taken.losses)
         return captured
+
+    def _live_now(self) -> state.Live:
+        if not self.live.reaches_moments and self._reaching.moments():
+            self.live = replace(self.live, reaches_moments=True)
+        return self.live
 
     def _made_unseen(self) -> set[str]:
         """Names that the cell has bound in ways that its text does not show: `globals()[...]`, `exec`, a magic."""

@@ -15,8 +15,8 @@ from colab_guard.cells.functions import Functions
 from colab_guard.cells.points import CELL, FrameInfo
 from colab_guard.cells.programs import FLAGS, FUTURE, Program
 from colab_guard.cells.rewrite import take_last_expression
-from colab_guard.cells.scope import code_names
 from colab_guard.cells.syntax import compiled, copied
+from colab_guard.cells.unseen import code_names
 from colab_guard.errors import BadCell
 
 

@@ -135,6 +135,10 @@ def _stop(options: argparse.Namespace) -> int:
         raise UserMistake(f"there is no work called {options.name!r} under {hosts.home()}; colab-guard status lists what is")
     store.make_private_folder(folder)
     store.write_private(folder / "stop", b"stop\n")
+    held = store.holder(hosts.home() / options.name)
+    if held is not None and not held.held:
+        print(f"{options.name} is not running here: nothing is to be stopped")
+        return DONE
     print(f"asked {options.name} to save and stop at its next safe point")
     return DONE
 
@@ -159,9 +163,11 @@ def _export(options: argparse.Namespace) -> int:
     done = store.export(_place(options.name), options.to, commit=options.commit, force=options.force)
     where = f" of {done.commit}" if done.commit else ""
     print(f"{done.tensors} tensors and {done.files} files{where}, and {done.units} units: {done.folder}")
+    for line in done.passed_over:
+        print(looking.plain(f"passed over: {line}"), file=sys.stderr)
     for line in done.missing:
         print(looking.plain(f"not exported: {line}"), file=sys.stderr)
-    return FAILED if done.missing else DONE
+    return FAILED if done.missing or done.passed_over else DONE
 
 
 def _count(text: str) -> int:

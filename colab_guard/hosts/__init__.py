@@ -8,7 +8,16 @@ from __future__ import annotations
 
 from colab_guard.hosts.detect import Host, detect, kernel_notebook
 from colab_guard.hosts.devices import Device, devices
-from colab_guard.hosts.places import MirrorPlace, home, local_part, mirror_folder, mirror_place, proves_durability
+from colab_guard.hosts.places import (
+    MirrorPlace,
+    drive_is_mounted,
+    home,
+    local_part,
+    mirror_folder,
+    mirror_place,
+    mounted_drive,
+    proves_durability,
+)
 from colab_guard.hosts.probe import FakeProbe, GpuMemory, MemoryProbe, SystemProbe
 from colab_guard.hosts.userdata import NoAnswer, forget_user_data, heard_user_data, user_data
 
@@ -23,6 +32,7 @@ __all__ = [
     "SystemProbe",
     "detect",
     "devices",
+    "drive_is_mounted",
     "forget_user_data",
     "heard_user_data",
     "home",
@@ -30,6 +40,7 @@ __all__ = [
     "local_part",
     "mirror_folder",
     "mirror_place",
+    "mounted_drive",
     "proves_durability",
     "user_data",
 ]

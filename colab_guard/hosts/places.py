@@ -56,13 +56,21 @@ def mirror_folder(where: str, name: str, *, mount: Callable[[], Path] | None = N
 
     Mounts Drive on Colab where that is needed. A file is written, synced and removed; nothing is left behind.
     """
-    base = (mount or _mounted_drive)() if where == "drive" else Path(where).expanduser().absolute()
+    if not where.strip():
+        raise MirrorUnusable("--to names no place; give a folder that you may write, a URL, or drive")
+    base = (mount or mounted_drive)() if where == "drive" else Path(where).expanduser().absolute()
     folder = base / "colab_guard" / name
     _check_writable(folder, where)
     return folder
 
 
-def _mounted_drive() -> Path:
+def drive_is_mounted() -> bool:
+    """Whether Drive's mount is there; hangs where the mount does."""
+    return (DRIVE_MOUNT / "MyDrive").is_dir()
+
+
+def mounted_drive() -> Path:
+    """The user's folder of Drive, mounted where it is not. That asks the page, so the thread that runs the cell has to call this."""
     if detect().kind != "colab":
         raise MirrorUnusable("--to drive works on Google Colab only; give a folder: --to /path/to/folder")
     mine = DRIVE_MOUNT / "MyDrive"

@@ -51,7 +51,9 @@ class Mirroring:
         if options.to is None:
             return None
         where = options.to
-        found = hosts.mirror_place(where, name)
+        if where == "drive" and not _in_time(workers, where, "look", hosts.drive_is_mounted, LOOK_S):
+            hosts.mounted_drive()  # asks the page, and a person who takes the time they need
+        found = _in_time(workers, where, "find", lambda: hosts.mirror_place(where, name), LOOK_S)
         place = _in_time(workers, where, "open", lambda: place_at(found), LOOK_S)
         return cls(name, options, workers, bus, clock, place)
 

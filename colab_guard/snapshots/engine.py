@@ -67,6 +67,8 @@ class _Job:
     done: threading.Event
     cpu_s: float = 0.0
     """Processor time that was spent on it beside training."""
+    ready: bool = True
+    """False while its memory is still being copied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +218,7 @@ class Engine:
         self._unsaved_until_now()
         last_taken = self.schedule.last_taken
         self.schedule.captured(stall_s)
-        job = self._pending = _Job(drafts, stall_s, threading.Event())
+        job = self._pending = _Job(drafts, stall_s, threading.Event(), ready=overlap is None)
         self._owed = []
         if overlap is None:
             self._jobs.put(job)
@@ -270,7 +272,7 @@ class Engine:
         """The copies that were made beside training are whole, except what is `torn`."""
         self.schedule.joined(join_s)
         if not torn:
-            job = self._pending = replace(job, stall_s=job.stall_s + join_s, cpu_s=cpu_s)
+            job = self._pending = replace(job, stall_s=job.stall_s + join_s, cpu_s=cpu_s, ready=True)
             self._jobs.put(job)
             return
         self._pending = None
@@ -282,6 +284,10 @@ class Engine:
 
     def _wait_for_writer(self) -> None:
         self._overlapping.finish()
+        if self._pending is not None and not self._pending.ready:
+            self._pending = None  # interrupted before its copies were begun
+        if self._pending is not None and self._busy():
+            self._jobs.put(self._pending)  # whoever was to may have been interrupted; the writer takes each once
         while self._pending is not None and not self._pending.done.wait(0.5):
             if not self._writer.thread.is_alive():
                 break
@@ -326,6 +332,9 @@ class Engine:
     def _write(self, stopping: threading.Event) -> None:
         _last_in_line()
         while (job := self._jobs.get()) is not None:
+            if job.done.is_set():
+                del job
+                continue
             began, cpu_began = self._clock.monotonic(), time.thread_time()
             try:
                 draft = None

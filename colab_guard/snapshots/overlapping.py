@@ -18,7 +18,7 @@ from colab_guard.state import Overlap
 from colab_guard.workers import Worker, Workers
 
 Done = Callable[[tuple[str, ...], float, float], None]
-"""Told what was written to meanwhile, how long the join took, and the processor time of the copier."""
+"""Told what was written to meanwhile, how long the join took, and the processor time of the copier; twice, if interrupted."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,9 +69,9 @@ class Overlapping:
                 return
             began = self._now()
             failed = held.overlap.join()
-            self._held = None
             what = tuple(copy.label or f"memory of {copy.slot.nbytes:,} bytes" for copy in failed)
             held.done(what, self._now() - began, held.overlap.beside_s)
+            self._held = None  # not before: interrupted, it is given on once more
 
     def close(self) -> None:
         """No snapshot is held any more: end the copier."""

@@ -19,6 +19,7 @@ from colab_guard.state.live import Live
 from colab_guard.state.loaders import track_dataloaders
 from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.outside import Outside, register_state, registered_names, unregister_state
+from colab_guard.state.outside.modules import is_beside
 from colab_guard.state.overlap import Overlap
 from colab_guard.state.pickler import Placeholder, register_reducer
 from colab_guard.state.prints import Print, take_print
@@ -60,6 +61,7 @@ __all__ = [
     "holds_secret",
     "holds_sets",
     "in_force_again",
+    "is_beside",
     "is_notebooks",
     "local_module_hash",
     "mapped_to_cpu",

@@ -6,7 +6,7 @@ trains, before the optimizer steps: a tensor's version counts what was written t
 the writing, so that the copier's own thread cannot tell.) Memory that fails once is copied at the safe point ever after.
 
 What a version does not count must not be copied this way: memory under numpy arrays or several tensors, steps in fused
-or compiled code, what code reaches by `.data`. `may_overlap` leaves those out.
+or compiled code, the running averages of a batch norm, what code reaches by `.data`. `settling` and `graph` leave those out.
 """
 
 from __future__ import annotations
@@ -91,6 +91,9 @@ class Overlap:
         if self._failed is None:
             self.work()
             with self._working:
+                if not self.copied:  # one was chosen, and its thread interrupted before it began
+                    for copy in self.copies:
+                        copy.slot.fill(copy.place[1])
                 self._failed = [copy for copy in self.copies if not copy.unchanged()]
             self._staging.at_once.update(copy.place for copy in self._failed)
             for copy in self.copies:
@@ -110,6 +113,11 @@ def moments(optimizers: Iterable[Any]) -> set[int]:
             if isinstance(state, dict):
                 found.update(map(id, state.values()))
     return found
+
+
+def versions_tell(tensor: Any) -> bool:
+    """Whether a version counts what torch's own modules write: not of running averages, which are flat and no parameters."""
+    return bool(tensor.dim() != 1 or tensor.requires_grad)
 
 
 def steps_are_seen(optimizer: Any) -> bool:

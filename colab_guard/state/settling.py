@@ -13,7 +13,7 @@ from typing import Any
 
 from colab_guard.errors import SnapshotRefused
 from colab_guard.state.blocks import SMALL_BYTES, Block, Blocks
-from colab_guard.state.overlap import LEAST_BYTES, Copy, Overlap
+from colab_guard.state.overlap import LEAST_BYTES, Copy, Overlap, versions_tell
 from colab_guard.state.staging import Place, Slot, Staging, fill_from_devices
 from colab_guard.store import BufferDraft
 
@@ -141,4 +141,4 @@ def _chosen(alone: Sequence[tuple[Place, list[Block]]], staging: Staging, later:
     for place in staging.at_once.intersection(may):
         del may[place]
     ids = later() if may else set[int]()
-    return {place for place, tensor in may.items() if ids is None or id(tensor) in ids}
+    return {place for place, tensor in may.items() if (versions_tell(tensor) if ids is None else id(tensor) in ids)}

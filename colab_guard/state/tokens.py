@@ -25,8 +25,8 @@ HIDDEN = "(secret)"
 SHORTEST, LONGEST = 8, 4096
 SHORTEST_INSIDE, SHORTEST_TOKEN = 12, 20
 """Under a name inside a container, where names are less telling; a `token` may be a word of a text as well."""
-SHORTEST_KEY = 16
-"""Under a name such as `my_key`, which may be that of a column as well."""
+UNBROKEN = re.compile(r"[A-Za-z0-9]{16}")
+"""In a key under a name such as `my_key`, which may be that of a column or of a run (`lora-r4-lr1e-4`) as well."""
 BLOCK = 2**19
 SMALL, WORTH_AN_IMPORT = 4096, 2**20
 FILE_PIECE = 4 * 2**20
@@ -54,6 +54,9 @@ NAMED = re.compile(
     r"token|credentials?|authorization)\d?"
 )
 """Names whose values are secrets, if these are no plain words."""
+TOKEN_NAMED = re.compile(r"(?i)token(?:\d|_\w{1,3})?$")
+TOKEN = re.compile(r"[\w.~+/=:%,;@!-]+", re.ASCII)
+"""What tokens of services consist of: `<|endoftext|>`, `[PAD0000]` and `### End` are those of a tokenizer."""
 ENDS_IN_JSON = tuple(
     f'{end}":' for end in ("key", "token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "authorization")
 )
@@ -126,15 +129,24 @@ def is_secret_name(name: str) -> bool:
 
 def is_secret_variable_of_notebook(name: str, value: str | bytes) -> bool:
     """Whether a variable of the notebook is a secret: its name says so, or half says so and the value is like a key."""
+    if _is_mark(name, value):
+        return False
     if is_secret_name(name):
         return no_plain_word(value)
-    return ENVIRONMENT.fullmatch(name) is not None and len(value) >= SHORTEST_KEY and no_plain_word(value, SHORTEST_INSIDE)
+    text = value.decode("latin1") if isinstance(value, bytes) else value
+    return ENVIRONMENT.fullmatch(name) is not None and UNBROKEN.search(text) is not None and no_plain_word(text, SHORTEST_INSIDE)
 
 
 def is_secret_under(value: str, name: str) -> bool:
     """Whether `value` is a secret by the name that it stands under in a container."""
     shortest = SHORTEST_TOKEN if name.lower() == "token" else SHORTEST_INSIDE
-    return is_secret_name(name) and no_plain_word(value, shortest)
+    return is_secret_name(name) and no_plain_word(value, shortest) and not _is_mark(name, value)
+
+
+def _is_mark(name: str, value: str | bytes) -> bool:
+    """Whether `value` stands under the name of a token, and is one that marks a place in a text."""
+    text = value.decode("latin1") if isinstance(value, bytes) else value
+    return TOKEN_NAMED.search(name) is not None and TOKEN.fullmatch(text) is None
 
 
 def no_plain_word(value: str | bytes, shortest: int = SHORTEST) -> bool:

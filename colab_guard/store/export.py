@@ -42,7 +42,10 @@ OUTPUT = "output/"
 
 @dataclass(slots=True)
 class Exported:
-    """What was written: the folder, the commit (None: no state), and counts; `missing` is what could not be, and why."""
+    """What was written: the folder, the commit (None: no state), and counts; `missing` is what could not be, and why.
+
+    `passed_over`: newer commits that are not whole, and what is wrong with the order of the writers.
+    """
 
     folder: Path
     commit: str | None = None
@@ -50,13 +53,14 @@ class Exported:
     files: int = 0
     units: int = 0
     missing: list[str] = field(default_factory=list)
+    passed_over: list[str] = field(default_factory=list)
     renamed: dict[str, str] = field(default_factory=dict)
 
 
 def export(path: Path, target: Path, *, commit: str | None = None, force: bool = False) -> Exported:
     """Write the store at `path`, with the state of `commit` (a part of its id; else the newest that is whole), as the folder `target`."""
     view = StoreView(path)
-    chosen = chosen_commit(view, commit)
+    chosen, passed = _newest(view) if commit is None else (chosen_commit(view, commit), [])
     units = [record for record in view.units() if chosen is None or (record.generation, record.seq) <= (chosen.generation, chosen.seq)]
     if chosen is None and not units:
         raise UserMistake(f"{path} holds no commit that is whole, and no finished unit; colab-guard verify tells what is damaged")
@@ -73,14 +77,19 @@ def export(path: Path, target: Path, *, commit: str | None = None, force: bool =
         shutil.rmtree(beside, ignore_errors=True)
         raise
     done.folder = target
+    done.passed_over = passed
     return done
+
+
+def _newest(view: StoreView) -> tuple[CommitRecord | None, list[str]]:
+    loaded, passed = view.newest()
+    return (None if loaded is None else loaded.record), [f"{step.commit}: {step.reason}" for step in passed]
 
 
 def chosen_commit(view: StoreView, commit: str | None) -> CommitRecord | None:
     """The commit whose id begins with `commit` (or ends so); without one the newest whose state is whole, or None."""
     if commit is None:
-        loaded, _ = view.newest()
-        return loaded.record if loaded is not None else None
+        return _newest(view)[0]
     found = [record for record in view.commits() if record.id.startswith(commit) or record.id.endswith(commit)]
     if len(found) != 1:
         told = f"{len(found)} commits have ids like that" if found else "there is none like that"

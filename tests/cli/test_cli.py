@@ -122,7 +122,12 @@ def test_stores_can_be_looked_at_verified_and_stopped(home: Path, capsys: pytest
     assert main(["verify", "work"]) == 1
     assert "damaged" in capsys.readouterr().out
     assert main(["stop", "work"]) == 0
+    assert "not running" in capsys.readouterr().out
+    running = Store.open(home / "work", Identity("work", ""))
+    assert main(["stop", "work"]) == 0
+    assert "asked work to save and stop" in capsys.readouterr().out
     assert (home / "work.requests" / "stop").exists()
+    running.close()
     assert main(["stop", "nothing"]) == 2
     assert main(["show", "nothing"]) == 2
 

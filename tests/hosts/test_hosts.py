@@ -80,7 +80,7 @@ def test_a_mirror_folder_is_tried_and_nothing_is_left(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("where", ["/proc/nowhere", "drive"])
+@pytest.mark.parametrize("where", ["/proc/nowhere", "drive", "", " "])
 def test_a_place_that_cannot_be_a_mirror_is_one_clear_line(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in KINDS:
         monkeypatch.delenv(name, raising=False)

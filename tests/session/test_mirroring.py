@@ -15,6 +15,7 @@ from colab_guard.errors import MirrorUnusable, StoreInUse
 from colab_guard.events import Event, EventBus, LeaseWaitedFor, MirrorTried
 from colab_guard.hosts import places
 from colab_guard.hosts.fake_colab import FakeColab
+from colab_guard.session import mirroring
 from colab_guard.session.mirroring import Mirroring, place_at
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.store import FolderPlace, Identity, Mirror, Store
@@ -57,6 +58,31 @@ def test_drive_without_a_tab_says_that_it_needs_one(tmp_path: Path, monkeypatch:
     with FakeColab(consent=False), pytest.raises(MirrorUnusable, match=r"open in a browser tab.*run the cell again"):
         Cell("drive")
     assert "google.colab" not in sys.modules
+
+
+@pytest.mark.parametrize("where", ["folder", "drive"])
+def test_a_mount_that_hangs_when_the_cell_begins_is_one_clear_line(where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    monkeypatch.setattr(mirroring, "LOOK_S", 0.3)
+    monkeypatch.setattr(places, "DRIVE_MOUNT", tmp_path / "drive")
+    (tmp_path / "drive" / "MyDrive").mkdir(parents=True)
+    monkeypatch.setattr(Path, "exists", lambda self: hanging.wait(20))
+    with FakeColab() as colab, pytest.raises(MirrorUnusable, match="did not answer within"):
+        Cell(str(tmp_path / "far") if where == "folder" else "drive")
+    assert colab.mounted == []
+    hanging.set()
+
+
+def test_drive_is_mounted_by_the_thread_that_may_ask_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(places, "DRIVE_MOUNT", tmp_path / "drive")
+    asked: list[threading.Thread] = []
+    with FakeColab() as colab:
+        module = sys.modules["google.colab.drive"]
+        plain = module.mount
+        monkeypatch.setattr(module, "mount", lambda where: (asked.append(threading.current_thread()), plain(where)))
+        Cell("drive")
+        assert colab.mounted == [tmp_path / "drive"]
+    assert asked == [threading.main_thread()]
 
 
 def test_a_place_is_tried_before_the_work_and_told_in_one_event(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import builtins
+import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,8 @@ from IPython.core.interactiveshell import InteractiveShell
 
 from colab_guard.events import Event, EventBus, NotBitExact, NotKept, Resumed, SnapshotNotTaken, SnapshotSaved
 from colab_guard.session import current
+from colab_guard.state import Overlap
+from colab_guard.store import Store
 
 SETUP = """
 import torch, builtins
@@ -75,3 +79,37 @@ def test_a_cell_goes_on_from_its_last_snapshot_after_an_error_with_the_same_bits
     assert not [event for event in events if isinstance(event, (NotKept, NotBitExact, SnapshotNotTaken))]
     assert shell.user_ns["losses"] == losses
     assert all(map(torch.equal, weights, shell.user_ns["model"].parameters()))
+
+
+@pytest.mark.parametrize("use", ["import helping", "from helping import damp", "import using"])
+def test_what_a_module_beside_the_notebook_writes_unseen_tears_no_snapshot(
+    use: str, shell: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    helping = "def damp(optimizer):\n    for each in optimizer.state.values():\n        each['exp_avg'].data.mul_(-1.5)\n"
+    (tmp_path / "helping.py").write_text(helping)
+    (tmp_path / "using.py").write_text("from helping import damp\n\n\ndef prepare(optimizer):\n    damp(optimizer)\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setattr("colab_guard.snapshots.schedule.COST_FACTOR", 0.0)
+    monkeypatch.setattr(Overlap, "work_beside", lambda self: None)
+    saved: list[tuple[str, bytes]] = []
+    plain = Store.commit
+
+    def commit(self: Store, draft: Any) -> Any:
+        label = "optimizer.state[model.0.weight].exp_avg"
+        saved.extend((str(draft.position["text"]), bytes(b.data)) for b in draft.buffers if b.label == label)
+        monkeypatch.setattr(builtins, "fails_at", len(saved))
+        return plain(self, draft)
+
+    monkeypatch.setattr(Store, "commit", commit)
+    call = {"import helping": "helping.damp", "from helping import damp": "damp", "import using": "using.prepare"}[use]
+    body = f"{use}\nmoments = {{}}\nfor step in range(5000):\n    {call}(optimizer)\n    model(torch.randn(4, 192)).sum().backward()\n"
+    body += "    optimizer.step()\n    moments[step + 2] = optimizer.state[model[0].weight]['exp_avg'].clone()\n"
+    body += "    if builtins.fails_at > 3:\n        break\n"
+    shell.run_cell(SETUP)
+    shell.run_cell_magic("checkpointed", "work --every 0.001s --budget 90%", body)
+    current(shell).bus.flush()
+    found = [(int(match[1].replace(",", "")), data) for text, data in saved if (match := re.match(r"iteration ([\d,]+)", text))]
+    expected = {number: bytes(value.numpy()) for number, value in shell.user_ns["moments"].items()}
+    assert found and all(expected[number] == data for number, data in found)
+    for name in ("helping", "using"):
+        sys.modules.pop(name, None)

@@ -230,6 +230,28 @@ def test_the_words_of_a_text_are_tokens_and_no_secrets(new_kernel: New) -> None:
     assert new_kernel().guarded(cell) == 4
 
 
+def test_a_run_that_is_called_by_its_settings_is_no_secret(new_kernel: New) -> None:
+    cell = "for i in range(4):\n    open('results.json', 'w').write(run_key)\n    print(cache_key)\n    here()\nrun_key"
+    kernel = new_kernel("run_key, cache_key = 'exp-2024-lora-r4-lr1e-4', 'imagenet-v2/resnet50_fold_3'")
+    assert kernel.guarded(cell, lose_at=3) is None
+    assert refused(kernel) == [] and named(kernel) == {}
+
+
+@pytest.mark.parametrize(
+    "marker", ["<|endoftext|>", "<|im_end|>", "<|reserved_special_token_250|>", "<extra_id_0>", "[control_768]", "###END_OF_2###", "</answer>"]
+)
+def test_the_marks_of_a_tokenizer_are_tokens_and_no_secrets(marker: str, new_kernel: New, tmp_path: Path) -> None:
+    cell = (
+        "names = {'pad_token': PAD_TOKEN[:3] + PAD_TOKEN[3:], 'eos_token': PAD_TOKEN}\nfor i in range(4):\n"
+        "    open('tokenizer.json', 'w').write(PAD_TOKEN)\n    print(PAD_TOKEN)\n    here()\nnames['pad_token']"
+    )
+    kernel = new_kernel(f"PAD_TOKEN = ''.join({[*marker]!r})")
+    assert kernel.guarded(cell, lose_at=3) is None
+    assert refused(kernel) == [] and named(kernel) == {}
+    assert (tmp_path / "work" / "tokenizer.json").read_text() == marker
+    assert new_kernel(f"PAD_TOKEN = {marker!r}").guarded(cell) == marker
+
+
 def test_errors_that_hold_a_secret_are_told_without_it(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", HF)
     kernel = new_kernel()

@@ -6,8 +6,10 @@ import os
 import random
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 from typing import Any
 
 import pytest
@@ -413,3 +415,76 @@ def test_a_join_that_is_interrupted_goes_on_where_it_was(monkeypatch: pytest.Mon
     except KeyboardInterrupt:
         pass
     assert work.check() == 1
+
+
+def test_a_copy_that_was_chosen_and_not_begun_when_a_key_was_pressed_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Pressed(deque[Any]):
+        def popleft(self) -> Any:
+            taken = super().popleft()
+            if len(self) == 1:
+                raise KeyboardInterrupt  # as a signal does that comes between two instructions
+            return taken
+
+    work = Work(started(torch.optim.AdamW), "params")
+    iterate(work.names)
+    work.safe_point(0)
+    work.engine.wait()
+    iterate(work.names)
+    plain = Overlap.join
+
+    def join(self: Overlap) -> Any:
+        self._waiting = Pressed(self._waiting)
+        return plain(self)
+
+    monkeypatch.setattr(Overlap, "work_beside", lambda self: None)
+    monkeypatch.setattr(Overlap, "join", join)
+    work.safe_point(1)
+    with pytest.raises(KeyboardInterrupt):
+        work.engine.wait()
+    monkeypatch.setattr(Overlap, "join", plain)
+    work.engine.wait()
+    assert work.check() == 2
+
+
+@pytest.mark.parametrize("where", ["before it is given on", "when it was given on"])
+def test_a_key_pressed_while_a_joined_snapshot_is_given_on_neither_hangs_nor_loses_it(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    work = Work(started(torch.optim.AdamW), "params")
+    iterate(work.names)
+    plain = SimpleQueue.put
+    pressed = []
+
+    class Jobs(SimpleQueue):  # type: ignore[type-arg]
+        def put(self, job: Any, block: bool = True, timeout: float | None = None) -> None:
+            first = not pressed
+            pressed.append(job)
+            if not first or where == "when it was given on":
+                plain(self, job)
+            if first:
+                raise KeyboardInterrupt
+
+    jobs = Jobs()
+    work.engine._jobs.put(None)
+    work.engine._jobs = jobs
+    work.engine._writer = work.engine._workers.start("writer", work.engine._write)
+    work.safe_point(0)
+    with pytest.raises(KeyboardInterrupt):
+        iterate(work.names)
+    ended = threading.Thread(target=work.engine.wait, daemon=True)
+    ended.start()
+    ended.join(10)
+    assert not ended.is_alive()
+    assert [number for number, _, _ in work.sink.commits] == [0]
+    assert work.check() == 1
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_running_averages_that_no_version_counts_tear_no_snapshot(way: Overlapping) -> None:
+    names = started(torch.optim.AdamW)
+    names["norm"] = torch.nn.BatchNorm1d(20_000)
+    work = Work(names, way)
+    for number in range(6):
+        iterate(names)
+        work.safe_point(number)
+        names["norm"](torch.randn(2, 20_000) + number)
+    work.engine.wait()
+    assert work.check() > 0 and work.later > 0

@@ -186,6 +186,21 @@ def test_a_damaged_file_is_named_and_the_rest_comes_out(tmp_path: Path, capsys: 
     assert (tmp_path / "out" / "tensors.safetensors").exists()
 
 
+def test_that_a_newer_commit_was_damaged_is_said_when_the_one_before_comes_out(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    opened = Store.open(tmp_path / "s", ME)
+    before, newest = opened.commit(draft("a", b"x" * 8000)), opened.commit(draft("b", b"y" * 8000))
+    opened.close()
+    (pack,) = {pack for part in newest.raw["parts"].values() for pack in part["packs"]}
+    path = tmp_path / "s" / "packs" / f"{pack}.pack"
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    assert main(["export", str(tmp_path / "s"), "--to", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert before.id in said.out and f"passed over: {newest.id}: " in said.err and "damaged" in said.err
+    assert (tmp_path / "out" / "tensors.safetensors").exists()
+
+
 def test_an_adapter_comes_out_as_a_folder_that_peft_loads(tmp_path: Path) -> None:
     torch = pytest.importorskip("torch")
     peft = pytest.importorskip("peft")

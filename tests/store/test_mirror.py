@@ -100,6 +100,37 @@ def test_an_older_mirror_does_not_touch_a_newer_local_store(tmp_path: Path) -> N
     assert not fetch_from_mirror(here.far, here.local, ME)
 
 
+def test_a_folder_that_is_a_mirror_is_private(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        here = Setup(tmp_path)
+        here.store.commit(draft("a", os.urandom(2000)))
+        assert here.mirror.flush(20)
+        here.close()
+    finally:
+        os.umask(before)
+    found = list(here.far.rglob("*"))
+    assert len([path for path in found if path.is_file()]) >= 4
+    assert [path for path in found if path.stat().st_mode & 0o077] == []
+
+
+def test_what_was_not_there_when_the_work_ended_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    hanging = threading.Event()
+    here = Setup(tmp_path)
+    here.store.commit(draft("a"))
+    assert here.mirror.flush(20)
+    monkeypatch.setattr(FolderPlace, "send", lambda *words, **more: hanging.wait(5))
+    here.store.commit(draft("b"))
+    here.mirror.close(0.3)
+    changes = [event for event in here.events if isinstance(event, MirrorChanged)]
+    assert [change.state for change in changes[-2:]] == ["degraded", "off"]
+    assert all("saved last is not there" in change.reason for change in changes[-2:])
+    assert changes[-1].lag_s is not None and changes[-1].lag_s > 0.2
+    hanging.set()
+    here.store.close()
+    here.workers.stop()
+
+
 def test_a_place_that_hangs_is_left_behind_and_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     hanging = threading.Event()
     monkeypatch.setattr(calls, "CALL_LIMIT_S", 0.1)

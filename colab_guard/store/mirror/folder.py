@@ -76,7 +76,7 @@ class FolderPlace:
         target = self.path / name
         temporary = target.with_name(f"{disk.TEMPORARY}{os.getpid()}-{next(_numbers)}-{target.name}")
         try:
-            with temporary.open("wb") as writing:
+            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, disk.PRIVATE_FILE), "wb") as writing:
                 for piece in data:
                     moved()
                     writing.write(piece)
@@ -95,7 +95,7 @@ class FolderPlace:
 
     def make_folders(self, parts: Iterable[str]) -> None:
         for part in parts:
-            (self.path / part).mkdir(parents=True, exist_ok=True)
+            (self.path / part).mkdir(mode=disk.PRIVATE_FOLDER, parents=True, exist_ok=True)
 
     def free_bytes(self) -> int | None:
         nearest = self.path

@@ -50,8 +50,10 @@ class Watch:
         if self._foreign() is None:
             return 0.0
         if self._signs() != self._first:
+            me, owner = Owner.me(), self.lease.owner
+            who = "another process of this machine" if (owner.boot, owner.host) == (me.boot, me.host) else "another machine"
             raise StoreInUse(
-                f"the mirror of {self._name!r} ({self._place.name}) is being written by another machine ({self.holder}); stop it, "
+                f"the mirror of {self._name!r} ({self._place.name}) is being written by {who} ({self.holder}); stop it, "
                 "use another NAME, or --take-over"
             )
         return max(0.0, self._since + DEAD_S - now)

@@ -100,7 +100,10 @@ class Mirror:
     def close(self, timeout_s: float) -> None:
         """Send what is left, for at most `timeout_s` seconds, give the lease there back, and end."""
         self._closing = True
-        self.flush(timeout_s)
+        if not self.flush(timeout_s) and self.status.state != "degraded":
+            late = f"it did not get on within {timeout_s:g} s of the work's end"
+            reason = f"what was saved last is not there; {late}. Run the cell again to send it"
+            self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
         self._worker.stopping.set()
         self._wake.set()
         self._hurry.set()
