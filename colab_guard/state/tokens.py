@@ -32,7 +32,7 @@ SMALL, WORTH_AN_IMPORT = 4096, 2**20
 FILE_PIECE = 4 * 2**20
 SHAPES: tuple[tuple[str, str], ...] = (
     ("a Hugging Face token", r"hf_[A-Za-z0-9]{24,}"),
-    ("an API key (sk-)", r"sk-(?=[\w-]*\d)(?=[\w-]*[A-Z])[A-Za-z0-9_-]{20,}"),
+    ("an API key (sk-)", r"sk-(?:or-v1-)?[0-9a-f]{32,}|sk-(?=[\w-]*\d)(?=[\w-]*[A-Z])(?=[\w-]*[A-Za-z0-9]{12})[A-Za-z0-9_-]{20,}"),
     ("a GitHub token", r"gh[pousr]_[A-Za-z0-9]{30,}|github_pat_[A-Za-z0-9_]{22,}"),
     ("a GitLab token", r"glpat-[A-Za-z0-9_-]{20,}"),
     ("an AWS access key", r"A[KS]IA[0-9A-Z]{16}(?![0-9A-Za-z])"),

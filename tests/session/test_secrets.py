@@ -252,6 +252,15 @@ def test_the_marks_of_a_tokenizer_are_tokens_and_no_secrets(marker: str, new_ker
     assert new_kernel(f"PAD_TOKEN = {marker!r}").guarded(cell) == marker
 
 
+@pytest.mark.parametrize("text", ["sk-or-v1-" + "0a1b" * 16, "sk-" + "0a1b" * 8, "sk-proj-AbcdEfgh1234567890xyzABC"])
+def test_keys_of_several_services_begin_alike(text: str) -> None:
+    assert tokens.holds(f"key={text}".encode()) == "an API key (sk-)"
+
+
+def test_a_models_name_that_begins_like_a_key_is_none() -> None:
+    assert tokens.holds(b"sk-Resnet50-0-augmented-baseline") == ""
+
+
 def test_errors_that_hold_a_secret_are_told_without_it(new_kernel: New, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", HF)
     kernel = new_kernel()
