@@ -83,7 +83,7 @@ def test_a_second_kernel_with_a_store_of_its_own_is_told_who_writes_the_mirror(t
         while not sent(first, 2) and time.monotonic() < until:
             time.sleep(0.05)
         refused = two.run(cell)
-        assert "is being written by another machine (host " in refused.text and "--take-over" in refused.text
+        assert "is being written by another process of this machine (" in refused.text and "--take-over" in refused.text
         slow.unlink()
         taken = two.run(cell.replace("--to", "--take-over --to"))
         assert not taken.error and "RESULT" in taken.text, taken.error or taken.text
