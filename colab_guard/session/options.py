@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from colab_guard.state import Overlapping
+if TYPE_CHECKING:
+    from colab_guard.state import Overlapping
 
 
 @dataclass(frozen=True, slots=True)

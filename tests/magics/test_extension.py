@@ -97,3 +97,15 @@ def test_importing_and_loading_bring_in_nothing_heavy(code: str, home: Path) -> 
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert not set(json.loads(done.stdout.splitlines()[-1])) & set(HEAVY)
+
+
+def test_loading_leaves_state_and_store_to_the_first_guarded_work(home: Path) -> None:
+    script = (
+        "import sys\n"
+        "from IPython.core.interactiveshell import InteractiveShell\n"
+        "import colab_guard\n"
+        "colab_guard.load_ipython_extension(InteractiveShell.instance())\n"
+        "print(sorted({'colab_guard.state', 'colab_guard.store'} & set(sys.modules)))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
