@@ -61,5 +61,9 @@ def delegated(frame: FrameType, codes: Mapping[CodeType, FrameInfo]) -> tuple[Fr
 
 def delegate_of(names: Mapping[str, Any], point: Point) -> Any:
     """What the frame with the variables `names` delegates to at `point`."""
-    below = names.get(point.holder)
+    return behind(names.get(point.holder))
+
+
+def behind(below: Any) -> Any:
+    """What the user's code delegates to, where a resume may have put `Again` before it."""
     return below.iterator if isinstance(below, Again) else below

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from colab_guard import state
 from colab_guard.cells import genexprs
-from colab_guard.cells.delegates import Again
+from colab_guard.cells.delegates import behind
 from colab_guard.cells.frames import FrameEntry, Standing, cells_of, entry_of, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
@@ -105,8 +105,7 @@ class Generators:
             entry = entry_of(Standing(frame, function.info, point))
         else:
             entry = _read_stack(generator, frame, function.info, point)
-        below = generator.gi_yieldfrom
-        entry.delegate = below.iterator if isinstance(below, Again) else below
+        entry.delegate = behind(generator.gi_yieldfrom)
         return entry
 
     # restore

@@ -21,9 +21,10 @@ from colab_guard.state.mapping import mapped_to_cpu, missing_devices
 from colab_guard.state.outside import Outside, register_state, registered_names, unregister_state
 from colab_guard.state.outside.modules import is_beside
 from colab_guard.state.overlap import Overlap
-from colab_guard.state.pickler import Placeholder, register_reducer
+from colab_guard.state.pickler import Placeholder
 from colab_guard.state.prints import Print, take_print
 from colab_guard.state.random_state import random_state, set_random_state
+from colab_guard.state.reducers import register_reducer
 from colab_guard.state.secrets import Secrets, remember_user_data
 from colab_guard.state.secrets import references as secret_references
 from colab_guard.state.set_order import ORDERS, holds_sets, put_in_order

@@ -11,108 +11,25 @@ from __future__ import annotations
 import io
 import pickle
 import types
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import (
-    arrays,
-    contexts,
-    enums,
-    files,
-    functions,
-    iterators,
-    loaders,
-    pools,
-    streams,
-    tensors,
-    things,
-    training_objects,
-    widgets,
-)
+from colab_guard.state import functions, things
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
+from colab_guard.state.reducers import Reducer, reducer_named
 from colab_guard.state.secrets import Watching
 from colab_guard.state.split import BEFORE, Split
 
-Reducer = Callable[["GraphPickler", Any], Any]
-
-BUILT_IN: dict[str, Reducer] = {
-    **dict.fromkeys(things.NEVER, things.refuse_always),
-    "builtins.generator": things.reduce_generator,
-    "builtins.function": functions.reduce_function,
-    "builtins.cell": functions.reduce_cell,
-    "builtins.type": functions.reduce_class,
-    "enum.EnumType": enums.reduce_enum,
-    "collections.OrderedDict": things.reduce_ordered,
-    "builtins.mappingproxy": things.reduce_mapping_proxy,
-    "builtins.dict_keys": things.reduce_view,
-    "builtins.dict_values": things.reduce_view,
-    "builtins.dict_items": things.reduce_view,
-    "builtins.BaseException": things.reduce_exception,
-    "functools._lru_cache_wrapper": things.reduce_cache,
-    "random.Random": things.reduce_python_random,
-    "_thread.lock": things.reduce_lock,
-    "_thread.RLock": things.reduce_lock,
-    "_thread._local": things.reduce_local,
-    "_queue.SimpleQueue": things.reduce_simple_queue,
-    "builtins.weakref": things.reduce_weakref,
-    "weakref.ReferenceType": things.reduce_weakref,
-    "weakref.ProxyType": things.reduce_proxy,
-    "weakref.CallableProxyType": things.reduce_proxy,
-    "builtins.weakproxy": things.reduce_proxy,
-    "builtins.weakcallableproxy": things.reduce_proxy,
-    "weakref.WeakKeyDictionary": things.reduce_weak_mapping,
-    "weakref.WeakValueDictionary": things.reduce_weak_mapping,
-    "ipykernel.iostream.OutStream": streams.reduce_kernel_stream,
-    "IPython.core.interactiveshell.InteractiveShell": things.reduce_shell,
-    "_io.TextIOWrapper": files.reduce_file,
-    "_io.BufferedWriter": files.reduce_file,
-    "_io.BufferedReader": files.reduce_file,
-    "_io.BufferedRandom": files.reduce_file,
-    "_io.FileIO": files.reduce_file,
-    "itertools.pairwise": iterators.reduce_pairwise,
-    "concurrent.futures._base.Future": pools.reduce_future,
-    "concurrent.futures.thread.ThreadPoolExecutor": pools.reduce_thread_pool,
-    "concurrent.futures.process.ProcessPoolExecutor": pools.reduce_process_pool,
-    "ipywidgets.widgets.widget.Widget": widgets.reduce_widget,
-    "numpy.errstate": contexts.reduce_errstate,
-    "warnings.catch_warnings": contexts.reduce_catch_warnings,
-    "decimal.ContextManager": contexts.reduce_local_context,
-    "re.Match": iterators.reduce_match,
-    "_struct.Struct": iterators.reduce_struct,
-    "numpy.flatiter": iterators.reduce_flat,
-    "_csv.writer": files.reduce_csv_writer,
-    "_csv.reader": files.reduce_csv_reader,
-    "tqdm.std.tqdm": files.reduce_bar,
-    "numpy.ndarray": arrays.reduce_array,
-    "numpy.random.mtrand.RandomState": arrays.reduce_random_state,
-    "torch.Tensor": tensors.reduce_tensor,
-    "torch.nn.parameter.Parameter": tensors.reduce_tensor,
-    "torch._C.Generator": tensors.reduce_generator,
-    "torch.storage.UntypedStorage": tensors.reduce_storage,
-    "torch.nn.modules.module.Module": training_objects.name_module,
-    "torch.nn.modules.module._WrappedHook": training_objects.reduce_wrapped_hook,
-    "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
-    "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
-    "torch.jit.torch.jit.ScriptFunction": training_objects.reduce_scripted,
-    "torch.utils.data.dataloader._BaseDataLoaderIter": loaders.reduce_loader_iterator,
-}
-REGISTERED: dict[str, Reducer] = {}
 PLAIN = (bool, int, float, str, bytes, type(None))
 GRAPH = "graph"
 LOST_LIMIT = 20
 """Objects whose pickling fails after their reduction, each of which costs an attempt."""
-
-
-def register_reducer(name: type | str, reduce: Callable[[Any], Any]) -> None:
-    """Reduce instances of the type `name` ("module.QualName", or the type) and of its subclasses by `reduce(obj)`."""
-    full = name if isinstance(name, str) else f"{name.__module__}.{name.__qualname__}"
-    REGISTERED[full] = lambda pickler, thing: reduce(thing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,8 +184,7 @@ class Reducing:
         if kind is KeptFromHere:
             return _flip
         for base in kind.__mro__:
-            name = f"{base.__module__}.{base.__qualname__}"
-            reducer = REGISTERED.get(name) or BUILT_IN.get(name)
+            reducer = reducer_named(f"{base.__module__}.{base.__qualname__}")
             if reducer is not None:
                 return reducer
         return things.reduce_hashed if things.hashes_by_value(kind) else None

@@ -55,9 +55,19 @@ class Owner:
         boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
         return cls(os.getpid(), psutil.Process().create_time(), boot, socket.gethostname())
 
+    @property
+    def is_here(self) -> bool:
+        """Whether it is, or was, a process of this machine since the same boot."""
+        me = self.me()
+        return (self.boot, self.host) == (me.boot, me.host)
+
+    def words(self) -> str:
+        """What a person calls a living process of this machine."""
+        return "this kernel" if self.pid == os.getpid() else f"a living process (pid {self.pid})"
+
     def lives(self) -> bool:
         """Whether that process still runs on this machine, since the same boot."""
-        if (self.boot, self.host) != (self.me().boot, self.me().host):
+        if not self.is_here:
             return False
         try:
             process = psutil.Process(self.pid)

@@ -130,10 +130,9 @@ class Store(StoreView):
             return
         if lease.owner.pid == os.getpid() and self.path.resolve() not in _open_here:
             return
-        who = "this kernel" if lease.owner.pid == os.getpid() else f"a living process (pid {lease.owner.pid})"
         raise StoreInUse(
-            f"{self.identity.name!r} is being written by {who}; stop it (colab-guard stop {self.identity.name}), use another "
-            "NAME, or --take-over"
+            f"{self.identity.name!r} is being written by {lease.owner.words()}; stop it (colab-guard stop "
+            f"{self.identity.name}), use another NAME, or --take-over"
         )
 
     def _check_notebook(self, lease: Lease, take_over: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -86,8 +85,7 @@ def _moved_aside(local: Path, identity: Identity, *, take_over: bool) -> Path:
     """Move the store `local` out of the way, unless someone writes it; give where it lies now."""
     leases = read_leases(local / "leases")[0]
     if leases and not leases[-1].released and leases[-1].owner.lives() and not take_over:
-        mine = leases[-1].owner.pid == os.getpid()
-        who = "this kernel" if mine else f"a living process (pid {leases[-1].owner.pid})"
+        who = leases[-1].owner.words()
         raise StoreInUse(f"{identity.name!r} is being written by {who}, and its FORMAT is damaged; stop it, or --take-over")
     disk.make_folder(local.parent / DAMAGED)
     kept = local.parent / DAMAGED / f"{local.name}-{time.time_ns()}"

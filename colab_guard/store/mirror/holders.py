@@ -12,7 +12,7 @@ import secrets
 import time
 
 from colab_guard.errors import StoreInUse
-from colab_guard.store.leases import Lease, Owner
+from colab_guard.store.leases import Lease
 from colab_guard.store.mirror.catalogue import BEAT, FarLeases
 from colab_guard.store.mirror.place import Place
 
@@ -50,8 +50,7 @@ class Watch:
         if self._foreign() is None:
             return 0.0
         if self._signs() != self._first:
-            me, owner = Owner.me(), self.lease.owner
-            who = "another process of this machine" if (owner.boot, owner.host) == (me.boot, me.host) else "another machine"
+            who = "another process of this machine" if self.lease.owner.is_here else "another machine"
             raise StoreInUse(
                 f"the mirror of {self._name!r} ({self._place.name}) is being written by {who} ({self.holder}); stop it, "
                 "use another NAME, or --take-over"
@@ -63,9 +62,7 @@ class Watch:
         newest = self._leases.newest
         if newest is None or newest.released:
             return None
-        me = Owner.me()
-        here = (newest.owner.boot, newest.owner.host) == (me.boot, me.host)
-        if here and (newest.owner.pid == os.getpid() or not newest.owner.lives()):
+        if newest.owner.is_here and (newest.owner.pid == os.getpid() or not newest.owner.lives()):
             return None
         return newest
 
