@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from colab_guard.errors import GuardError, UserMistake
     from colab_guard.plan import Plan, autoconfig
-    from colab_guard.session import guard, work
+    from colab_guard.session import guard, microbatches, work
     from colab_guard.state import register_state, unregister_state
     from colab_guard.sweep import Run, Sweep, grid
 
@@ -38,6 +38,7 @@ __all__ = [
     "grid",
     "guard",
     "load_ipython_extension",
+    "microbatches",
     "register_state",
     "unload_ipython_extension",
     "unregister_state",
@@ -53,6 +54,7 @@ _HOMES = {
     "autoconfig": "plan",
     "grid": "sweep",
     "guard": "session",
+    "microbatches": "session",
     "register_state": "state",
     "unregister_state": "state",
     "work": "session",

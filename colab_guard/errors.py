@@ -18,6 +18,7 @@
     │   │   └── StateNotRegistered  the commit holds registered state, and nothing is registered under its name here
     │   └── MissingExtra         a library of an extra is not installed (also an ImportError)
     ├── CannotResume             the commit is whole, but this machine or these versions cannot take it up
+    ├── NeedsNewKernel           the GPU fails every call of this process; only a new kernel can use it again
     ├── StoreDamaged             bytes on disk are not the bytes that were committed
     ├── SnapshotRefused          state is not whole here; caught by `snapshots`, counted and shown, never raised to the user
     └── HostMemoryPressure       host memory is nearly gone (also a MemoryError)
@@ -99,6 +100,13 @@ class MissingExtra(UserMistake, ImportError):
 
 class CannotResume(GuardError):
     """The commit is whole, but it cannot be taken up here; the text names the reason."""
+
+    def _render_traceback_(self) -> list[str]:
+        return [f"{type(self).__name__}: {self}"]
+
+
+class NeedsNewKernel(GuardError):
+    """An error inside the GPU stays with this process: every later call fails with it."""
 
     def _render_traceback_(self) -> list[str]:
         return [f"{type(self).__name__}: {self}"]

@@ -2,6 +2,7 @@
 
 Rooms that act post events; the panel, the log and the tests listen. Posting puts a value on a queue; one dispatcher
 thread delivers in order. A listener that raises is reported once on the bus's `failures` and never stops training.
+(It is long because it is one list, which is read as a whole: some forty small values, and the bus.)
 """
 
 from __future__ import annotations
@@ -24,9 +25,10 @@ class Event:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkStarted(Event):
-    """Guarded work began; `where` is the mirror as the user named it, or None."""
+    """Guarded work began; `where` is the mirror as the user named it, or None. `saves`: its state, at safe points."""
 
     where: str | None = None
+    saves: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +52,10 @@ class WorkEnded(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resumed(Event):
-    """A commit was taken up at `position`; `depth` is the number of loops re-entered (0: a whole cell restored)."""
+    """A commit was taken up at `position`; `depth` is the number of loops re-entered (0: a whole cell restored).
+
+    `source`: where it lay, "local" or "mirror", from which it was fetched first.
+    """
 
     commit: str
     position: str
@@ -94,7 +99,10 @@ class StoreMovedAside(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SnapshotSaved(Event):
-    """A snapshot is whole on the local disk. `stall_s`: training stood still; `write_s`: the writer's time."""
+    """A snapshot is whole on the local disk. `stall_s`: training stood still; `write_s`: the writer's time.
+
+    `age_s`: so long ago its state was captured. `units`: the keys of the units whose ends it holds beside that state.
+    """
 
     commit: str
     kind: str
@@ -103,6 +111,15 @@ class SnapshotSaved(Event):
     bytes_total: int
     stall_s: float
     write_s: float
+    age_s: float = 0.0
+    units: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SpaceNotFreed(Event):
+    """Older commits are needed no more and could not be removed: the store grows until they can."""
+
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,9 +206,13 @@ class LeaseWaitedFor(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopRequested(Event):
-    """Someone asked to stop at the next safe point; `by` is "interrupt", "magic", "panel" or "cli"."""
+    """Someone asked to stop at the next safe point, or when the unit that runs has ended (`after_unit`).
+
+    `by` is "interrupt", "magic", "panel" or "cli".
+    """
 
     by: str
+    after_unit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -230,7 +251,8 @@ class UnitStarted(Event):
 class UnitFinished(Event):
     """A unit is done: `status` is "done" or "failed", with its metrics or the one-line reason.
 
-    `ranked_by`: the metric by which runs are compared, "" where nobody says.
+    `ranked_by`: the metric by which runs are compared, "" where nobody says. `did`: what was done about its failure, or so
+    that memory sufficed. `key`: what the commit that holds its end knows it by.
     """
 
     sweep: str
@@ -239,9 +261,11 @@ class UnitFinished(Event):
     status: str
     metrics: dict[str, object] = field(default_factory=dict)
     reason: str = ""
+    did: str = ""
     seconds: float = 0.0
     ranked_by: str = ""
     smaller_is_better: bool = False
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,7 +292,7 @@ class StepDone(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemorySampled(Event):
-    """Bytes in use: host (`host_used` of `host_limit`) and GPU (None without one)."""
+    """Bytes in use: host (`host_used` of `host_limit`) and GPU (None without one); the disk of the local stores (None: unknown)."""
 
     host_used: int
     host_limit: int
@@ -277,17 +301,32 @@ class MemorySampled(Event):
     gpu_other: int | None = None
     gpu_total: int | None = None
     gpu_guard: int | None = None
+    disk_free: int | None = None
+    disk_total: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MemoryReclaimed(Event):
-    """Memory was cleared between models. Bytes before and after (GPU: None without one); `holders`: who still holds."""
+    """Memory was cleared between models. Bytes before and after (GPU: None without one); `holders`: who still holds.
+
+    `host`: all that counts against the limit; `rss`: this process's own; `gpu`: allocated; `reserved`: the GPU's too. The
+    baselines are those at the beginning of the work. `forgotten`: names that were let go, for the next model binds them.
+    """
 
     host_before: int
     host_after: int
     gpu_before: int | None = None
     gpu_after: int | None = None
     holders: tuple[str, ...] = ()
+    rss_before: int | None = None
+    rss_after: int | None = None
+    rss_baseline: int | None = None
+    gpu_baseline: int | None = None
+    reserved_before: int | None = None
+    reserved_after: int | None = None
+    reserved_baseline: int | None = None
+    forgotten: tuple[str, ...] = ()
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +335,15 @@ class MemoryPressure(Event):
 
     level: str
     what: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutOfMemoryRecovered(Event):
+    """Memory ran out, and the work goes on. `what`: which memory, with the error; `did`: what is tried now; `where`."""
+
+    what: str
+    did: str
+    where: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -315,6 +363,26 @@ class HeartbeatLost(Event):
     """Nothing was heard from the browser for `silent_s` seconds."""
 
     silent_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HostLimitNear(Event):
+    """The host may end this machine in `left_s` seconds, by its limit of `limit_s`; `whose` says for whom that holds.
+
+    `asked`: whether a commit was asked for.
+    """
+
+    left_s: float
+    limit_s: float
+    whose: str = ""
+    asked: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuntimeReleased(Event):
+    """`%keepalive --release`: the machine was given back, or, with `kept`, is not, for that reason."""
+
+    kept: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
-from colab_guard import magics, session
+from colab_guard import magics, pages, session
+from colab_guard.errors import BadOption
 from colab_guard.session import found
 from colab_guard.session.seams import Panel
 
 if TYPE_CHECKING:
-    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.core.interactiveshell import ExecutionResult, InteractiveShell
 
 _undos: WeakKeyDictionary[InteractiveShell, Callable[[], None]] = WeakKeyDictionary()
 
@@ -25,15 +26,25 @@ def load(shell: InteractiveShell) -> None:
     guard.panel_factory = _panel
     remove_magics = magics.install(shell, session.Guard(lambda: session.current(shell)))
 
+    def after_cell(result: ExecutionResult) -> None:
+        if result.error_in_exec is not None:
+            session.current(shell).after_error(result.error_in_exec)
+
+    shell.events.register("post_run_cell", after_cell)
+
     def undo() -> None:
+        shell.events.unregister("post_run_cell", after_cell)
         remove_magics()
         # by now the session may be another one than at loading
         existing = session.loaded()
         if existing is not None and existing.shell is shell:
             existing.close()
+        pages.close_kept()
 
     _undos[shell] = undo
     print(greeting(guard))
+    if before := last_kernel(shell):
+        print(before)
 
 
 def unload(shell: InteractiveShell) -> None:
@@ -50,8 +61,27 @@ def greeting(guard: session.Session) -> str:
     )
 
 
+def last_kernel(shell: InteractiveShell | None = None) -> str:
+    """What became of this notebook's kernel before, in a line or two; "" where there is nothing to say."""
+    hosts, blackbox = (importlib.import_module(f"colab_guard.{name}") for name in ("hosts", "hosts.blackbox"))
+    told: str = blackbox.last_kernel(hosts.home(), hosts.kernel_notebook(shell))
+    return told
+
+
 def _panel(guard: session.Session) -> Panel:
-    made: Panel = importlib.import_module("colab_guard.panel").Panel(guard.shell, guard.bus, guard.clock, guard.workers)
+    def ask(word: str) -> str:
+        """What a page's button does, in words."""
+        try:
+            if word == "commit":
+                return "saving at the next safe point" if guard.request_commit() else "nothing runs"
+            after_run = guard.panel is not None and guard.panel.runs_sweep
+            asked = guard.request_stop("panel", after_unit=after_run)
+        except BadOption as refused:
+            return str(refused)
+        return f"stopping {'after this model' if after_run else 'at the next safe point'}" if asked else "nothing runs"
+
+    room = importlib.import_module("colab_guard.panel")
+    made: Panel = room.Panel(guard.shell, guard.bus, guard.clock, guard.workers, ask=ask)
     return made
 
 

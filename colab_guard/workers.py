@@ -1,15 +1,17 @@
-"""Threads with an owner: named, stopped in reverse order with a deadline, and disarmed in a forked child.
+"""Threads and processes with an owner: named, stopped in reverse order with a deadline, and disarmed in a forked child.
 
-Every background thread of the project is started by a `Workers`. A call that may hang for ever (a mount, a network
+Every background thread and process of the project is started by a `Workers`. A call that may hang for ever (a mount, a network
 file system) runs through `Workers.call`, which gives up waiting after its time limit and leaves the call behind.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
+import subprocess
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from colab_guard.clock import Clock, SystemClock
@@ -38,15 +40,18 @@ class Worker:
             self._target(self.stopping)
         except BaseException as error:
             self._on_error(self.name, error)
+        finally:
+            del self._target  # what it worked on is not held by a thread that has ended
 
 
 class Workers:
-    """Owns threads: `start`, `periodic`, `call`, and `stop` for all of them."""
+    """Owns threads and processes: `start`, `periodic`, `call`, `process`, and `stop` for all of them."""
 
     def __init__(self, clock: Clock | None = None, on_error: Callable[[str, BaseException], None] | None = None) -> None:
         self.clock: Clock = clock or SystemClock()
         self._on_error = on_error or self._remember
         self._workers: list[Worker] = []
+        self._processes: list[subprocess.Popen[bytes]] = []
         self._pid = os.getpid()
         self.errors: list[tuple[str, BaseException]] = []
 
@@ -76,6 +81,18 @@ class Workers:
 
         return self.start(name, turn)
 
+    def child(
+        self, command: Sequence[str], *, environment: Mapping[str, str], descriptors: Sequence[int] = ()
+    ) -> subprocess.Popen[bytes]:
+        """Start a process in a group of its own, which the caller waits for; with pipes for its input, output and errors.
+
+        Signals for this process's group (a notebook's interrupt) do not reach it: the caller passes on what is meant for it.
+        """
+        pipe = subprocess.PIPE
+        return subprocess.Popen(
+            command, stdin=pipe, stdout=pipe, stderr=pipe, env=environment, pass_fds=descriptors, start_new_session=True, bufsize=0
+        )
+
     def call(
         self, name: str, function: Callable[[], T], timeout_s: float, *, moved_at: Callable[[], float] | None = None
     ) -> T:
@@ -103,6 +120,32 @@ class Workers:
             raise Abandoned(f"{name} did not answer within {timeout_s:g} s")
         return box[0]
 
+    def process(self, command: Sequence[str]) -> subprocess.Popen[bytes]:
+        """Start a process in a session of its own, with pipes to its input and from its output; it ends when its input does."""
+        made = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True, bufsize=0
+        )
+        self._processes.append(made)
+        return made
+
+    def end_process(self, process: subprocess.Popen[bytes], deadline_s: float = STOP_DEADLINE_S) -> None:
+        """Close the input of `process` and wait for its end; kill it where that does not come."""
+        assert process.stdin is not None and process.stdout is not None
+        with contextlib.suppress(OSError):
+            process.stdin.close()
+        try:
+            process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        process.stdout.close()
+        if process in self._processes:
+            self._processes.remove(process)
+
+    def failed(self, name: str, error: BaseException) -> None:
+        """Report an error of something that goes on."""
+        self._on_error(name, error)
+
     def stop_one(self, worker: Worker, deadline_s: float = STOP_DEADLINE_S) -> bool:
         """Ask `worker` to stop and wait for it; say whether it did."""
         worker.stopping.set()
@@ -113,7 +156,9 @@ class Workers:
         return not worker.thread.is_alive()
 
     def stop(self, deadline_s: float = STOP_DEADLINE_S) -> list[str]:
-        """Stop all, the newest first; give the names of those that did not end in time."""
+        """Stop all, the newest first; give the names of those threads that did not end in time."""
+        for process in reversed(list(self._processes) if not self.disarmed else []):
+            self.end_process(process, deadline_s)
         return [w.name for w in reversed(list(self._workers)) if not self.stop_one(w, deadline_s)]
 
     def _remember(self, name: str, error: BaseException) -> None:

@@ -28,6 +28,7 @@ FLOORS = {
     "state": 2,
     "store": 1,
     "hosts": 1,
+    "pages": 2,
     "events": 0,
     "errors": 0,
     "clock": 0,
@@ -51,8 +52,9 @@ HEAVY = {
 # the modules that are about one heavy library; others import them lazily
 ABOUT = {
     "keepalive/connection.py": {"anywidget"},
-    "panel/widget.py": {"anywidget"},
+    "panel/widget.py": {"anywidget", "ipywidgets"},
     "store/faults/filesystem.py": {"fsspec"},
+    **{f"plan/dry/{name}.py": {"torch"} for name in ("kernels", "measure", "optimizers", "trace", "twins")},
 }
 
 

@@ -19,6 +19,7 @@ def test_the_public_names_are_these() -> None:
         "grid",
         "guard",
         "load_ipython_extension",
+        "microbatches",
         "register_state",
         "unload_ipython_extension",
         "unregister_state",

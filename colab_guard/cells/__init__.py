@@ -16,9 +16,10 @@ from __future__ import annotations
 
 from colab_guard.cells.edits import Edit, RangeChange, compare
 from colab_guard.cells.execute import Execution, try_capture
+from colab_guard.cells.grids import LIBRARY, GridChange
 from colab_guard.cells.long_calls import COMMAND
 from colab_guard.cells.points import CELL, FrameInfo
-from colab_guard.cells.protocols import Decision, LibraryLoop, LoopNeeds, LoopPolicy, PolicyFactory
+from colab_guard.cells.protocols import Decision, LibraryLoop, LoopNeeds, LoopPolicy, PolicyFactory, Recovery
 from colab_guard.cells.reads import input_names, iterated_names, names_bound
 from colab_guard.cells.recipes import Recipes
 from colab_guard.cells.scope import DEFINITIONS, Scope
@@ -29,17 +30,20 @@ __all__ = [
     "CELL",
     "COMMAND",
     "DEFINITIONS",
+    "LIBRARY",
     "CompiledCell",
     "Decision",
     "Edit",
     "Execution",
     "FrameInfo",
+    "GridChange",
     "LibraryLoop",
     "LoopNeeds",
     "LoopPolicy",
     "PolicyFactory",
     "RangeChange",
     "Recipes",
+    "Recovery",
     "Scope",
     "SeenCall",
     "SeenLoop",

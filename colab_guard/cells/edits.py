@@ -1,8 +1,8 @@
 """What differs between the cell that was committed and the cell that is run now.
 
 Comments, blank lines, the style of quotes and the docstrings of functions and classes say nothing. A `range` of constants
-over which a `for` goes may have grown at its end: the loop that is under way then goes further. Everything else is
-another cell, and is told line by line.
+over which a `for` goes may have grown at its end: the loop that is under way then goes further. A sweep's grid of
+constants may be any other. Everything else is another cell, and is told line by line.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from colab_guard import state
+from colab_guard.cells.grids import GridChange, grids, parameters, put_parameters
 from colab_guard.cells.iterators import BarIterator
 from colab_guard.cells.syntax import SCOPES
 
@@ -48,25 +49,27 @@ class RangeChange:
 
 @dataclass(frozen=True, slots=True)
 class Edit:
-    """`same`: nothing that counts. Else `ranges` alone changed, or `lines` tell what else did."""
+    """`same`: nothing that counts. Else `ranges` and `grids` alone changed, or `lines` tell what else did."""
 
     ranges: tuple[RangeChange, ...] = ()
     lines: tuple[str, ...] = ()
+    grids: tuple[GridChange, ...] = ()
 
     @property
     def same(self) -> bool:
-        return not self.ranges and not self.lines
+        return not self.ranges and not self.lines and not self.grids
 
     @property
     def only_grown(self) -> bool:
-        """Whether ranges have grown, and nothing else changed."""
-        return bool(self.ranges) and not self.lines and all(change.grown for change in self.ranges)
+        """Whether ranges have grown or sweeps have other grids, and nothing else changed."""
+        return bool(self.ranges or self.grids) and not self.lines and all(change.grown for change in self.ranges)
 
     @property
     def told(self) -> str:
         """What changed, in one line."""
-        words = [*self.lines[:LINES_TOLD], *map(str, self.ranges[: max(LINES_TOLD - len(self.lines), 0)])]
-        more = len(self.lines) + len(self.ranges) - len(words)
+        every = [*self.lines, *map(str, self.ranges), *map(str, self.grids)]
+        words = every[:LINES_TOLD]
+        more = len(every) - len(words)
         return "; ".join(words) + (f"; and {more} more" if more > 0 else "")
 
 
@@ -76,14 +79,20 @@ def compare(committed: str, now: str) -> Edit:
     if state.canonical(before) == state.canonical(after):
         return Edit()
     old_ranges, new_ranges = list(_ranges(before)), list(_ranges(after))
-    if len(old_ranges) == len(new_ranges) and _without_ranges(before) == _without_ranges(after):
+    old_grids, new_grids = list(grids(before)), list(grids(after))
+    if len(old_ranges) == len(new_ranges) and _without_constants(before) == _without_constants(after):
         inner = _fors_that_run_often(after)
         return Edit(
             tuple(
                 RangeChange(new_for.lineno, old_for.lineno, old, new, new_for not in inner)
                 for (old_for, _, old), (new_for, _, new) in zip(old_ranges, new_ranges, strict=True)
                 if old != new
-            )
+            ),
+            grids=tuple(
+                GridChange(new.lineno, name, ast.unparse(new))
+                for (_, old), (name, new) in zip(old_grids, new_grids, strict=True)
+                if ast.dump(parameters(old)) != ast.dump(parameters(new))
+            ),
         )
     return Edit((), tuple(_lines(committed, now)) or ("a text of several lines changed",))
 
@@ -139,10 +148,13 @@ def _fors_that_run_often(tree: ast.AST) -> set[ast.AST]:
     return {inner for node in around for inner in ast.walk(node) if inner is not node}
 
 
-def _without_ranges(tree: ast.Module) -> str:
+def _without_constants(tree: ast.Module) -> str:
     blank = copy.deepcopy(tree)
+    made = list(grids(blank))
     for _, call, _ in list(_ranges(blank)):
         call.args = [ast.Name(PLACEHOLDER, ast.Load())]
+    for _, call in made:
+        put_parameters(call, ast.Name(PLACEHOLDER, ast.Load()))
     return state.canonical(blank)
 
 

@@ -1,7 +1,8 @@
 """Running a compiled cell in the user's namespace: from its start, or from a snapshot.
 
 An error leaves with its own traceback; `__tracebackhide__` asks IPython to pass over the project's frames, so that the
-user sees the cell's lines. A rolled-back cell is restored from the newest snapshot and entered again.
+user sees the cell's lines. A rolled-back cell is restored from the newest snapshot and entered again; so is one whose
+error `recovery` says to be undone that way.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from colab_guard.cells.arrivals import when_imported
 from colab_guard.cells.generators import Generators
 from colab_guard.cells.inthread import in_thread_of_its_own
 from colab_guard.cells.plainer import HIDDEN
-from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, WayBack
+from colab_guard.cells.protocols import LibraryLoop, PolicyFactory, Recovery, WayBack
 from colab_guard.cells.resuming import Resumer
 from colab_guard.cells.rewrite import BARE, PREFIX, RESUMER, RUNTIME, VALUE
 from colab_guard.cells.runtime import Idle, RollBack, Runtime, noting
@@ -46,7 +47,10 @@ def try_capture(cell: CompiledCell, scope: Scope, names: Mapping[str, Any]) -> s
 
 @dataclass(slots=True)
 class Execution:
-    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact."""
+    """One run of one cell. `newest` gives the newest commit's state, for a roll-back; `say` is told what may not be exact.
+
+    `readable` says whether `newest` would find one, and takes no memory for it.
+    """
 
     cell: CompiledCell
     scope: Scope
@@ -56,9 +60,13 @@ class Execution:
     loops: Sequence[LibraryLoop] = ()
     units: Sequence[UnitRecord] = ()
     newest: Callable[[], Loaded | None] = lambda: None
+    readable: Callable[[], bool] = lambda: True
     say: Callable[[str], None] = lambda why: None
     way_back: WayBack | None = None
+    recovery: Recovery | None = None
     _ahead: Ahead | None = field(default=None, init=False)
+    _begun_at: str | None = field(default=None, init=False)
+    _was_read: bool = field(default=False, init=False)
 
     def none_ahead(self, frame: FrameType | None) -> str | None:
         """Why no safe point lies ahead of what runs now (`frame`, in the main thread); None where one does."""
@@ -80,19 +88,53 @@ class Execution:
     def run(self, loaded: Loaded | None) -> Any:
         """Run the cell, from `loaded`'s position if given; the value of its last expression, or None.
 
-        Raises `Stopped` when that was asked for and the cell is saved.
+        What `loaded` holds is let go of when it is restored: it is as much memory as the state itself. Raises `Stopped` when
+        that was asked for and the cell is saved.
         """
         __tracebackhide__ = True
+        self._begun_at = loaded.record.id if loaded is not None else None
         while True:
             try:
                 return self._run(loaded)
             except RollBack as wish:
-                self.engine.wait()
-                loaded = self.newest()
-                if loaded is None:
-                    raise CannotResume("there is no snapshot to go back to") from wish.__cause__
+                if self.recovery is not None:
+                    self.recovery.let_go(wish)
             except Leaving as leaving:
                 raise Stopped(str(leaving)) from None
+            except Exception as error:
+                if not self._goes_back(error):
+                    raise
+            # outside of the handlers, which hold what was running
+            loaded = None
+            loaded = self._go_back()
+
+    def _goes_back(self, error: Exception) -> bool:
+        """Whether going back to the newest snapshot may undo `error`."""
+        if self.recovery is None:
+            return False
+        self.engine.wait()
+        saved = self.engine.saved
+        self._was_read = self.recovery.goes_back(error, saved.id if saved is not None else self._begun_at, self.readable)
+        return self._was_read
+
+    def _go_back(self) -> Loaded:
+        """The newest snapshot, for which room was made: what it brings back is let go of before it is loaded.
+
+        Not before it is known that one can be: what lives here may be all that there is.
+        """
+        self.engine.wait()
+        if self.recovery is not None:
+            if not self._was_read and not self.readable():
+                raise CannotResume("no snapshot to go back to can be read; what was there before is as it was")
+            self._was_read = False
+            self.scope.let_go()
+            self.recovery.clear()
+        loaded = self.newest()
+        if loaded is None:
+            raise CannotResume("there is no snapshot to go back to")
+        if self.recovery is not None:
+            self.recovery.gone_back(str(loaded.record.position.get("text", "its last snapshot")))
+        return loaded
 
     def _run(self, loaded: Loaded | None) -> Any:
         __tracebackhide__ = True
@@ -106,7 +148,11 @@ class Execution:
             policies=self.policies,
             units=self.units,
             say=self.say,
+            goes_back=self._goes_back,
         )
+        # what goes back needs a snapshot to go back to
+        runtime.first_in_library = self.recovery is not None and loaded is None and self.engine.saved is None
+        runtime.first_wanted = runtime.first_in_library and self.scope.live.differentiates
         generators = self._let_code_travel(runtime)
         code = self.cell.code
         with ExitStack() as undo:
@@ -126,6 +172,8 @@ class Execution:
                 code = self.cell.program.resume_code()
                 functions.codes[code] = self.cell.info
                 namespace[RESUMER] = self._take_up(loaded, runtime, generators)
+                loaded.parts.clear()
+                loaded.buffers.clear()
             self._ahead = Ahead(functions.codes, lambda: runtime.thread)
             undo.callback(setattr, self, "_ahead", None)
             self._execute(code, namespace, runtime)
@@ -169,11 +217,10 @@ class Execution:
             return needed, kept
         everything = {**kept["names"], **needed["names"], **local_variables(needed.get("frames", ()))}
         lost = state.put_in_order(bytes(loaded.parts[state.ORDERS]), everything)
-        if read := [path for path in lost if path.partition("[")[0].partition(".")[0] not in kept["names"]]:
-            self.engine.name_inexact(
-                f"sets that may iterate in another order: {', '.join(read[:5])} (their items' hashes differ between kernels; those "
-                "of texts do not where kernels start with PYTHONHASHSEED=0, as colab-guard run starts them)"
-            )
+        read = {path: why for path, why in lost.items() if path.partition("[")[0].partition(".")[0] not in kept["names"]}
+        for why in sorted(set(read.values())):
+            paths = [path for path in read if read[path] == why]
+            self.engine.name_inexact(f"sets that may iterate in another order: {', '.join(paths[:5])} ({why})")
         return needed, kept
 
     def _set_outside(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import sys
 import types
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +31,8 @@ TRAINING_ROOM = "colab_guard.training"
 
 SMALL = frozenset({bool, int, float, complex, type(None)})
 SMALL_TEXT = 1000
+HELD_BY_FRAME = 3
+"""References to a frame's dictionary of variables: the frame's own, and those of whoever counts them."""
 
 
 @dataclass(slots=True)
@@ -211,6 +214,18 @@ def _same(one: CodeType, other: CodeType, codes: Mapping[CodeType, FrameInfo]) -
         return True
     first, second = codes.get(one), codes.get(other)
     return first is not None and second is not None and first.id == second.id
+
+
+def forget_locals(frame: FrameType) -> None:
+    """Let the frame not hold what its variables were when they were looked at: before Python 3.13 it keeps a dictionary of them.
+
+    One that somebody else holds (`locals()`) stays as it is.
+    """
+    if sys.version_info >= (3, 13) or not frame.f_code.co_flags & inspect.CO_OPTIMIZED:
+        return
+    names = frame.f_locals
+    if sys.getrefcount(names) <= HELD_BY_FRAME:
+        names.clear()
 
 
 def entry_of(standing: Standing) -> FrameEntry:

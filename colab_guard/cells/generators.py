@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from colab_guard import state
 from colab_guard.cells import genexprs
 from colab_guard.cells.delegates import behind
-from colab_guard.cells.frames import FrameEntry, Standing, cells_of, entry_of, own_variables
+from colab_guard.cells.frames import FrameEntry, Standing, cells_of, entry_of, forget_locals, own_variables
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState
 from colab_guard.cells.places import ending_at
@@ -55,6 +55,12 @@ class Generators:
         if status == inspect.GEN_CLOSED:
             return None, None
         frame = generator.gi_frame
+        try:
+            return self._open(generator, frame, status)
+        finally:
+            forget_locals(frame)
+
+    def _open(self, generator: Any, frame: Any, status: str) -> tuple[Any, Any]:
         module = self._module_of(generator, frame)
         if genexprs.is_expression(generator):
             held, cells = lambda: _laid_open(generator, frame)[1], lambda: _raw_cells(generator, frame)

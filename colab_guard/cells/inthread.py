@@ -8,6 +8,8 @@ import threading
 from collections.abc import Callable, Coroutine
 from typing import Any
 
+from colab_guard.errors import HostMemoryPressure
+
 CANCEL_S = 2.0
 """For a coroutine that waits to end after it was cancelled; one that computes is interrupted where it is then."""
 END_S = 10.0
@@ -18,6 +20,7 @@ def in_thread_of_its_own(coroutine: Coroutine[Any, Any, Any], begins: Callable[[
     __tracebackhide__ = True
     failure: list[BaseException] = []
     running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]] = []
+    over = threading.Event()
 
     async def whole() -> None:
         __tracebackhide__ = True
@@ -33,23 +36,27 @@ def in_thread_of_its_own(coroutine: Coroutine[Any, Any, Any], begins: Callable[[
             asyncio.run(whole())
         except BaseException as error:
             failure.append(error)
+        finally:
+            over.set()
 
     thread = threading.Thread(target=run, name="colab_guard-cell")
     thread.start()
     try:
-        thread.join()
-    except KeyboardInterrupt:
-        _end(thread, running)
+        over.wait()  # a `join` that is interrupted takes a running thread for ended (Python 3.11)
+    except (KeyboardInterrupt, HostMemoryPressure):
+        _end(thread, running, over)
         raise
     if failure:
         raise failure[0]
 
 
-def _end(thread: threading.Thread, running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]]) -> None:
-    if running and thread.is_alive():
+def _end(
+    thread: threading.Thread, running: list[tuple[asyncio.AbstractEventLoop, asyncio.Task[Any]]], over: threading.Event
+) -> None:
+    if running and not over.is_set():
         loop, task = running[0]
         loop.call_soon_threadsafe(task.cancel)
-        thread.join(CANCEL_S)
-    if thread.is_alive() and thread.ident is not None:
+        over.wait(CANCEL_S)
+    if not over.is_set() and thread.ident is not None:
         ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
-        thread.join(END_S)
+        over.wait(END_S)

@@ -10,15 +10,19 @@ barred   the iterator cannot be kept: no snapshot while the loop runs
 from __future__ import annotations
 
 import csv
+import functools
 import inspect
 import io
 import itertools
 import operator
 import re
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Sized
 from dataclasses import dataclass
 from typing import Any, Literal
+
+from colab_guard.cells import tables
 
 Mode = Literal["live", "replay", "while", "barred", "none"]
 
@@ -86,7 +90,7 @@ class BarIterator:
 
     def __init__(self, bar: Any) -> None:
         self._bar = bar
-        self._below: Iterator[Any] | None = iter(bar.iterable)
+        self._below: Iterator[Any] | None = _kept(bar.iterable)
         self._begun = False
 
     def __iter__(self) -> BarIterator:
@@ -119,21 +123,50 @@ class BarIterator:
 
 
 def over_bars(iterator: Any) -> Any:
-    """`iterator`, an `enumerate` or `zip`, over bars that can be captured in place of bars' own generators, not yet begun."""
-    if type(iterator) is enumerate:
-        reduced: Any = iterator.__reduce__()
-        below, count = reduced[1]
-        again = over_bars(below)
-        return iterator if again is below else enumerate(again, count)
-    if type(iterator) is zip:
-        reduced = iterator.__reduce__()
-        parts = [over_bars(part) for part in reduced[1]]
-        same = all(map(operator.is_, parts, reduced[1]))
-        return iterator if same else zip(*parts, strict=bool(reduced[2:]))
-    if isinstance(iterator, types.GeneratorType) and inspect.getgeneratorstate(iterator) == inspect.GEN_CREATED:
-        bar = inspect.getgeneratorlocals(iterator).get("self")
-        return BarIterator(bar) if is_bar(bar) and iterator.gi_code.co_name == "__iter__" else iterator
-    return iterator
+    """`iterator`, an `enumerate` or `zip`, over what can be captured in place of generators of bars and tables, not yet begun.
+
+    A generator that somebody else has too is left alone: who takes an item there takes it here.
+    """
+    parts, counts = _parts(iterator)
+    alone = _counts_alone()[type(iterator)]
+    again = [_over_bar(part, alone=count == alone) for part, count in zip(parts, counts, strict=True)]
+    if all(map(operator.is_, again, parts)):
+        return iterator
+    reduced: Any = iterator.__reduce__()
+    return enumerate(again[0], reduced[1][1]) if type(iterator) is enumerate else zip(*again, strict=bool(reduced[2:]))
+
+
+def _parts(iterator: Any) -> tuple[tuple[Any, ...], list[int]]:
+    """What an `enumerate` or `zip` goes over, and what Python counts of who has each."""
+    reduced: Any = iterator.__reduce__()
+    parts = reduced[1][:1] if type(iterator) is enumerate else reduced[1]
+    return parts, list(map(sys.getrefcount, parts))
+
+
+@functools.cache
+def _counts_alone() -> dict[type, int]:
+    """What `_parts` counts of parts that nobody else has."""
+    return {kind: _parts(kind(letter for letter in ""))[1][0] for kind in (enumerate, zip)}
+
+
+def _over_bar(iterator: Any, *, alone: bool) -> Any:
+    if type(iterator) in (enumerate, zip):
+        return over_bars(iterator) if alone else iterator
+    if not tables.has_not_begun(iterator):
+        return iterator
+    if not alone:
+        return tables.rows_kept(iterator)
+    bar = inspect.getgeneratorlocals(iterator).get("self")
+    if is_bar(bar) and iterator.gi_code.co_name == "__iter__":
+        return BarIterator(bar)
+    return tables.rows_kept(tables.groups_kept(iterator))
+
+
+def _kept(iterable: Any) -> Any:
+    """The iterator over `iterable`, or one over the same items of a table of pandas' that can be captured."""
+    __tracebackhide__ = True
+    iterator = iter(iterable)
+    return tables.rows_kept(iterator if iterator is iterable else tables.groups_kept(iterator))
 
 
 class Lines:
@@ -204,7 +237,7 @@ def open_iterator(iterable: Any) -> tuple[Mode, Iterator[Any]]:
         return "live", BarIterator(iterable)
     if is_file(iterable):
         return "live", Lines(iterable) if isinstance(iterable, io.TextIOWrapper) else iter(iterable)
-    iterator = iter(iterable)
+    iterator = _kept(iterable)
     if _is_search(iterator):
         return "live", Matches(iterator)
     if type(iterator) in BUILTIN_ITERATORS or type(iterator) in ITERTOOLS:

@@ -30,6 +30,7 @@ def _row(library: str, module: str, names: str, methods: str = "", *, heavy: boo
 
 
 COMMAND = "a command"
+CELL_MAGIC = "a cell magic"
 FIT = "fit fit_transform fit_predict"
 SEARCHES = "BaseSearchCV GridSearchCV RandomizedSearchCV HalvingGridSearchCV HalvingRandomSearchCV"
 VALIDATIONS = "cross_val_score cross_validate cross_val_predict learning_curve validation_curve permutation_test_score"
@@ -80,6 +81,7 @@ TABLE = (
     _row(COMMAND, "os", "system"),
     _row(COMMAND, "posix", "system"),
     _row(COMMAND, "IPython", "InteractiveShell", "system getoutput"),
+    _row(CELL_MAGIC, "IPython", "InteractiveShell", "run_cell_magic", heavy=True, hint="code in a cell without it has safe points"),
 )
 GIVES = {
     "sklearn.pipeline.make_pipeline": "sklearn.pipeline.Pipeline",

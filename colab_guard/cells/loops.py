@@ -141,6 +141,8 @@ class Loop:
             limit = k + safe(self, k)
         else:
             self._come_back()
+            if self._runtime.first_wanted and self._begins_saved():
+                safe(self, 0)
         self.hurry = hurry
         iterator = self._ready()
         while True:
@@ -185,6 +187,8 @@ class Loop:
         self._come_back()
         self.hurry = hurry
         safe = self._runtime.safe
+        if self._runtime.first_wanted and self._begins_saved():
+            safe(self, 0)
         while True:
             yield item
             k += 1
@@ -204,8 +208,12 @@ class Loop:
             self._unit_end(policy)
         else:
             self._come_back()
+            if self._runtime.first_wanted and self._begins_saved():
+                self._runtime.safe(self, 0)
         for item in AsItIs(self._ready()):
             self._item = item
+            if k or self._kept.done:
+                policy.item_follows(self._runtime.unread(self.where))
             policy.item_started(item)
             yield item
             k += 1
@@ -219,6 +227,10 @@ class Loop:
             self._resumer.arrived()
         elif self._re_enter == "fetching":
             self._resumer.R = False
+
+    def _begins_saved(self) -> bool:
+        """Whether the place before the first item is to be saved: nothing of the cell is yet."""
+        return self._re_enter is None and self._runtime.ask_for_first()
 
     def _unit_end(self, policy: LoopPolicy) -> None:
         item, self._item = self._item, None
@@ -259,6 +271,8 @@ class Loop:
         """An error in the body: whether it ends here, and the next item follows."""
         if self.policy is None or not isinstance(error, Exception) or isinstance(error, GuardError) or self._runtime.lost:
             return False
+        if self._runtime.goes_back(error):
+            self._runtime.roll_back(error)
         decision = self.policy.on_error(self._item, error)
         if decision is Decision.ROLL_BACK:
             self._runtime.roll_back(error)

@@ -42,6 +42,8 @@ class Point:
     holder: str = ""
     end: int = 0
     """The last line of its statement."""
+    anew: frozenset[str] = frozenset()
+    """Names that every iteration of a loop binds anew."""
 
     @property
     def is_loop(self) -> bool:

@@ -29,6 +29,12 @@ class LoopPolicy(Protocol):
     def item_started(self, item: object) -> None:
         """`item` was fetched, and its iteration begins (or goes on, after a resume)."""
 
+    def item_follows(self, unread: frozenset[str]) -> None:
+        """Another item was fetched after one that has ended, here or before a resume, and its iteration begins next.
+
+        `unread`: names of the notebook that each iteration binds anew, and that nothing in the cell reads before that.
+        """
+
     def item_ended(self, item: object) -> UnitRecord | None:
         """The iteration is over, without an error or after NEXT_ITEM; what it gives goes into the unit-end commit."""
 
@@ -64,6 +70,25 @@ class WayBack(Protocol):
     def begin(self) -> None: ...
 
     def end(self) -> None: ...
+
+
+class Recovery(Protocol):
+    """Says which errors are undone by going back to the newest snapshot: those of full memory."""
+
+    def goes_back(self, error: Exception, snapshot: str | None, readable: Callable[[], bool]) -> bool:
+        """Whether the cell goes back to `snapshot` (its id, None where there is none) after `error`.
+
+        `readable` says whether a snapshot can be read; it reads one whole.
+        """
+
+    def let_go(self, error: BaseException) -> None:
+        """Drop what the frames hold through which `error` has come."""
+
+    def clear(self) -> None:
+        """Free what nothing needs, before the snapshot is read."""
+
+    def gone_back(self, where: str) -> None:
+        """The cell is about to go on at `where`."""
 
 
 class LibraryLoop(Protocol):

@@ -12,11 +12,13 @@ import builtins
 import inspect
 import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from colab_guard.cells.long_calls import GIVE_THEMSELVES, GIVES
+from colab_guard.cells.syntax import FUNCTIONS, FunctionNode, bound_by, is_generator, own_nodes, parameters
+from colab_guard.state import is_notebooks
 
 Kind = Literal["module", "class", "function", "instance", "text"]
 UNKNOWN: Any = object()
@@ -27,12 +29,13 @@ class Meaning:
     """`names` are dotted: of a module or function one, of a class (or of an instance's class) also those of its bases.
 
     "text" is a dotted name of which nothing is loaded yet: it may be a module, a class or a function. `thing` is the live
-    object (of an instance that the cell is yet to make: UNKNOWN).
+    object (of an instance that the cell is yet to make, or a class: UNKNOWN). `own`: methods that the cell's text gives it.
     """
 
     kind: Kind
     names: tuple[str, ...]
     thing: Any = UNKNOWN
+    own: frozenset[str] = frozenset()
 
     @property
     def short(self) -> str:
@@ -41,7 +44,11 @@ class Meaning:
 
 
 class Meanings:
-    """Meanings in one scope: `body` is its statements, `namespace` the live names, `outer` the scope around it."""
+    """Meanings in one scope: `body` is its statements, `namespace` the live names, `outer` the scope around it.
+
+    Of names that are `given` nothing is known. `function` gives the notebook's function of a name, where there is one
+    only: what it returns is told by its text.
+    """
 
     def __init__(
         self,
@@ -49,11 +56,15 @@ class Meanings:
         namespace: Mapping[str, Any],
         outer: Meanings | None = None,
         *,
-        parameters: Iterable[str] = (),
+        given: Iterable[str] = (),
+        function: Callable[[str], FunctionNode | None] | None = None,
     ) -> None:
         self._namespace = namespace
         self._outer = outer
-        self._own: dict[str, Meaning | None] = dict.fromkeys(parameters)
+        self._given = frozenset(given)
+        self._own: dict[str, Meaning | None] = dict.fromkeys(self._given)
+        self._function: Callable[[str], FunctionNode | None] | None = function or (outer._function if outer is not None else None)
+        self._asked: set[str] = outer._asked if outer is not None else set()
         for node in body:
             self._learn(node)
 
@@ -84,35 +95,71 @@ class Meanings:
             if owner is not None and owner.kind == "instance":
                 return owner
         called = self.of(node.func)
+        if isinstance(node.func, ast.Name) and (called is None or called.kind == "function"):
+            made = self._returned_by(node.func.id)
+            if made is not None:
+                return made
         if called is None:
             return None
         for name in called.names:
             if name in GIVES:
                 return _named(GIVES[name], "instance")
         if called.kind == "class":
-            return Meaning("instance", called.names)
+            return Meaning("instance", called.names, own=called.own | notebooks_methods(called))
         if called.kind == "text" and called.short[:1].isupper():
             return Meaning("instance", called.names)
         return None
 
+    def _returned_by(self, name: str) -> Meaning | None:
+        """What the notebook's function `name` returns, if that is one thing wherever it returns."""
+        node = self._function(name) if self._function is not None and not self._is_given(name) else None
+        if node is None or name in self._asked or node.decorator_list or not isinstance(node, ast.FunctionDef) or is_generator(node):
+            return None
+        self._asked.add(name)
+        inside = Meanings(node.body, self._namespace, self._outermost(), given=parameters(node))
+        found = [inside.of(part.value) if part.value else None for part in own_nodes(node.body) if isinstance(part, ast.Return)]
+        self._asked.discard(name)
+        first = found[0] if found else None
+        return first if first is not None and all(one is not None and one.names == first.names for one in found) else None
+
+    def _is_given(self, name: str) -> bool:
+        return name in self._given or (name not in self._own and self._outer is not None and self._outer._is_given(name))
+
+    def _outermost(self) -> Meanings:
+        return self if self._outer is None else self._outer._outermost()
+
     def _learn(self, node: ast.AST) -> None:
         if isinstance(node, (ast.Import, ast.ImportFrom)):
             self._imported(node)
-        elif isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)):
+        elif isinstance(node, ast.ClassDef):
+            self._bind(node.name, self._class(node))
+            return
+        elif isinstance(node, FUNCTIONS):
             self._bind(node.name, None)
             return
         elif isinstance(node, ast.Lambda):
             return
         elif isinstance(node, ast.Assign) and len(node.targets) == 1 and isinstance(node.targets[0], ast.Name):
-            self._bind(node.targets[0].id, self.of(node.value))
+            if not (isinstance(node.value, ast.Constant) and node.value.value is None):  # let go of: nothing is called on it
+                self._bind(node.targets[0].id, self.of(node.value))
             return
         elif isinstance(node, ast.withitem) and isinstance(node.optional_vars, ast.Name):
             self._bind(node.optional_vars.id, self.of(node.context_expr))
             return
-        elif isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
-            self._bind(node.id, None)
+        elif not isinstance(node, ast.Name) or isinstance(node.ctx, ast.Store):
+            for name in bound_by(node):
+                self._bind(name, None)
         for child in ast.iter_child_nodes(node):
             self._learn(child)
+
+    def _class(self, node: ast.ClassDef) -> Meaning | None:
+        """A class of the cell by its bases, where one of them can be told."""
+        bases = [base for base in map(self.of, node.bases) if base is not None and base.kind in ("class", "text")]
+        if not bases:
+            return None
+        names = (f"__main__.{node.name}", *(name for base in bases for name in base.names))
+        own = {name for part in own_nodes(node.body) for name in bound_by(part)}
+        return Meaning("class", names, own=frozenset(own).union(*(base.own | notebooks_methods(base) for base in bases)))
 
     def _bind(self, name: str, meaning: Meaning | None) -> None:
         """What is bound twice, to different things, cannot be told."""
@@ -172,6 +219,13 @@ def _attribute(base: Meaning, name: str) -> Meaning | None:
     if found is UNKNOWN or (hasattr(type(found), "__get__") and not isinstance(found, types.FunctionType)):
         return None
     return _live(found)
+
+
+def notebooks_methods(cls: Meaning) -> frozenset[str]:
+    """Names of methods that a live class has from the notebook, its own and those of its bases."""
+    if not isinstance(cls.thing, type):
+        return frozenset()
+    return frozenset(name for base in cls.thing.__mro__ for name, value in vars(base).items() if is_notebooks(value))
 
 
 def defines(owner: Meaning, method: str) -> Any:

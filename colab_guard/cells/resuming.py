@@ -16,7 +16,7 @@ from colab_guard import state
 from colab_guard.cells.delegates import Again
 from colab_guard.cells.frames import FrameEntry
 from colab_guard.cells.loops import Loop, ReEnter
-from colab_guard.cells.managers import ReEntered, is_notebooks
+from colab_guard.cells.managers import MadeAnew, ReEntered, is_notebooks, serves_once, stands_for_anew
 from colab_guard.cells.rewrite import RESUMER
 from colab_guard.cells.wrappers import through
 from colab_guard.errors import CannotResume
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Resumer:
     """Leads one frame to `entries[0]`; `entries[1:]` are the frames further in."""
 
-    __slots__ = ("R", "_entries", "_info", "_on_path", "_runtime", "_shared", "values")
+    __slots__ = ("R", "_entries", "_info", "_on_path", "_runtime", "shared", "values")
 
     TICKS = object()
 
@@ -40,12 +40,12 @@ class Resumer:
         self._entries = entries
         self._info = info
         self._on_path = entries[0].on_path if entries else frozenset()
-        self._shared = _contents(entries[0].cells) if entries else {}
+        self.shared = _contents(entries[0].cells) if entries else {}
 
     def fill(self, entries: Sequence[FrameEntry], *, started: bool) -> None:
         """A generator's entry, and those further in, known only when everything is restored."""
         self.R, self._entries, self.values, self._on_path = started, entries, entries[0].locals, entries[0].on_path
-        self._shared = _contents(entries[0].cells)
+        self.shared = _contents(entries[0].cells)
 
     @property
     def lost(self) -> bool:
@@ -92,12 +92,13 @@ class Resumer:
     def shared_again(self, names: Sequence[str]) -> None:
         """A function's variables that others share, likewise."""
         for name in names:
-            if name in self._shared:
-                self._entries[0].cells[name].cell_contents = self._shared[name]
+            if name in self.shared:
+                self._entries[0].cells[name].cell_contents = self.shared[name]
 
     def ctx(self, point: int, item: int) -> bool:
         """Whether there is a restored context manager to go on with."""
-        return self.on(point) and self._kept(point, item) is not None
+        kept = self._kept(point, item)
+        return self.on(point) and kept is not None and not stands_for_anew(kept)
 
     def manager(self, point: int, item: int) -> Any:
         """What `with` is to enter: the restored state of the notebook's own stands; a library's may be the process's too."""
@@ -106,6 +107,11 @@ class Resumer:
             state.in_force_again(manager)
             return ReEntered(manager)
         return ReEntered(manager) if is_notebooks(manager) else manager
+
+    def anew(self, point: int, item: int, manager: Any) -> Any:
+        """What `with` is to enter where the user's expression has just given `manager`."""
+        kept: Any = self._kept(point, item) if self.on(point) else None
+        return MadeAnew(manager, kept, self._runtime.say) if stands_for_anew(kept) and serves_once(manager) else manager
 
     def _kept(self, point: int, item: int) -> Any:
         kept = self._entries[0].contexts.get(point, [])

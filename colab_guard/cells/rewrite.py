@@ -30,6 +30,7 @@ from colab_guard.cells.expressions import StatementRewriter, candidates, value_o
 from colab_guard.cells.liveness import Liveness
 from colab_guard.cells.plainer import told
 from colab_guard.cells.points import CELL, Arm, Chain, FrameInfo, Point, PointKind
+from colab_guard.cells.rebound import bound_anew
 from colab_guard.cells.syntax import copied, expression, located, placed, statements
 
 RUNTIME = "_cg_"
@@ -87,7 +88,8 @@ class Rewriter:
     def _point(self, kind: PointKind, chain: Chain, node: ast.stmt, *, behind: bool = False, text: str = "") -> int:
         number = len(self.info.points) + 1
         live = self._live.behind(node) if behind else self._live.of(node)
-        self.info.points[number] = Point(number, kind, chain, node.lineno, live, text, end=node.end_lineno or node.lineno)
+        anew = bound_anew(node.body) if isinstance(node, ast.For) else frozenset()
+        self.info.points[number] = Point(number, kind, chain, node.lineno, live, text, end=node.end_lineno or node.lineno, anew=anew)
         return number
 
     # blocks and statements
@@ -256,7 +258,8 @@ class Rewriter:
             manager = item.context_expr
             if self._resume:
                 back = expression(f"{RESUMER}.manager({point}, {number})")
-                manager = ast.IfExp(expression(f"{RESUMER}.ctx({point}, {number})"), back, manager)
+                made = ast.Call(expression(f"{RESUMER}.anew"), [ast.Constant(point), ast.Constant(number), manager], [])
+                manager = ast.IfExp(expression(f"{RESUMER}.ctx({point}, {number})"), back, made)
             kept = ast.NamedExpr(ast.Name(context_name(point, number), ast.Store()), manager)
             items.append(ast.withitem(kept, item.optional_vars))
         body, _ = self._arms(node.body, [], point, chain)

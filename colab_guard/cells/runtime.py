@@ -18,7 +18,7 @@ from types import CodeType, FrameType
 from typing import Any
 
 from colab_guard.cells.beside import name_threads, refuse_tasks
-from colab_guard.cells.frames import RE_ENTRY, TRAINING_ROOM, FrameEntry, Standing, describe, entry_of, stack
+from colab_guard.cells.frames import RE_ENTRY, TRAINING_ROOM, FrameEntry, Standing, describe, entry_of, forget_locals, stack
 from colab_guard.cells.functions import Functions
 from colab_guard.cells.iterators import LoopState, open_iterator
 from colab_guard.cells.loops import SIZED, Loop, ReEnter
@@ -39,6 +39,8 @@ SHARE_TO_WAIT = 0.25
 LONG_S = 0.05
 """An iteration that takes longer makes all loops passed by again, since what is inside it may have grown."""
 SELDOM = 1 << 30
+BY_TEXT = frozenset({"globals", "locals", "vars", "eval", "exec", "get_ipython"})
+"""Functions that look up names by a text."""
 
 
 class RollBack(BaseException):
@@ -93,7 +95,14 @@ class Runtime(Idle):
         policies: Sequence[PolicyFactory] = (),
         units: Sequence[UnitRecord] = (),
         say: Callable[[str], None] = lambda why: None,
+        goes_back: Callable[[Exception], bool] = lambda error: False,
     ) -> None:
+        self.goes_back = goes_back
+        """Whether an error is undone by going back to the newest snapshot."""
+        self.first_wanted = False
+        """Whether the first safe point is to be saved, before any training step of the cell's own."""
+        self.first_in_library = False
+        """Likewise of a library loop's."""
         self.now = now
         self.say = say
         """Told why what follows may not be what it would have been."""
@@ -113,6 +122,7 @@ class Runtime(Idle):
         self._library_state: object | None = None
         self._set_names: Callable[[], None] = _nothing
         self._set_random: Callable[[], None] = _nothing
+        self._way: list[tuple[Resumer, FrameEntry]] = []
         self.is_pending: Callable[[Any], bool] = lambda thing: False
         self._pid = os.getpid()
         self.thread = threading.get_ident()
@@ -131,13 +141,18 @@ class Runtime(Idle):
         """The cell's resumer, which leads to where `entries` stand."""
         self._library_state = library
         self._set_names, self._set_random = set_names, set_random
-        return Resumer(self, entries, self._cell)
+        return self._resumer(entries, self._cell)
+
+    def _resumer(self, entries: Sequence[FrameEntry], info: FrameInfo) -> Resumer:
+        resumer = Resumer(self, entries, info)
+        self._way.append((resumer, entries[0]))
+        return resumer
 
     def enter(self, entries: Sequence[FrameEntry]) -> Any:
         """Make the frame of `entries[0]` again, and let it go on."""
         __tracebackhide__ = True
         function = self.function(entries[0].frame)
-        resumer = Resumer(self, entries, function.info)
+        resumer = self._resumer(entries, function.info)
         return made_again(self._functions.variant(function), self._scope.namespace, entries[0].cells, resumer)
 
     def function(self, name: str) -> Function:
@@ -154,6 +169,15 @@ class Runtime(Idle):
     def arrived(self) -> None:
         self._set_names()
         self._set_random()
+        self._forget_way()
+
+    def _forget_way(self) -> None:
+        """Hold nothing of what was restored: it is the user's, who may drop it."""
+        self._set_names = self._set_random = _nothing
+        for resumer, entry in self._way:
+            for held in (entry.locals, entry.loops, entry.contexts, resumer.shared):
+                held.clear()
+        self._way.clear()
 
     def names_again(self) -> None:
         self._set_names()
@@ -171,8 +195,11 @@ class Runtime(Idle):
 
     def resumed(self, loop: LibraryLoop) -> None:
         self._set_random()
+        self._forget_way()
 
     def poll(self, loop: LibraryLoop, capture: Callable[[], object], where: str = "") -> None:
+        if self.first_in_library:
+            self.ask_for_first()
         if not self._engine.due() or not self._is_here():
             return
         try:
@@ -252,12 +279,30 @@ class Runtime(Idle):
             elif loop.pace.last < late:
                 loop.hurry()
 
+    def ask_for_first(self) -> bool:
+        """Ask for a snapshot at the first safe point of a cell that may train; whether it was asked for now."""
+        if "torch" not in sys.modules:
+            return False
+        self.first_wanted = self.first_in_library = False
+        self._engine.request_commit()
+        return True
+
     def point(self, number: int) -> None:
         """The safe point after a statement of the cell."""
+        if self.first_wanted:
+            self.ask_for_first()
         if self._engine.due():
             standing = Standing(sys._getframe(1), self._cell, self._cell.points[number])
             with self._counted():
                 self._snapshot("step", [standing])
+
+    def unread(self, where: Point) -> frozenset[str]:
+        """Names of the notebook that each iteration of the loop at `where` binds before anything in the cell reads them."""
+        if self._cell.points.get(where.id) is not where:
+            return frozenset()  # a function's variables are its own
+        if self._scope.through_functions & BY_TEXT:
+            return frozenset()  # a function may look up any name
+        return where.anew - where.live - self._scope.through_functions
 
     def unit_end(self, loop: Loop, unit: UnitRecord | None) -> None:
         """A unit of a governed loop is over."""
@@ -359,7 +404,12 @@ class Runtime(Idle):
 
         position = describe(standings, inside)
         noted = noting(self._functions, position, capture)
-        taken = self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        try:
+            taken = self._engine.take("unit" if kind == "unit" else "step", position, noted, unit)
+        finally:
+            self.standing = {}
+            for standing in standings:
+                forget_locals(standing.frame)
         place = (standings[-1].info.id, standings[-1].point.id)
         (self._engine.schedule.taken_at if taken else self._engine.schedule.refused_at)(place)
 

@@ -8,8 +8,11 @@ may read are `needed`: what cannot be kept of them refuses the snapshot. The oth
 from __future__ import annotations
 
 import dis
+import itertools
+import re
+import sys
 import types
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +29,7 @@ LAST_RESULTS = frozenset({"_", "__", "___"})
 GRADIENTS = ("backward", "grad", "jacobian", "hessian", "jvp", "vjp", "minimize")
 GRADIENTS_AT_ONCE = frozenset({"fit", "train_step", "training_step", "optimize"})
 GRADIENTS_NOT = frozenset({"no_grad", "zero_grad", "requires_grad", "requires_grad_", "set_grad_enabled", "is_grad_enabled"})
+MOST_LOOKED_AT = 1000
 DEFINITIONS = (types.ModuleType, types.FunctionType, types.BuiltinFunctionType, type)
 
 
@@ -71,8 +75,11 @@ class Scope:
             self.start,
             differentiates=any(map(asks_for_gradients, words)),
             secrets=state.Secrets(self.start, code),
+            classes=state.classes_of(self.start),
         )
         self._shared_looked_for = False
+        self._not_kept: set[str] = set()
+        self._let_go: set[str] = set()
 
     def _is_users(self, name: str) -> bool:
         return not name.startswith(PREFIX) and name not in SHELL_NAMES and name not in self._skip
@@ -87,6 +94,7 @@ class Scope:
             shared = self._sharing(captured)
             if shared:
                 self.tracked |= shared
+                captured.forget()
                 captured = self._capture(live, needed)
         return captured
 
@@ -124,12 +132,16 @@ class Scope:
                 raise state.SnapshotRefused(f"a set, or the way to one, holds {what}, which no snapshot stores; keep it elsewhere")
             captured.parts[state.ORDERS] = orders
         captured.parts.update(taken.parts)
+        self._not_kept.update(re.split(r"[.\[]", p.path, maxsplit=1)[0] for p in captured.placeholders)
         captured.placeholders.extend(taken.losses)
         return captured
 
     def _live_now(self) -> state.Live:
-        if not self.live.reaches_moments and self._reaching.moments():
-            self.live = replace(self.live, reaches_moments=True)
+        if not self.live.reaches_moments:
+            self._reaching.look()
+            reached = (self._reaching.moments, self._reaching.unseen)
+            if reached != (self.live.reaches_moments, self.live.writes_unseen):
+                self.live = replace(self.live, reaches_moments=reached[0], writes_unseen=reached[1])
         return self.live
 
     def _made_unseen(self) -> set[str]:
@@ -150,6 +162,14 @@ class Scope:
                 found.add(name)
         return found
 
+    def ask_for_room(self, room: Callable[[], int | None]) -> None:
+        """Before a capture copies much, `room` tells how many bytes may be taken; too few refuse the snapshot."""
+        self._split.staging.room = room
+
+    def shed(self) -> None:
+        """Let go of what the last capture was copied into; the next one makes it anew. Its commit has to be written."""
+        self._split.staging.shed()
+
     # told before the run
 
     def needed_inside(self, info: FrameInfo) -> frozenset[str]:
@@ -157,6 +177,20 @@ class Scope:
         return self.through_functions.union(*(point.live for point in info.points.values()))
 
     # restore
+
+    def let_go(self) -> None:
+        """Before a snapshot of this run is read: what it brings back that holds tensors is held no longer.
+
+        What no snapshot could keep stays.
+        """
+        start: dict[str, Any] = self.start  # type: ignore[assignment]
+        for name in self.tracked - self._not_kept:
+            if name in self.namespace and holds_tensors(self.namespace[name]):
+                del self.namespace[name]
+                self._let_go.add(name)
+            if name in start and holds_tensors(start[name]):
+                start[name] = None
+                self._let_go.add(name)
 
     def set_names(self, needed: Mapping[str, Any], kept: Mapping[str, Any]) -> None:
         """Put restored names into the namespace, and take out those that had been deleted."""
@@ -169,6 +203,27 @@ class Scope:
                     self.namespace.pop(name, None)
         for name in needed["gone"]:
             self.namespace.pop(name, None)
+        for name in self._let_go & self.start.keys() & self.namespace.keys():
+            self.start[name] = self.namespace[name]  # type: ignore[index]
+        self._let_go.clear()
+
+
+def holds_tensors(value: Any, depth: int = 3) -> bool:
+    """Whether `value` is a tensor, a model or an optimizer of torch, or holds one not far below."""
+    torch = sys.modules.get("torch")
+    if torch is None or depth < 0 or isinstance(value, DEFINITIONS):
+        return False
+    if isinstance(value, (torch.Tensor, torch.nn.Module, torch.optim.Optimizer)):
+        return True
+    if isinstance(value, Mapping):
+        inside: Iterable[Any] = list(value.values())
+    elif isinstance(value, (list, tuple, set, frozenset)):
+        inside = value
+    elif type(value).__module__.startswith(("colab_guard.", "builtins")):
+        return False
+    else:
+        inside = list(getattr(value, "__dict__", {}).values())
+    return any(holds_tensors(part, depth - 1) for part in itertools.islice(inside, MOST_LOOKED_AT))
 
 
 def local_variables(frames: Iterable[FrameEntry]) -> dict[str, Any]:

@@ -13,14 +13,14 @@ from typing import Any
 
 from colab_guard import state
 from colab_guard.cells.iterators import cannot_keep_place
-from colab_guard.cells.long_calls import COMMAND, long_call, maybe_long
+from colab_guard.cells.long_calls import CELL_MAGIC, COMMAND, long_call, maybe_long
 from colab_guard.cells.plainer import told
 from colab_guard.cells.points import FrameInfo
 from colab_guard.cells.programs import Function
 from colab_guard.cells.protocols import LibraryLoop
 from colab_guard.cells.resolving import UNKNOWN, Meanings, defines
 from colab_guard.cells.source import CompiledCell
-from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, FunctionNode, called_name, local_names
+from colab_guard.cells.syntax import COMPREHENSIONS, FUNCTIONS, FunctionNode, called_name, declared_elsewhere, parameters
 
 LONGEST_TEXT = 60
 RARELY_LONG = frozenset({"in an `except` block", "in a `finally` block", "in a class's body"})
@@ -96,7 +96,7 @@ class Survey:
 def survey(cell: CompiledCell, namespace: Mapping[str, Any], adapters: Sequence[LibraryLoop] = ()) -> Survey:
     """Look at `cell` and at the functions of the notebook that it leads to."""
     notebook = _Notebook(cell)
-    meanings = Meanings(cell.program.plain.body, namespace)
+    meanings = Meanings(cell.program.plain.body, namespace, function=notebook.the_one)
     sites: dict[str, list[_Site]] = {}
     # where a function is called decides about its loops, and is known when all has been looked at once
     for _ in range(2):
@@ -135,6 +135,11 @@ class _Notebook:
             return [pair for method in self.classes[name] for pair in self._by_name[method] if f"{name}." in pair[0].place[0]]
         return self._by_name.get(name, [])
 
+    def the_one(self, name: str) -> FunctionNode | None:
+        """The function that a call of `name` runs, where there is only one that it may be."""
+        found = self.called(name)
+        return found[0][1] if len(found) == 1 and found[0][0].place[0] == name else None
+
     def knows(self, name: str) -> bool:
         return name in self._by_name or name in self.classes
 
@@ -153,7 +158,7 @@ def _in_function(
     gathered = isinstance(node, ast.AsyncFunctionDef) and not any(site.awaited for site in sites)
     if gathered:
         barrier = "in a coroutine that does not run alone (gathered, or a task)"
-    own = Meanings(node.body, namespace, meanings, parameters=local_names(node))
+    own = Meanings(node.body, namespace, meanings, given=parameters(node) | declared_elsewhere(node))
     name = f"{function.place[0].replace('<locals>.', '')}()"
     around = any(site.around for site in sites)
     look = _Look(found, notebook, adapters, own, function.info, name, barrier, around)
@@ -333,7 +338,7 @@ class _Look:
         method = node.func.attr if isinstance(node.func, ast.Attribute) else None
         owner = self._meanings.of(node.func.value) if isinstance(node.func, ast.Attribute) else None
         if owner is not None and owner.kind in ("instance", "class", "text") and method is not None:
-            if state.is_notebooks(defines(owner, method)):
+            if method in owner.own or state.is_notebooks(defines(owner, method)):
                 return None
             text = f"{owner.short}.{method}()" if owner.kind != "text" else text
             for adapter in self._adapters:
@@ -350,9 +355,10 @@ class _Look:
         if row is None and called is not None and called.kind == "text":
             row = long_call(called.names, None)
         if row is not None:
-            command = node.args[0] if row.library == COMMAND and method == "system" and node.args else None
-            if isinstance(command, ast.Constant) and isinstance(command.value, str):
-                text = _clip(f"`!{command.value}`")
+            sign = {CELL_MAGIC: "%%", COMMAND: "!" if method == "system" else ""}.get(row.library)
+            word = node.args[0] if sign and node.args else None
+            if isinstance(word, ast.Constant) and isinstance(word.value, str):
+                text = _clip(f"`{sign}{word.value}`")
             return self._seen(node, text, row.library, heavy=row.heavy, hint=row.hint)
         if owner is None and method is not None and isinstance(node.func, ast.Attribute):
             receiver = ast.unparse(node.func.value)

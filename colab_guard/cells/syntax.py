@@ -95,23 +95,30 @@ def is_generator(node: FunctionNode) -> bool:
     return any(isinstance(part, (ast.Yield, ast.YieldFrom)) for part in own_nodes(node.body))
 
 
-def local_names(node: FunctionNode) -> frozenset[str]:
-    """Names that are local to the function `node`: parameters, and what its own body binds."""
+def parameters(node: FunctionNode) -> frozenset[str]:
     arguments = node.args
     every = [*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs, arguments.vararg, arguments.kwarg]
-    found = {argument.arg for argument in every if argument is not None}
-    elsewhere: set[str] = set()
+    return frozenset(argument.arg for argument in every if argument is not None)
+
+
+def local_names(node: FunctionNode) -> frozenset[str]:
+    """Names that are local to the function `node`: parameters, and what its own body binds."""
+    found = set(parameters(node))
     for part in own_nodes(node.body):
-        if isinstance(part, (ast.Global, ast.Nonlocal)):
-            elsewhere.update(part.names)
-        else:
-            found.update(_bound_by(part))
+        found.update(bound_by(part))
     for comprehension in (p for p in own_nodes(node.body) if isinstance(p, COMPREHENSIONS)):
         found -= _only_in(comprehension, node)
-    return frozenset(found - elsewhere)
+    return frozenset(found - declared_elsewhere(node))
 
 
-def _bound_by(node: ast.AST) -> Iterator[str]:
+def declared_elsewhere(node: FunctionNode) -> frozenset[str]:
+    """Names that the function says are `global` or `nonlocal`."""
+    declared = [part.names for part in own_nodes(node.body) if isinstance(part, (ast.Global, ast.Nonlocal))]
+    return frozenset(name for names in declared for name in names)
+
+
+def bound_by(node: ast.AST) -> Iterator[str]:
+    """Names that `node` itself binds or deletes."""
     if isinstance(node, ast.Name) and isinstance(node.ctx, (ast.Store, ast.Del)):
         yield node.id
     elif isinstance(node, (*FUNCTIONS, ast.ClassDef)):
@@ -129,6 +136,6 @@ def _only_in(comprehension: ast.AST, function: FunctionNode) -> set[str]:
     inside = {id(n) for n in ast.walk(comprehension)}
     walrus = {id(n.target) for n in ast.walk(comprehension) if isinstance(n, ast.NamedExpr)}
     targets = {n.id for n in ast.walk(comprehension) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store) and id(n) not in walrus}
-    outside = {n for part in own_nodes(function.body) if id(part) not in inside for n in _bound_by(part)}
+    outside = {n for part in own_nodes(function.body) if id(part) not in inside for n in bound_by(part)}
     parameters = {a.arg for a in ast.walk(function.args) if isinstance(a, ast.arg)}
     return targets - outside - parameters - {n.target.id for n in ast.walk(comprehension) if isinstance(n, ast.NamedExpr)}

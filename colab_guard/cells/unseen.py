@@ -1,4 +1,4 @@
-"""Whether code of the user's may write to what optimizers remember in ways that no version of a tensor counts.
+"""Whether code of the user's may write to tensors, and to what optimizers remember, in ways that no version of a tensor counts.
 
 Told by the words that code mentions: a word that leads to an optimizer's state, and one that writes past torch. Looked
 at is the cell, the notebook's functions that it reaches, and every module beside the notebook that its names lead to,
@@ -19,7 +19,7 @@ UNSEEN = frozenset({
     "data", "numpy", "__array__", "asarray", "from_numpy", "from_dlpack", "__dlpack__", "to_dlpack", "data_ptr", "frombuffer",
     "storage", "untyped_storage", "resize_", "set_", "_unsafe_preserve_version_counter",
 })
-"""Code that mentions a word of each may write to an optimizer's moments in ways that no version of a tensor counts."""
+"""Code that mentions one of these may write to a tensor in ways that no version of it counts; with one of `REACH`, to moments."""
 
 
 def code_names(code: types.CodeType) -> Iterator[str]:
@@ -38,12 +38,15 @@ class Reaching:
         self._namespace = namespace
         self._known: dict[str, frozenset[str]] = {}
         """What each module beside the notebook mentions."""
-        self._found = False
+        self.unseen = False
+        """Whether anything that was reached may write to a tensor unseen."""
+        self.moments = False
+        """Whether anything may to an optimizer's moments."""
 
-    def moments(self) -> bool:
-        """Whether anything that is reached now may write to an optimizer's moments unseen."""
-        self._found = self._found or _is_enough(self._words.union(*self._modules()))
-        return self._found
+    def look(self) -> None:
+        words = self._words.union(*self._modules())
+        self.unseen = self.unseen or not words.isdisjoint(UNSEEN)
+        self.moments = self.moments or (self.unseen and not words.isdisjoint(REACH))
 
     def _modules(self) -> Iterator[frozenset[str]]:
         todo = [name for word in self._words for name in _homes(word, self._namespace)]
@@ -60,10 +63,6 @@ class Reaching:
                 self._known[name] = _mentioned(module)
             yield self._known[name]
             todo += [home for value in list(vars(module).values()) for home in _home(value)]
-
-
-def _is_enough(words: frozenset[str]) -> bool:
-    return not (words.isdisjoint(REACH) or words.isdisjoint(UNSEEN))
 
 
 def _homes(word: str, namespace: Mapping[str, Any]) -> Iterator[str]:

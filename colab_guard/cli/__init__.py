@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from colab_guard import hosts, store
 from colab_guard.cli import looking
 from colab_guard.cli.runner import run_notebook
 from colab_guard.errors import GuardError, UserMistake
+from colab_guard.hosts import blackbox
+from colab_guard.keepalive import report
 
 DONE, FAILED, BAD_WORDS = 0, 1, 2
 RUN_STATUS = (
@@ -110,6 +113,8 @@ def _status(options: argparse.Namespace) -> int:
         rows = store.describe(path)
         newest = f"{looking.age(rows[0].created)} ago at {rows[0].position}" if rows else "no commit"
         print(f"{path.name}: {newest}; {sum(bool(row.unit) for row in rows)} units done")
+    if before := blackbox.last_kernel(home):
+        print(before)
     return DONE
 
 
@@ -146,17 +151,25 @@ def _stop(options: argparse.Namespace) -> int:
 def _doctor(options: argparse.Namespace) -> int:
     host = hosts.detect()
     probe = hosts.SystemProbe()
-    print(f"host     {host.label}: {host.idle_rule}")
-    print(f"home     {hosts.home()}")
-    print(f"memory   {probe.host_used() / 2**30:.1f} of {probe.host_limit() / 2**30:.1f} GiB used")
+    print(report(host, _in_force(), hosts.started_at(), time.time()))
+    print(f"home        {hosts.home()}")
+    print(f"memory      {probe.host_used() / 2**30:.1f} of {probe.host_limit() / 2**30:.1f} GiB used")
     try:
         devices = hosts.devices(import_torch=True)
     except ImportError:
         devices = hosts.devices()
-        print("torch    not installed")
+        print("torch       not installed")
     for device in devices:
-        print(f"device   {device.name}: {device.free / 2**30:.1f} of {device.total / 2**30:.1f} GiB free")
+        print(f"device      {device.name}: {device.free / 2**30:.1f} of {device.total / 2**30:.1f} GiB free")
     return DONE
+
+
+def _in_force() -> list[str]:
+    """What can be told from outside a kernel: which work is running."""
+    held = {path.parent.name: store.holder(path.parent) for path in sorted(hosts.home().glob("*/FORMAT"))}
+    running = [name for name, holder in held.items() if holder is not None and holder.held]
+    told = f"running here: {', '.join(running)}" if running else "no guarded work is running here"
+    return [f"{told}; whether signs of life are given is told by %keepalive doctor in the notebook"]
 
 
 def _export(options: argparse.Namespace) -> int:

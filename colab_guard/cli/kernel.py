@@ -19,11 +19,12 @@ REPLY_S = 10.0
 
 
 class KernelDied(Exception):
-    """The kernel's process ended while it was needed; `status` is its exit status, negative for a signal."""
+    """The kernel's process `pid` ended while it was needed; `status` is its exit status, negative for a signal."""
 
-    def __init__(self, status: int | None) -> None:
+    def __init__(self, status: int | None, pid: int | None = None) -> None:
         super().__init__(f"exit status {status}")
         self.status = status
+        self.pid = pid
 
 
 @dataclass(slots=True)
@@ -54,9 +55,9 @@ class Kernel:
         try:
             self._client.wait_for_ready(timeout=READY_S)
         except RuntimeError:
-            status = self._status()
+            died = self._died()
             self.close()
-            raise KernelDied(status) from None
+            raise died from None
 
     def execute(self, source: str, *, on_text: Callable[[str], None], limit_s: float | None = None) -> CellDone:
         """Run `source`; KernelDied if the kernel ends meanwhile."""
@@ -68,7 +69,7 @@ class Kernel:
                 message = self._client.get_iopub_msg(timeout=LOOK_S)
             except queue.Empty:
                 if not self._manager.is_alive():
-                    raise KernelDied(self._status()) from None
+                    raise self._died() from None
                 if until is not None and time.monotonic() > until:
                     self._manager.interrupt_kernel()
                     until = None
@@ -89,7 +90,7 @@ class Kernel:
                 reply = self._client.get_shell_msg(timeout=LOOK_S)
             except queue.Empty:
                 if not self._manager.is_alive():
-                    raise KernelDied(self._status()) from None
+                    raise self._died() from None
                 continue
             if reply["parent_header"].get("msg_id") == request:
                 content = reply["content"]
@@ -112,15 +113,12 @@ class Kernel:
     def close(self) -> None:
         self._client.stop_channels()
         if self._manager.is_alive():
-            self._manager.shutdown_kernel(now=True)
+            self._manager.shutdown_kernel()  # and not at once, which its black box would call a kill
         self._manager.cleanup_resources()
 
-    def _status(self) -> int | None:
+    def _died(self) -> KernelDied:
         process = getattr(getattr(self._manager, "provisioner", None), "process", None)
-        if process is None:
-            return None
-        found: int | None = process.poll()
-        return found
+        return KernelDied(None) if process is None else KernelDied(process.poll(), process.pid)
 
 
 class _Outputs:

@@ -12,10 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from colab_guard.cli.deaths import why_it_died
+from colab_guard import hosts
+from colab_guard.cli.deaths import Deaths, last_doing
 from colab_guard.cli.kernel import CellDone, Kernel, KernelDied
 from colab_guard.cli.seeds import hash_seed
 from colab_guard.errors import UserMistake
+from colab_guard.hosts import blackbox
 
 DONE, CELL_FAILED, KEPT_DYING, CHANGED, INTERRUPTED = 0, 1, 3, 4, 130
 CHANGES = ("CellChanged", "InputChanged", "DeviceMissing", "PythonChanged", "StateNotRegistered")
@@ -56,6 +58,9 @@ def run_notebook(
     if not os.access(run.target.parent, os.W_OK) or run.target.is_dir():
         raise UserMistake(f"--output {run.target} cannot be written; give a file in a folder that is there")
     seed = hash_seed(cell.source for cell in run.notebook.cells if cell.cell_type == "code")
+    deaths = Deaths()
+    if before := blackbox.last_kernel(hosts.home(), str(path.resolve())):
+        run.say(before)
     for attempt in range(retries + 1):
         kernel: Kernel | None = None
         try:
@@ -63,7 +68,9 @@ def run_notebook(
             return _run_cells(run, kernel)
         except KernelDied as death:
             run.write()
-            run.say(f"the kernel died: {why_it_died(death)}")
+            run.say(f"the kernel died: {deaths.why(death)}")
+            if at := last_doing(hosts.home(), death.pid):
+                run.say(at)
             if attempt < retries:
                 run.say(f"starting another one ({attempt + 1} of {retries}); guarded cells go on where they were saved")
         except KeyboardInterrupt:

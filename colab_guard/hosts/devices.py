@@ -10,7 +10,10 @@ from typing import Any, Literal
 
 @dataclass(frozen=True, slots=True)
 class Device:
-    """A device: `total` and `free` bytes of its memory; `capability` is CUDA's (major, minor); `bf16` without emulation."""
+    """A device: `total` and `free` bytes of its memory; `capability` is CUDA's (major, minor); `bf16` without emulation.
+
+    `held`: bytes that this process's allocator has taken of it, whether tensors use them or not.
+    """
 
     kind: Literal["cpu", "cuda", "mps", "xpu"]
     name: str
@@ -19,6 +22,7 @@ class Device:
     capability: tuple[int, int] | None = None
     bf16: bool = False
     index: int = 0
+    held: int = 0
 
 
 def devices(*, import_torch: bool = False) -> list[Device]:
@@ -38,7 +42,8 @@ def _cuda(torch: Any, number: int) -> Device | None:
         return None
     free, total = torch.cuda.mem_get_info(number)
     name = torch.cuda.get_device_name(number)
-    return Device("cuda", name, total, free, capability, bf16=capability >= (8, 0), index=number)
+    held = torch.cuda.memory_reserved(number)
+    return Device("cuda", name, total, free, capability, bf16=capability >= (8, 0), index=number, held=held)
 
 
 def _works(torch: Any, number: int, capability: tuple[int, ...]) -> bool:

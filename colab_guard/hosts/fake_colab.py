@@ -1,8 +1,10 @@
 """A stand-in for `google.colab`, for tests and for trying notebooks at home.
 
     with FakeColab() as colab:
-        ...                       # detect() says "colab"; drive.mount, files.download, userdata.get answer
+        ...                       # detect() says "colab"; drive.mount, files.download, userdata.get, runtime.unassign answer
     colab.downloaded              # what would have gone to the browser
+
+Names, parameters and errors are those of github.com/googlecolab/colabtools (google/colab/*.py).
 """
 
 from __future__ import annotations
@@ -11,9 +13,32 @@ import sys
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from types import ModuleType, TracebackType
+from types import ModuleType, SimpleNamespace, TracebackType
+from typing import Any
 
-PARTS = ("drive", "files", "runtime", "userdata")
+MANAGER = "https://ssl.gstatic.com/colaboratory-static/widgets/colab-cdn-widget-manager/bf763107cca07459/manager.min.js"
+
+
+class Error(Exception):
+    """`google.colab.errors.Error`: the base of Colab's own errors."""
+
+
+class RuntimeManagementError(Error):
+    """`google.colab.errors.RuntimeManagementError`: the machine's service did not do as it was told."""
+
+
+class SecretNotFoundError(Error):
+    """`google.colab.userdata.SecretNotFoundError`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Secret {key} does not exist.")
+
+
+class NotebookAccessError(Exception):
+    """`google.colab.userdata.NotebookAccessError`."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"Notebook does not have access to secret {key}")
 
 
 class FakeColab:
@@ -28,17 +53,28 @@ class FakeColab:
         self.consent = consent
         self.silent = False
         """The page does not answer: no tab is open."""
+        self.refuses = ""
+        """Why the machine's service does not let it go; "" where it does."""
         self.mounted: list[Path] = []
         self.downloaded: list[Path] = []
+        self.evaluated: list[str] = []
+        """Scripts that the page was asked to run."""
         self.unassigned = False
+        self.widgets = SimpleNamespace(_installed_url=None)
+        """`google.colab.output._widgets`, where anywidget reads the manager's address."""
         self._before: dict[str, ModuleType | None] = {}
         self._own_google: ModuleType | None = None
 
-    def mount(self, mountpoint: str, force_remount: bool = False, timeout_ms: int = 120_000) -> None:
+    def mount(self, mountpoint: str, force_remount: bool = False, timeout_ms: int = 120_000, readonly: bool = False) -> None:
+        if " " in mountpoint:
+            raise ValueError("Mountpoint must not contain a space.")
         if not self.consent:
             raise ValueError("mount failed")
         (Path(mountpoint) / "MyDrive").mkdir(parents=True, exist_ok=True)
         self.mounted.append(Path(mountpoint))
+
+    def flush_and_unmount(self, timeout_ms: int = 24 * 60 * 60 * 1000) -> None:
+        self.mounted.clear()
 
     def download(self, filename: str) -> None:
         if not Path(filename).is_file():
@@ -46,26 +82,54 @@ class FakeColab:
         self.downloaded.append(Path(filename))
 
     def unassign(self) -> None:
+        if self.refuses:
+            raise RuntimeManagementError(self.refuses)
         self.unassigned = True
+        self.eval_js("google.colab.kernel.disconnect();", ignore_result=True)
 
     def secret(self, key: str) -> str:
         while self.silent:
             time.sleep(0.01)
         if key not in self.secrets:
-            raise KeyError(f"Secret {key} does not exist.")
+            raise SecretNotFoundError(key)
         return self.secrets[key]
 
-    def __enter__(self) -> FakeColab:
-        modules = {name: ModuleType(name) for name in ("google.colab", *(f"google.colab.{part}" for part in PARTS))}
-        functions = {
-            "drive": ("mount", self.mount),
-            "files": ("download", self.download),
-            "runtime": ("unassign", self.unassign),
-            "userdata": ("get", self.secret),
+    def eval_js(self, script: str, ignore_result: bool = False, timeout_sec: float | None = None) -> Any:
+        self.evaluated.append(script)
+
+    def enable_custom_widget_manager(self, version: str = "5.0.0a") -> None:
+        """anywidget calls it before its first widget; the real one adds an address to what is displayed."""
+        if version != "5.0.0a":
+            raise ValueError(f"Unknown widgets version: {version}")
+        self.widgets._installed_url = MANAGER
+
+    def _modules(self) -> dict[str, ModuleType]:
+        parts: dict[str, dict[str, Any]] = {
+            "drive": {"mount": self.mount, "flush_and_unmount": self.flush_and_unmount},
+            "files": {"download": self.download},
+            "runtime": {"unassign": self.unassign},
+            "userdata": {
+                "get": self.secret,
+                "SecretNotFoundError": SecretNotFoundError,
+                "NotebookAccessError": NotebookAccessError,
+            },
+            "errors": {"Error": Error, "RuntimeManagementError": RuntimeManagementError},
+            "output": {
+                "eval_js": self.eval_js,
+                "enable_custom_widget_manager": self.enable_custom_widget_manager,
+                "_widgets": self.widgets,
+            },
         }
-        for part, (name, function) in functions.items():
-            setattr(modules[f"google.colab.{part}"], name, function)
-            setattr(modules["google.colab"], part, modules[f"google.colab.{part}"])
+        colab = ModuleType("google.colab")
+        modules = {"google.colab": colab}
+        for part, names in parts.items():
+            made = modules[f"google.colab.{part}"] = ModuleType(f"google.colab.{part}")
+            vars(made).update(names)
+            setattr(colab, part, made)
+        return modules
+
+    def __enter__(self) -> FakeColab:
+        modules = self._modules()
         # other libraries live under `google` too: theirs stays, and only gains an attribute
         if "google" not in sys.modules:
             self._own_google = sys.modules["google"] = ModuleType("google")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import uuid
 from collections.abc import Callable
@@ -22,6 +23,23 @@ def home() -> Path:
     if told:
         return Path(told).expanduser().absolute()
     return detect().fast_disk / ".colab_guard"
+
+
+def disk() -> tuple[int, int] | None:
+    """Bytes free and in all on the disk of local stores; None where that is not known. Reads only.
+
+    Drive's mount is not asked: when it has died, the call hangs, and whoever watches memory with it.
+    """
+    place = home()
+    if DRIVE_MOUNT in place.parents:
+        return None
+    for folder in (place, *place.parents):
+        try:
+            usage = shutil.disk_usage(folder)
+        except OSError:  # not made yet, or gone: the folder above is on the same disk as what will be made
+            continue
+        return usage.free, usage.total
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from __future__ import annotations
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import psutil
 
-V1_UNLIMITED = 2**62
+from colab_guard.hosts.gauges import HostGauge, ProcessGauge
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,63 +36,49 @@ class MemoryProbe(Protocol):
 
 
 class SystemProbe:
-    """The real machine; `root` stands for `/` in tests."""
+    """The real machine; `root` stands for `/` in tests. With `limit`, the memory of this process alone against it, in bytes."""
 
-    def __init__(self, root: Path = Path("/")) -> None:
-        self._root = root
+    def __init__(self, root: Path = Path("/"), *, limit: int | None = None) -> None:
+        self.limit = limit
+        self._gauge = HostGauge(root=root) if limit is None else ProcessGauge(limit)
+
+    @property
+    def from_outside(self) -> bool:
+        """Whether another process can read the same figures."""
+        return sys.platform.startswith("linux") and self._gauge.works
 
     def host_limit(self) -> int:
-        limits = [psutil.virtual_memory().total if self._root == Path("/") else self._meminfo("MemTotal")]
-        for folder in self._groups():
-            limits += [value for value in (_number(folder / "memory.max"),) if value is not None]
-        old = _number(self._root / "sys/fs/cgroup/memory/memory.limit_in_bytes")
-        if old is not None and old < V1_UNLIMITED:
-            limits.append(old)
-        return min(limits)
+        return self._read()[1]
 
     def host_used(self) -> int:
-        # the figure that goes with `host_limit`: that of the group whose limit is the lowest
-        limited = [(value, f) for f in self._groups() if (value := _number(f / "memory.max")) is not None]
-        if limited:
-            lowest, folder = min(limited, key=lambda pair: pair[0])
-            current = _number(folder / "memory.current")
-            if current is not None and lowest <= self.host_limit():
-                return current - _stat(folder / "memory.stat", "inactive_file")
-        old = self._root / "sys/fs/cgroup/memory"
-        limit, used = _number(old / "memory.limit_in_bytes"), _number(old / "memory.usage_in_bytes")
-        if limit is not None and used is not None and limit <= self.host_limit():
-            return used - _stat(old / "memory.stat", "total_inactive_file")
-        return self._meminfo("MemTotal") - self._meminfo("MemAvailable")
+        return self._read()[0]
 
     def gpu(self) -> GpuMemory | None:
         torch = sys.modules.get("torch")
-        if torch is None or not torch.cuda.is_available() or not torch.cuda.is_initialized():
+        if torch is None:
             return None
-        free, total = torch.cuda.mem_get_info()
-        reserved = torch.cuda.memory_reserved()
-        return GpuMemory(torch.cuda.memory_allocated(), reserved, max(total - free - reserved, 0), total)
+        for kind in ("cuda", "xpu"):
+            module = getattr(torch, kind, None)
+            if module is not None and module.is_available() and module.is_initialized():
+                free, total = module.mem_get_info()
+                reserved = module.memory_reserved()
+                return GpuMemory(module.memory_allocated(), reserved, max(total - free - reserved, 0), total)
+        return _apples(torch)
 
-    def _groups(self) -> list[Path]:
-        """This process's cgroup v2 folder and those above it, innermost first."""
-        top = self._root / "sys/fs/cgroup"
-        try:
-            lines = (self._root / "proc/self/cgroup").read_text().splitlines()
-        except OSError:
-            return []
-        inner = next((line.split("::", 1)[1] for line in lines if "::" in line), None)
-        if inner is None:
-            return []
-        folder = top / inner.strip("/")
-        return [folder, *(p for p in folder.parents if p == top or top in p.parents)]
+    def _read(self) -> tuple[int, int]:
+        if self._gauge.works:
+            return self._gauge.read()
+        memory = psutil.virtual_memory()
+        return int(memory.total - memory.available), int(memory.total)
 
-    def _meminfo(self, name: str) -> int:
-        if not (self._root / "proc/meminfo").exists():
-            memory = psutil.virtual_memory()
-            return int(memory.total if name == "MemTotal" else memory.available)
-        for line in (self._root / "proc/meminfo").read_text().splitlines():
-            if line.startswith(f"{name}:"):
-                return int(line.split()[1]) * 1024
-        return 0
+
+def _apples(torch: Any) -> GpuMemory | None:
+    """Memory that Apple's GPU shares with the host; what others use of it is not told."""
+    backend = getattr(getattr(torch, "backends", None), "mps", None)
+    if backend is None or not backend.is_available():
+        return None
+    mps = torch.mps
+    return GpuMemory(mps.current_allocated_memory(), mps.driver_allocated_memory(), 0, mps.recommended_max_memory())
 
 
 @dataclass(slots=True)
@@ -111,19 +97,3 @@ class FakeProbe:
 
     def gpu(self) -> GpuMemory | None:
         return self.gpu_memory
-
-
-def _number(path: Path) -> int | None:
-    try:
-        text = path.read_text().strip()
-    except OSError:
-        return None
-    return int(text) if text.isdigit() else None
-
-
-def _stat(path: Path, name: str) -> int:
-    try:
-        lines = path.read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith(f"{name} ")), 0)

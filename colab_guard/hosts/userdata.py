@@ -18,6 +18,8 @@ from typing import Any
 ANSWER_S = 10.0
 """A page that is open answers within a second."""
 _read: dict[str, str | None] = {}
+_page = [True]
+"""Empty where nobody can be asked."""
 
 
 class NoAnswer(Exception):
@@ -29,14 +31,19 @@ def user_data(name: str, limit_s: float = ANSWER_S) -> str | None:
 
     Asks once in each kernel: what was found, and that nothing was, is remembered. A page that was silent is not asked again.
     """
-    if name in _read:
-        return _read[name]
+    if name in _read or not _page:
+        return _read.get(name)
     userdata: Any = sys.modules.get("google.colab.userdata") or _imported()
     if userdata is None or threading.current_thread() is not threading.main_thread():
         return None
     _read[name] = None
     _read[name] = _asked(userdata.get, name, limit_s)
     return _read[name]
+
+
+def without_page() -> None:
+    """This process has no page that it could ask: nothing of the user data is there from now on."""
+    _page.clear()
 
 
 @contextmanager

@@ -2,129 +2,157 @@
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from functools import partial
+from typing import TYPE_CHECKING
 
+from colab_guard import hosts
 from colab_guard.clock import Clock
-from colab_guard.events import EventBus, HeartbeatLost, HeartbeatSent, ListenerFailed, PingHeard
-from colab_guard.keepalive.heartbeat import Comm, hears_while_busy, open_comm
-from colab_guard.keepalive.pings import Heard, Pings, round_trip_s
+from colab_guard.errors import UserMistake
+from colab_guard.events import EventBus, HostLimitNear, ListenerFailed
+from colab_guard.keepalive import page_script
+from colab_guard.keepalive.limits import LimitWatch, spoken
+from colab_guard.keepalive.messages import Messages
+from colab_guard.keepalive.notify import Address, News
+from colab_guard.keepalive.release import OnlyHere, Release
+from colab_guard.keepalive.signs import Signs
+from colab_guard.keepalive.status import KeepAliveStatus
 from colab_guard.workers import Worker, Workers
 
 if TYPE_CHECKING:
     from colab_guard.hosts import Host
 
 HEARTBEAT_S = 60.0  # hosts cull after minutes to hours; the official Colab client refreshes every 60 s too
-CHECK_S = 30.0
-
-
-class _Connection(Protocol):
-    def show(self) -> None: ...
-
-    def heartbeat(self, at: float) -> None: ...
-
-    def close(self, words: str) -> None: ...
+LIMIT_LOOK_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class KeepAliveStatus:
-    """How the signs of life stand; `str()` of it is what `%keepalive` prints. Times since the epoch, or None."""
+class _Work:
+    """Guarded work that runs: its name, whether it saves its state, when it began (monotonic)."""
 
-    on: bool
-    active: bool
-    every_s: float
-    beats: int
-    last_beat: float | None
-    browser: Heard | None
-    now: float
-    host_words: str
-    note: str = ""
+    name: str
+    saves: bool
+    began: float
 
-    def __str__(self) -> str:
-        if not self.on:
-            return f"keep-alive: off. {self.host_words} Switch it on: %keepalive"
-        if not self.active:
-            said = (
-                f"keep-alive: on, every {self.every_s:g} s while guarded work runs; nothing runs now, so nothing acts."
-            )
-        else:
-            said = f"keep-alive: on; kernel heartbeat {_ago(self.last_beat, self.now)} ({self.beats} sent); {self._browser_words()}."
-        note = f" {self.note}" if self.note else ""
-        return f"{said}{note} {self.host_words} Undo: %keepalive off"
 
-    def _browser_words(self) -> str:
-        heard = self.browser
-        if heard is None:
-            return "no page to hear from"
-        stale = f", {heard.stale} late ones dropped" if heard.stale else ""
-        return f"browser {'LOST, last heard' if heard.lost else 'heard'} {_ago(heard.last, self.now)}{stale}"
+def _nothing_to_commit() -> bool:
+    return False
 
 
 class KeepAlive:
     """Signs of life of one kernel. `on` and `off` are the user's; `work_started` and `work_ended` come with guarded work.
 
-    Safe to call in any order and twice; what is switched on while work runs begins at once.
+    Safe to call in any order and twice; what is switched on while work runs begins at once. `commit` asks the running work
+    for a snapshot; `started` tells when this runtime began, in seconds since the epoch.
     """
 
-    def __init__(self, shell: object, bus: EventBus, clock: Clock, workers: Workers, host: Host) -> None:
-        self._shell = shell
+    def __init__(
+        self,
+        shell: object,
+        bus: EventBus,
+        clock: Clock,
+        workers: Workers,
+        host: Host,
+        *,
+        commit: Callable[[], bool] = _nothing_to_commit,
+        started: Callable[[], float] = hosts.started_at,
+    ) -> None:
         self._bus = bus
         self._clock = clock
         self._workers = workers
         self._host = host
+        self._commit = commit
+        self._started = started
         self._every_s = HEARTBEAT_S
         self._on = False
-        self._work: str | None = None
-        self._running: list[Worker] = []
-        self._comm: Comm | None = None
-        self._connection: _Connection | None = None
-        self._pings: Pings | None = None
-        self._beats = 0
-        self._last_beat: float | None = None
-        self._note = ""
+        self._work: _Work | None = None
+        self._limit: Worker | None = None
+        self._nonce = ""
+        self._signs = Signs(shell, bus, clock, workers)
+        self._messages = Messages(bus, workers, lambda: self._signs.page)
+        self.release = Release(shell, host, clock, workers, bus, self._released)
 
     @property
     def in_force(self) -> bool:
         """Whether `%keepalive` has been said and not taken back."""
         return self._on
 
-    def on(self, every_s: float = HEARTBEAT_S) -> None:
-        """Give signs of life every `every_s` seconds, while guarded work runs."""
-        self._end()
-        self._on, self._every_s = True, every_s
-        if self._work is not None:
+    def on(self, every_s: float | None = None, *, release: bool = False, notify: Address | None = None) -> None:
+        """Give signs of life every `every_s` seconds (60, or as before), while guarded work runs.
+
+        `release` and `notify` are added to what is in force. A first message is sent to `notify`, which takes seconds at most.
+        """
+        if every_s is not None or not self._on:
+            self._end("begun anew by %keepalive")
+            self._every_s = HEARTBEAT_S if every_s is None else every_s
+        was, self._on = self._on, True
+        if release:
+            self.release.switch_on()
+        if notify is not None:
+            self._messages.open(notify, f"will write here from {self._host.label}: done, failed, needs you")
+        if self._work is not None and (every_s is not None or not was):
             self._begin()
 
     def off(self) -> None:
-        """Take it back; publishes nothing any more."""
+        """Take all of it back; publishes nothing any more."""
         self._on = False
-        self._end()
+        self._end("ended by %keepalive off")
+        self.release.switch_off()
+        self._messages.close()
+        self._signs.let_go()
 
-    def work_started(self, name: str) -> None:
-        """Guarded work begins."""
-        self._work = name
+    def page_script(self, *, touch: bool = False) -> str:
+        """What `--page-script` prints. From the next guarded work on, the widget tells the page around it that work runs."""
+        self._nonce = self._nonce or secrets.token_hex(16)
+        return page_script.printed(self._nonce, touch=touch)
+
+    def work_started(self, name: str, *, saves: bool = True, cannot_prove: str = "") -> None:
+        """Guarded work begins; `saves`: its state, so that it can go on elsewhere; `cannot_prove`: why that is never durable."""
+        self._work = _Work(name, saves, self._clock.monotonic())
+        self._spare_the_work("--release did not begin", lambda: self.release.work_started(name, cannot_prove))
         if self._on:
             self._spare_the_work("keep-alive did not begin", self._begin)
 
-    def work_ended(self) -> None:
-        """Guarded work has ended: every thread, the comm and the widget with it."""
-        self._spare_the_work("keep-alive did not end cleanly", self._end)
-        self._work = None
+    def work_ended(self, error: BaseException | None = None, only_here: OnlyHere = lambda: "") -> None:
+        """Guarded work has ended, with `error` where it raised: every thread, the comm and the widget end with it.
+
+        `only_here` says later why what it saved is on this machine alone, "" where it is durable.
+        """
+        work = self._work
+        if work is None:
+            return
+        outcome = "done" if error is None else "stopped" if isinstance(error, KeyboardInterrupt) else "failed"
+        with ExitStack() as last:  # an interrupt while a message is on its way leaves nothing running
+            hear = partial(self.release.work_ended, work.name, outcome, only_here)
+            last.callback(self._spare_the_work, "--release did not hear the end", hear)
+            last.callback(self._forget_work)
+            last.callback(self._spare_the_work, "keep-alive did not end cleanly", self._end)
+            self._spare_the_work("keep-alive did not tell the end", lambda: self._tell_end(work, outcome, error))
+
+    def needs_you(self, name: str, words: str, *, wait: bool = False) -> None:
+        """Tell that a person has to decide or look; nothing where nobody asked to be told.
+
+        Before work and after it there may be no page that hears it (see `messages`).
+        """
+        if self._on:
+            self._messages.needs_you(name, words, wait=wait)
 
     def status(self) -> KeepAliveStatus:
         """How it stands; reads only."""
         return KeepAliveStatus(
             on=self._on,
-            active=self._comm is not None or self._connection is not None,
+            active=self._signs.active,
             every_s=self._every_s,
-            beats=self._beats,
-            last_beat=self._last_beat,
-            browser=self._pings.heard if self._pings else None,
+            beats=self._signs.beats,
+            last_beat=self._signs.last_beat,
+            browser=self._signs.heard,
             now=self._clock.time(),
             host_words=self.host_words(),
-            note=self._note,
+            note=self._signs.note,
+            more=tuple(self._more()),
         )
 
     def host_words(self) -> str:
@@ -134,77 +162,95 @@ class KeepAlive:
             return f"{self._host.label}: {rule}. Nothing inside the machine can extend Colab's limits."
         return f"{self._host.label}: {rule}."
 
-    def _spare_the_work(self, what: str, action: Callable[[], None]) -> None:
+    def doctor(self) -> str:
+        """This host's rules, what is in force here, what is left, and the official way; reads only."""
+        from colab_guard.keepalive import doctor
+
+        status = self.status()
+        in_force = [str(status).replace(f" {status.host_words}", "")]
+        return doctor.report(self._host, in_force, self._started(), self._clock.time())
+
+    def _more(self) -> Sequence[str]:
+        told = [str(self.release)]
+        if self._messages.notifier is not None:
+            told.append(f"It {self._messages.notifier}.")
+        if self._nonce:
+            told.append("The page script is told while guarded work runs.")
+        return [words for words in told if words]
+
+    def _spare_the_work(self, what: str, action: Callable[[], object]) -> None:
         # the one place where an error ends here: a sign of life is a courtesy, training goes on without it
         try:
             action()
         except Exception as error:
-            self._note = f"{what}: {type(error).__name__}: {error}."
-            self._bus.post(ListenerFailed(name=self._work or "", who=what, error=f"{type(error).__name__}: {error}"))
+            self._signs.note = f"{what}: {type(error).__name__}: {error}."
+            name = self._work.name if self._work else ""
+            self._bus.post(ListenerFailed(name=name, who=what, error=f"{type(error).__name__}: {error}"))
 
     def _begin(self) -> None:
-        self._beats, self._last_beat, self._note = 0, None, ""
-        self._comm = open_comm(self._shell)
-        if self._comm is None:
-            self._note = "No kernel here (a terminal): no heartbeat is needed, none is sent."
-            return
-        self._open_connection()
-        self._beat()
-        self._running = [
-            self._workers.periodic("heartbeat", self._every_s, self._beat),
-            self._workers.periodic("connection check", min(CHECK_S, self._every_s), self._check),
-        ]
+        work = self._work
+        assert work is not None
+        self._messages.listen()
+        self._limit = self._watch_limit()
+        self._signs.begin(
+            work.name,
+            self._every_s,
+            status=" ".join(filter(None, [str(self.release) if self.release.works_here else "", self.host_words()])),
+            resume=_resume_words(work),
+            nonce=self._nonce,
+            page=page_script.COLAB_PAGE if self._nonce else "",
+        )
 
-    def _open_connection(self) -> None:
-        try:
-            module = importlib.import_module("colab_guard.keepalive.connection")
-        except ImportError as missing:
-            self._note = f"No pings of the browser: {missing.name} is not installed."
-            return
-        self._pings = Pings(self._every_s)
-        if not hears_while_busy():
-            self._note = "This kernel hears the browser only between cells."
-        connection: _Connection = module.Connection(self._every_s, self._hear, self.host_words())
-        connection.show()
-        self._connection = connection
+    def _end(self, why: str = "ended with the work") -> None:
+        limit, self._limit = self._limit, None
+        if limit is not None:
+            self._workers.stop_one(limit)
+        self._signs.end(str(self.release) if self.release.works_here else "", why)
 
-    def _end(self) -> None:
-        for worker in reversed(self._running):
-            self._workers.stop_one(worker)
-        self._running = []
-        comm, connection = self._comm, self._connection
-        self._comm = self._connection = self._pings = None
-        if connection is not None:
-            connection.close(f"keep-alive: {self._beats} heartbeats sent; ended with the work.")
-        if comm is not None:
-            comm.close()
+    def _forget_work(self) -> None:
+        self._work = None
 
-    def _beat(self) -> None:
-        comm, connection = self._comm, self._connection
-        if comm is None:
-            return
-        now = self._clock.time()
-        comm.send({"beat": self._beats + 1, "at": now})
-        self._beats, self._last_beat = self._beats + 1, now
-        if connection is not None:
-            connection.heartbeat(now)
-        self._bus.post(HeartbeatSent(name=self._work or ""))
+    # the host's limit
 
-    def _check(self) -> None:
-        pings = self._pings
-        silent_s = pings.silence(self._clock.time()) if pings is not None else None
-        if silent_s is not None:
-            self._bus.post(HeartbeatLost(name=self._work or "", silent_s=silent_s))
-
-    def _hear(self, content: Mapping[str, object]) -> dict[str, object] | None:
-        pings = self._pings
-        if pings is None:
+    def _watch_limit(self) -> Worker | None:
+        if not self._host.limits:
             return None
-        answer = pings.hear(content, self._clock.time())
-        if answer is not None:
-            self._bus.post(PingHeard(name=self._work or "", round_trip_s=round_trip_s(content)))
-        return answer
+        watch = LimitWatch(self._host.limits, self._started())
+        return self._workers.periodic("host limit", LIMIT_LOOK_S, lambda: self._look_at_limit(watch))
+
+    def _look_at_limit(self, watch: LimitWatch) -> None:
+        near, work = watch.due(self._clock.time()), self._work
+        if near is None or work is None:
+            return
+        asked = False
+        if work.saves:
+            try:
+                asked = self._commit()
+            except UserMistake as error:  # work that has no safe points says so
+                self._signs.note = f"No commit before the host's limit: {error}."
+        limit = near.limit
+        self._bus.post(HostLimitNear(name=work.name, left_s=near.seconds, limit_s=limit.seconds, whose=limit.whose, asked=asked))
+        words = f"{self._host.label} may end this machine in {spoken(near.seconds)} ({limit.seconds / 3600:g} h, {limit.whose}); "
+        words += "a commit was asked for" if asked else "nothing of this work can be saved"
+        self._messages.needs_you(work.name, words)
+
+    # the end
+
+    def _tell_end(self, work: _Work, outcome: str, error: BaseException | None) -> None:
+        if not self._on:
+            return
+        words = f"{outcome} after {spoken(self._clock.monotonic() - work.began)} on {self._host.label}"
+        if error is not None and outcome == "failed":
+            words += f": {type(error).__name__}: {error}"
+        self._messages.say(News(outcome, f"{work.name}: {outcome}", words, work.name), wait=True)
+
+    def _released(self, gone: bool, words: str) -> None:
+        self._signs.say(words)
+        if not gone:
+            self.needs_you("", words)
 
 
-def _ago(at: float | None, now: float) -> str:
-    return "never so far" if at is None else f"{max(0.0, now - at):.0f} s ago"
+def _resume_words(work: _Work) -> str:
+    if not work.saves:
+        return "run the cell again, from its start: with work() saves nothing"
+    return f"run the same cells again in the new kernel: {work.name} goes on from its last commit"

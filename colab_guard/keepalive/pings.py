@@ -1,7 +1,8 @@
 """What the browser said, and when: pings are answered, late ones dropped and counted.
 
 Without subshells a ping waits until the running cell ends, so after six hours hundreds arrive at once. They say nothing
-about now and are dropped by the time that they carry.
+about now and are dropped by their age. That is told by the kernel's own clock, which each ping gives back: the newest heartbeat that
+the page knows, and how long it has known it. The browser's clock may be another, by hours.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ class Heard:
     last: float | None
     stale: int
     lost: bool
+    round_trip_s: float | None = None
 
 
 class Pings:
@@ -34,6 +36,7 @@ class Pings:
         self._stale = 0
         self._last: float | None = None
         self._lost = False
+        self._round_trip_s: float | None = None
 
     def hear(self, content: Mapping[str, object], now: float) -> dict[str, object] | None:
         """Take in a message that arrived at `now`; give the answer, or None for a stale or foreign one."""
@@ -41,12 +44,13 @@ class Pings:
         if content.get("type") != "ping" or not isinstance(sent_ms, int | float):
             return None
         with self._lock:
-            if now - sent_ms / 1000 > STALE_AFTER * self._every_s:
+            if now - _sent_at(content, sent_ms) > STALE_AFTER * self._every_s:
                 self._stale += 1
                 return None
             self._count += 1
             self._last = now
             self._lost = False
+            self._round_trip_s = round_trip_s(content)
         return {"type": "pong", "id": content.get("id"), "sent_ms": sent_ms, "heard_ms": now * 1000}
 
     def silence(self, now: float) -> float | None:
@@ -61,7 +65,15 @@ class Pings:
     def heard(self) -> Heard:
         """All at one moment."""
         with self._lock:
-            return Heard(self._count, self._last, self._stale, self._lost)
+            return Heard(self._count, self._last, self._stale, self._lost, self._round_trip_s)
+
+
+def _sent_at(content: Mapping[str, object], sent_ms: float) -> float:
+    """By the kernel's clock; by the browser's where the page has not heard a heartbeat yet."""
+    beat, ago_ms = content.get("beat"), content.get("beat_ago_ms")
+    if isinstance(beat, int | float) and isinstance(ago_ms, int | float):
+        return beat + ago_ms / 1000
+    return sent_ms / 1000
 
 
 def round_trip_s(content: Mapping[str, object]) -> float | None:

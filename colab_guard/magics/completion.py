@@ -22,12 +22,20 @@ def candidates(magic: str, line: str, names: Callable[[], list[str]]) -> list[st
     if line and not line[-1].isspace():
         before = before[:-1]
     parser, words = _grammar(magic)
-    if before and before[-1] in ("--overlap",):
+    if before and before[-1] == "--overlap":
         return list(grammar.OVERLAPS)
+    if before and before[-1] == "--allow":
+        return list(grammar.ALLOWED)
     if before and before[-1] == "--to":
         return ["drive"]
+    if before and before[-1] == "--notify":
+        return ["https://"]
     used = set(before)
     options = [option for option in parser.options() if option not in used or option in ("--keep", "--skip", "--files")]
+    if magic == "keepalive":
+        if used & set(words):
+            return []
+        options = [option for option in options if option != "--touch" or "--page-script" in used]
     if magic == "checkpointed":
         return [*([] if before else names()), *options]
     if magic == "guard" and before[:1] == ["checkpoints"]:

@@ -11,10 +11,11 @@ from functools import cache
 from colab_guard.errors import BadOption
 from colab_guard.magics.parsing import LineParser
 
-GUARD_WORDS = ("status", "stop", "commit", "checkpoints", "panel", "off")
+GUARD_WORDS = ("status", "stop", "commit", "checkpoints", "clear", "panel", "off")
 KEEPALIVE_WORDS = ("status", "doctor", "off")
 MEMGUARD_WORDS = ("status", "off")
 OVERLAPS = ("params", "full")
+ALLOWED = ("shorter",)
 
 
 @cache
@@ -24,15 +25,22 @@ def keepalive_parser() -> LineParser:
         "%keepalive",
         "Give signs of life while guarded work runs: a kernel heartbeat, and pings of the browser's page.\n"
         "Without a word: switch it on, or, when it is on, say how it stands.",
-        "While no guarded work runs, nothing acts. Undo: %keepalive off",
+        "While no guarded work runs, nothing acts, and no prompt of a host is ever answered. Undo: %keepalive off",
     )
     parser.word(
-        "word", nargs="?", default="", metavar="status|doctor|off", help="doctor: what this host's idle rules are"
+        "word",
+        nargs="?",
+        default="",
+        metavar="status|doctor|off",
+        help="doctor: this host's rules, what is in force, the hours that are left, the official way for long runs",
     )
     parser.word("--every", metavar="60", help="seconds between two signs of life (60)")
-    parser.word("--release", action="store_true", help="let the machine go when the work has ended (not yet)")
-    parser.word("--notify", metavar="URL", help="call this address when the work has ended (not yet)")
-    parser.word("--page-script", action="store_true", help="print a script for the page's console (not yet)")
+    parser.word(
+        "--release", action="store_true", help="give Colab's machine back when all guarded work has ended and is durable"
+    )
+    parser.word("--notify", metavar="URL", help="tell this address (ntfy, a webhook): done, failed, needs you")
+    parser.word("--page-script", action="store_true", help="print a script for Colab's own page, which presses Connect for you")
+    parser.word("--touch", action="store_true", help="with --page-script: it touches the page as well, at your account's risk")
     return parser
 
 
@@ -43,11 +51,15 @@ def memguard_parser() -> LineParser:
         "%memguard",
         "Cap the GPU memory that PyTorch may reserve, and watch the machine's memory.\n"
         "Without a word: say what is in force.",
-        "    %memguard 0.85     a fraction of the GPU's memory; 85% says the same\n\nUndo: %memguard off",
+        "    %memguard 0.85     a fraction of the GPU's memory; 85% says the same\n\n"
+        "Shortly above --hard a guarded cell is ended with its state saved, before the system would kill the kernel. One huge\n"
+        "allocation inside C code cannot be stopped: then the cell, run again, goes on from its last commit.\n"
+        "Undo: %memguard off",
     )
     parser.word("limit", nargs="?", default=None, metavar="0.85|85%|off", help="the fraction that may be used")
-    parser.word("--soft", metavar="FRACTION", help="warn from this fraction on (not yet)")
-    parser.word("--hard", metavar="FRACTION", help="stop at this fraction (not yet)")
+    parser.word("--soft", metavar="FRACTION", help="from this fraction of the machine's memory on, warn and clear caches (0.85)")
+    parser.word("--hard", metavar="FRACTION", help="at this fraction of it, save at the next safe point and let copies go (0.9)")
+    parser.word("--allow", metavar="shorter", help="where a batch fits in no other way, cut its sequences; said of the run")
     return parser
 
 
@@ -97,6 +109,7 @@ def guard_parser() -> LineParser:
         "    commit              save at the next safe point, due or not\n"
         "    checkpoints [NAME]  what is saved here\n"
         "    panel               show the panel again, in this cell\n"
+        "    clear               free memory that nothing needs, and say who holds the rest\n"
         "    off                 take back %keepalive and %memguard",
     )
     parser.word("word", nargs="?", default="status", metavar="|".join(GUARD_WORDS), help="what to do")

@@ -17,11 +17,17 @@ class Twins(Protocol):
         release: bool = False,
         notify: str | None = None,
         page_script: bool = False,
+        touch: bool = False,
     ) -> object:
         """`%keepalive`."""
 
     def memguard(
-        self, limit: float | str | None = None, *, soft: float | str | None = None, hard: float | str | None = None
+        self,
+        limit: float | str | None = None,
+        *,
+        soft: float | str | None = None,
+        hard: float | str | None = None,
+        allow: str | None = None,
     ) -> object:
         """`%memguard`."""
 

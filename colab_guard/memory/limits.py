@@ -1,16 +1,14 @@
-"""Reading the limit that a user typed, and the cap on the GPU that follows from it."""
+"""Reading the limit that a user typed, and the thresholds on host memory."""
 
 from __future__ import annotations
 
-import sys
-from typing import Any
-
 from colab_guard.errors import BadOption
+from colab_guard.memory.judge import Thresholds
 
-MARGIN = 0.02
-"""Share of a GPU's memory that stays free for what is not torch's: the next context, a library's workspace."""
-COLLECT_FROM = 0.8
-"""The allocator gives back unused blocks from this share of the cap on."""
+ABOVE_HARD = 0.03
+"""From `hard` to the last threshold: room for the commit, and time for a loop to be stopped."""
+HIGHEST_HARD = 0.95
+"""Above it the system may kill before anything is committed."""
 
 
 def parse_fraction(text: str | float) -> float:
@@ -27,41 +25,13 @@ def parse_fraction(text: str | float) -> float:
     return value
 
 
-class GpuCap:
-    """The cap on what torch reserves on each GPU; `lift` puts back what was before."""
-
-    def __init__(self) -> None:
-        self._before: dict[int, float] = {}
-
-    def set(self, fraction: float) -> list[float]:
-        """Cap each GPU in use at `fraction`, less where others use it; the caps. [] without torch or a GPU."""
-        torch = _torch_with_gpu()
-        if torch is None:
-            return []
-        caps = []
-        for number in range(torch.cuda.device_count()):
-            free, total = torch.cuda.mem_get_info(number)
-            own = torch.cuda.memory_reserved(number)
-            # where others fill the GPU this could fall below nothing, which torch refuses
-            cap = max(min(fraction, (free + own) / total - MARGIN), MARGIN)
-            self._before.setdefault(number, _fraction_now(torch, number))
-            torch.cuda.set_per_process_memory_fraction(float(cap), number)
-            caps.append(cap)
-        return caps
-
-    def lift(self) -> None:
-        torch = _torch_with_gpu()
-        for number, fraction in self._before.items():
-            if torch is not None:
-                torch.cuda.set_per_process_memory_fraction(fraction, number)
-        self._before.clear()
-
-
-def _fraction_now(torch: Any, number: int) -> float:
-    read = getattr(torch.cuda, "get_per_process_memory_fraction", None)
-    return float(read(number)) if read is not None else 1.0
-
-
-def _torch_with_gpu() -> Any:
-    torch = sys.modules.get("torch")
-    return torch if torch is not None and torch.cuda.is_available() else None
+def thresholds(soft: float | None = None, hard: float | None = None) -> Thresholds:
+    """The thresholds with `soft` and `hard` as chosen, each a share of host memory; BadOption where they make no sense."""
+    usual = Thresholds()
+    chosen_hard = usual.hard if hard is None else hard
+    if chosen_hard > HIGHEST_HARD:
+        raise BadOption(f"--hard {hard:g} leaves no room to save in; type at most {HIGHEST_HARD:g}")
+    chosen_soft = min(usual.soft, chosen_hard - (usual.hard - usual.soft)) if soft is None else soft
+    if not 0.1 <= chosen_soft < chosen_hard:
+        raise BadOption(f"--soft {chosen_soft:g} must be below --hard {chosen_hard:g} and at least 0.1; type e.g. --soft 0.8 --hard 0.9")
+    return Thresholds(round(chosen_soft, 4), chosen_hard, round(chosen_hard + ABOVE_HARD, 4))

@@ -1,7 +1,7 @@
 """The panel as self-contained HTML: for saved notebooks, GitHub, nbconvert, and pages without widgets.
 
 Everything that comes from outside is escaped. With all tags and styles stripped (as GitHub does) the words still read in order: every
-cell ends with a separator or a line, and bars and curves only decorate.
+cell ends with a separator or a line, and bars and curves only decorate (`drawn` has them).
 """
 
 from __future__ import annotations
@@ -10,8 +10,11 @@ from functools import cache
 from html import escape
 from importlib.resources import files
 
+from colab_guard.panel.drawn import bar
 from colab_guard.panel.renderer import plain
-from colab_guard.panel.view import Bar, Row, Sentence, View
+from colab_guard.panel.view import Row, Sentence, View
+
+COLUMNS = ("status", "run", "parameters", "result", "steps", "time", "peak", "commit")
 
 
 @cache
@@ -20,20 +23,25 @@ def style() -> str:
     return (files("colab_guard") / "static" / "panel.css").read_text(encoding="utf-8").strip()
 
 
-class HtmlRenderer:
-    """One `<div>` with its style, no script."""
+def styled_by() -> str:
+    """The style as an element."""
+    return f"<style>{style()}</style>"
 
-    def render(self, view: View, *, static: bool = False) -> str:
+
+class HtmlRenderer:
+    """One `<div>`, no script; with its style unless the page has that already."""
+
+    def render(self, view: View, *, static: bool = False, styled: bool = True) -> str:
         def said(sentence: Sentence) -> str:
             return escape(plain(sentence, view.now, static=static))
 
         parts = [
-            _head(view, said(view.elapsed)),
+            _head(view, said(view.elapsed), said(view.eta)),
             _line("reason bad", escape(view.reason)),
             _line(f"safety {view.safety_tone}", f"<b>Safety</b>: {said(view.safety)}"),
             _line("risk", said(view.risk)),
-            '<div class="bars">' + "".join(_bar(bar, said(bar.words)) for bar in view.bars) + "</div>",
-            _table(view.rows, view.more),
+            '<div class="bars">' + "".join(bar(one, said(one.words)) for one in view.bars) + "</div>",
+            _runs(view, static=static),
             _list(
                 "facts",
                 [f'<dt>{escape(f.label)}: </dt><dd class="{f.tone}">{said(f.words)}</dd>' for f in view.facts],
@@ -48,13 +56,15 @@ class HtmlRenderer:
         ]
         body = "\n".join(part for part in parts if part)
         label = escape(f"colab_guard: {view.title}")
-        return f'<div class="colab-guard" role="region" aria-label="{label}"><style>{style()}</style>\n{body}\n</div>'
+        head = styled_by() if styled else ""
+        return f'<div class="colab-guard" role="region" aria-label="{label}">{head}\n{body}\n</div>'
 
 
-def _head(view: View, elapsed: str) -> str:
+def _head(view: View, elapsed: str, eta: str) -> str:
+    noted = ", ".join(words for words in (elapsed, escape(view.count), eta) if words)
     return (
         f'<div class="head"><span class="phase {view.tone}"><span aria-hidden="true">{view.sign}</span> {escape(view.phase)}</span> '
-        f'<strong>{escape(view.title)}</strong> <span class="quiet">{elapsed}</span> '
+        f'<strong>{escape(view.title)}</strong> <span class="quiet">{noted}</span> '
         f'<span class="quiet asof">as of {escape(view.as_of)}</span></div>'
     )
 
@@ -63,49 +73,43 @@ def _line(kind: str, words: str) -> str:
     return f'<div class="{kind}">{words}</div>' if words else ""
 
 
-def _bar(bar: Bar, words: str) -> str:
-    head = f'<div class="bar {bar.tone}"><div class="words"><b>{escape(bar.label)}</b>: {words}</div>\n'
-    if bar.total > 0:
-        now = min(1.0, (bar.value + bar.bad) / bar.total)
-        mark = f'<i class="mark" style="left:{_percent(bar.mark / bar.total)}"></i>' if bar.mark is not None else ""
-        bad = f'<i class="bad" style="width:{_percent(bar.bad / bar.total)}"></i>' if bar.bad else ""
-        head += (
-            f'<div class="track" role="progressbar" aria-label="{escape(bar.label)}" aria-valuemin="0" aria-valuemax="100" '
-            f'aria-valuenow="{now * 100:.0f}" aria-valuetext="{words}">'
-            f'<i class="fill" style="width:{_percent(bar.value / bar.total)}"></i>{bad}{mark}</div>'
-        )
-    if len(bar.series) > 1:
-        head += _curve(bar)
-    return head + "</div>\n"
-
-
-def _curve(bar: Bar) -> str:
-    last = len(bar.series) - 1
-    points = " ".join(f"{x * 100 / last:.1f},{21 - 20 * min(1.0, max(0.0, y)):.1f}" for x, y in enumerate(bar.series))
-    return (
-        f'<svg class="curve" viewBox="0 0 100 22" preserveAspectRatio="none" role="img" aria-label="{escape(bar.series_label)}">'
-        f'<polyline points="{points}"/></svg>'
-    )
-
-
-def _table(rows: tuple[Row, ...], more: str) -> str:
-    if not rows:
+def _runs(view: View, *, static: bool) -> str:
+    """The rows in sight; below them, folded, all that have ended and are known (what is drawn anew each second has no folds)."""
+    if not view.rows:
         return ""
-    head = "".join(f'<th scope="col">{name} </th>' for name in ("status", "run", "parameters", "result", "steps", "time"))
+    shown = {row.number for row in view.rows}
+    folded = [row for row in view.ended if static and row.number not in shown]
+    more = f"{view.more} (sweep.results has all)" if view.more else ""
+    if not folded:
+        return _table(view.rows, view.peak_of, more)
+    all_here = view.more == f"{len(folded):,} more"
+    words = view.more if all_here else f"{view.more}, the newest {len(folded)} of them here (sweep.results has all)"
+    table = _table(tuple(folded), view.peak_of, "")
+    return f"{_table(view.rows, view.peak_of, '')}\n<details><summary>{escape(words)}</summary>\n{table}\n</details>"
+
+
+def _table(rows: tuple[Row, ...], peak_of: str, more: str) -> str:
+    names = [f"{name} ({peak_of})" if name == "peak" and peak_of else name for name in COLUMNS]
+    # where the page is narrow the heading is put away, and a screen reader still has to find it
+    head = "".join(f'<th scope="col">{escape(name)} </th>' for name in names)
     body = "\n".join(_row(row) for row in rows)
-    rest = f'\n<tr><td colspan="6" class="quiet">… {escape(more)}</td></tr>' if more else ""
-    return f'<div class="runs"><table><thead><tr>{head}</tr></thead>\n<tbody>\n{body}{rest}\n</tbody></table></div>'
+    rest = f'\n<tr><td colspan="{len(COLUMNS)}" class="quiet">… {escape(more)}</td></tr>' if more else ""
+    return (
+        f'<div class="runs" role="group" aria-label="runs" tabindex="0"><table><thead><tr>{head}</tr></thead>'
+        f"\n<tbody>\n{body}{rest}\n</tbody></table></div>"
+    )
 
 
 def _row(row: Row) -> str:
     # a space after each cell keeps the words apart where tags are stripped
+    did = f'<span class="did">{" → " if row.reason or row.metric else ""}{escape(row.did)}</span>' if row.did else ""
     cells = [
         f'<td class="status"><span aria-hidden="true">{row.sign}</span> {escape(row.status)} </td>',
         f'<th scope="row">{escape(row.label)} </th>',
         f"<td>{escape(row.params)} </td>",
-        f'<td class="result">{escape(row.reason or row.metric)} </td>',
-        f'<td class="n">{escape(row.steps)} </td>',
-        f'<td class="n">{escape(row.time)} </td>',
+        f'<td class="result">{escape(row.reason or row.metric)}{did} </td>',
+        *(f'<td class="n">{escape(words)} </td>' for words in (row.steps, row.time, row.peak)),
+        f'<td class="commit">{escape(row.commit)} </td>',
     ]
     return f'<tr class="{escape(row.status.split()[0])}">{"".join(cells)}</tr>'
 
@@ -115,7 +119,3 @@ def _list(kind: str, items: list[str], tag: str) -> str:
         return ""
     joined = "\n".join(items)
     return f'<{tag} class="{kind}">\n{joined}\n</{tag}>'
-
-
-def _percent(fraction: float) -> str:
-    return f"{100 * min(1.0, max(0.0, fraction)):.1f}%"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from colab_guard.panel.view import Ago, Sentence, View
-from colab_guard.panel.words import clock_time, duration
+from colab_guard.panel.view import Ago, Between, Sentence, View
+from colab_guard.panel.words import between, clock_time, duration, minute
 
 
 class Renderer(Protocol):
@@ -23,6 +23,11 @@ def plain(sentence: Sentence, now: float, *, static: bool = False) -> str:
             words += part
         elif isinstance(part, Ago):
             words += f"at {clock_time(part.ago)}" if static else f"{duration(now - part.ago)} ago"
+        elif isinstance(part, Between):
+            if static:
+                words += f"between {minute(part.low)} and {minute(part.high)} UTC"
+            else:
+                words += f"in {between(part.low - now, part.high - now)}"
         else:
             words += duration(now - part.since)
     return words

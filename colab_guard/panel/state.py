@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from typing import Any
+
+from colab_guard.panel.measured import Curve, Freed, Memory
 
 ROWS = 10  # a glance; the results table has them all
 FAILED_ROWS = 4  # failed runs stay in sight this long
-CURVE_POINTS = 60
-SERIES_POINTS = 60
-SERIES_EVERY_S = 10.0  # 60 points of 10 s: ten minutes
+KEPT_ROWS = 96
+"""Ended runs that can be looked through in the page and stay in the notebook; `sweep.results` has all."""
 EVENTS = 6
 REASONS = 4
 COMMITS = 12  # how far a mirror may lag behind and its position still be known
@@ -17,17 +18,29 @@ COMMITS = 12  # how far a mirror may lag behind and its position still be known
 
 @dataclass(frozen=True, slots=True)
 class RunRow:
-    """One run: `status` is "running", "done" or "failed"; `seconds` and `steps` where known."""
+    """One run: `status` is "running", "done", "failed" or "unfinished"; `seconds`, `steps` and `peak` (bytes) where known.
+
+    `value` is the metric by which runs are compared; `did`: what was done about its failure, or so that memory sufficed;
+    `commit` holds it, and `reached` tells how far that commit has come: "saved", "sent" or "durable"; `key` is how a commit that
+    holds its end names it.
+    """
 
     index: int
     label: str
     status: str
     params: str = ""
     metric: str = ""
+    value: float | None = None
     steps: int | None = None
     seconds: float | None = None
     reason: str = ""
+    did: str = ""
     earlier: bool = False
+    began: float | None = None
+    peak: int | None = None
+    commit: str = ""
+    reached: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +56,11 @@ class Best:
 
 @dataclass(frozen=True, slots=True)
 class SweepPart:
-    """The sweep as a whole, and the runs in sight (never more than `ROWS`).
+    """The sweep as a whole, the runs in sight (never more than `ROWS`), and those that have `ended` (at most `KEPT_ROWS`).
 
     `before`: runs that were finished when the sweep began, counted in `done` and `failed` already; `skipped`: those of
-    them that have been passed.
+    them that have been passed. `times`: seconds that the newest runs took, those of before left out. `inner`: the run of
+    another sweep that trains inside the one that runs, "" for none.
     """
 
     name: str
@@ -56,27 +70,15 @@ class SweepPart:
     before: int = 0
     skipped: int = 0
     rows: tuple[RunRow, ...] = ()
+    ended: tuple[RunRow, ...] = ()
+    times: tuple[float, ...] = ()
     best: Best | None = None
+    inner: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """Losses thinned to at most `CURVE_POINTS`: each point is the mean of `every` losses."""
-
-    points: tuple[float, ...] = ()
-    every: int = 1
-    held: float = 0.0
-    count: int = 0
-
-    def add(self, value: float) -> Curve:
-        held, count = self.held + value, self.count + 1
-        if count < self.every:
-            return replace(self, held=held, count=count)
-        points = (*self.points, held / count)
-        if len(points) < CURVE_POINTS:
-            return replace(self, points=points, held=0.0, count=0)
-        pairs = tuple((a + b) / 2 for a, b in zip(points[::2], points[1::2], strict=False))
-        return Curve(pairs, self.every * 2)
+    @property
+    def under_way(self) -> bool:
+        """Whether runs are left, so that one will end."""
+        return self.done + self.failed < self.total
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +107,28 @@ class Current:
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A commit that has come somewhere: on the local disk, to a mirror, proved there. `at` None: before this start."""
+    """A commit that has come somewhere: on the local disk, to a mirror, proved there. `at` None: before this start.
+
+    `captured`: when the work was in the state that it holds, None where that was before this start, or is not known.
+    `proof`: by what it was verified; "" where nothing has. `kind` is "step", "unit" or "cell" (the cell's end).
+    """
 
     commit: str
     at: float | None
     position: str = ""
     where: str = ""
+    proof: str = ""
+    captured: float | None = None
+    kind: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """A commit as it was saved: its place in the work, and when the work was there (None: before this start)."""
+
+    ident: str
+    position: str
+    captured: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,38 +144,13 @@ class Safety:
     not_kept: int = 0
     refusals: tuple[tuple[str, int], ...] = ()
     """All refused and failed snapshots of this work by reason, the latest last."""
-    commits: tuple[tuple[str, str], ...] = ()
+    commits: tuple[Commit, ...] = ()
+    resumed: bool = False
+    """A commit of before this start was taken up: a mirror may hold others of then."""
 
-    def position_of(self, commit: str) -> str:
-        return next((position for known, position in reversed(self.commits) if known == commit), "")
-
-
-@dataclass(frozen=True, slots=True)
-class Memory:
-    """Bytes in use. Everything about the GPU is None without one. Series are fractions, oldest first."""
-
-    host_used: int
-    host_limit: int
-    host_peak: int
-    gpu_allocated: int | None = None
-    gpu_reserved: int | None = None
-    gpu_other: int | None = None
-    gpu_total: int | None = None
-    gpu_guard: int | None = None
-    gpu_peak: int | None = None
-    host_series: tuple[float, ...] = ()
-    gpu_series: tuple[float, ...] = ()
-    series_at: float = 0.0
-
-
-@dataclass(frozen=True, slots=True)
-class Freed:
-    """What the last clear freed, in bytes, and who still holds memory."""
-
-    at: float
-    host: int
-    gpu: int | None
-    holders: tuple[str, ...] = ()
+    def known(self, ident: str) -> Commit:
+        """The commit, without a position where too many have come after it."""
+        return next((commit for commit in reversed(self.commits) if commit.ident == ident), Commit(ident, ""))
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +165,7 @@ class MirrorPart:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """Signs of life, both ways."""
+    """Signs of life, both ways. `returns`: how often the browser was heard again after it had been lost."""
 
     beats: int = 0
     beat_at: float | None = None
@@ -180,6 +173,7 @@ class Connection:
     ping_at: float | None = None
     round_trip_s: float | None = None
     lost: bool = False
+    returns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,7 +195,11 @@ class PanelState:
     ended: float | None = None
     reason: str = ""
     where: str | None = None
+    saves: bool = True
+    """False for `with work()`: nothing of it is saved, and it has no safe points."""
     stopping: str = ""
+    """Who asked to stop; "" for nobody."""
+    stopping_after_run: bool = False
     sweep: SweepPart | None = None
     current: Current | None = None
     safety: Safety = field(default_factory=Safety)

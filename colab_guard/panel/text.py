@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from colab_guard.panel.renderer import plain
-from colab_guard.panel.view import Bar, View
+from colab_guard.panel.view import Bar, Row, View
 
 WIDTH = 24
+SIGNS = {"fill": "#", "spare": "=", "other": "-", "bad": "x"}
 
 
 class TextRenderer:
@@ -19,19 +20,9 @@ class TextRenderer:
         if view.risk:
             lines.append(f"  {plain(view.risk, view.now, static=static)}")
         lines += [f"  {_bar(bar)}{plain(bar.words, view.now)}" for bar in view.bars]
-        for row in view.rows:
-            cells = (
-                f"{row.sign} {row.status}",
-                row.label,
-                row.params,
-                row.metric,
-                row.steps,
-                row.time,
-                row.reason,
-            )
-            lines.append("    " + " | ".join(cell for cell in cells if cell))
+        lines += [f"    {_row(row)}" for row in view.rows]
         if view.more:
-            lines.append(f"    … {view.more}")
+            lines.append(f"    … {view.more} (sweep.results has all)")
         lines += [f"  {fact.label}: {plain(fact.words, view.now, static=static)}" for fact in view.facts]
         lines += [f"  {happening.time}  {happening.text}" for happening in view.events]
         lines += [f"  {what}: {code}" for what, code in view.commands]
@@ -52,11 +43,24 @@ def headline(view: View, *, static: bool = False) -> str:
     words = f"{view.sign} {view.title}: {view.phase}"
     if view.elapsed:
         words += f" {plain(view.elapsed, view.now)}"
+    words += "".join(f", {part}" for part in (view.count, plain(view.eta, view.now, static=static)) if part)
     return words + (f" (as of {view.as_of})" if static else "")
+
+
+def _row(row: Row) -> str:
+    failed = " → ".join(part for part in (row.reason, row.did) if part)
+    cells = (f"{row.sign} {row.status}", row.label, row.params, row.metric, row.steps, row.time)
+    noted = (f"peak {row.peak}" if row.peak else "", row.commit, failed)
+    return " | ".join(cell for cell in (*cells, *noted) if cell)
 
 
 def _bar(bar: Bar) -> str:
     if bar.total <= 0:
         return f"{bar.label:<5} "
-    full = min(WIDTH, round(WIDTH * (bar.value + bar.bad) / bar.total))
-    return f"{bar.label:<5} [{'#' * full}{'.' * (WIDTH - full)}] "
+    drawn, filled, at = "", 0, 0.0
+    for part in bar.parts:
+        at += part.value
+        full = min(WIDTH, round(WIDTH * at / bar.total))
+        drawn += SIGNS[part.kind] * (full - filled)
+        filled = max(full, filled)
+    return f"{bar.label:<5} [{drawn}{'.' * (WIDTH - filled)}] "

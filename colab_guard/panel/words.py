@@ -35,6 +35,11 @@ def clock_time(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).strftime("%H:%M:%S UTC")
 
 
+def minute(at: float) -> str:
+    """14:02, of UTC."""
+    return datetime.fromtimestamp(at, UTC).strftime("%H:%M")
+
+
 def date_time(at: float) -> str:
     """2026-11-24 14:02:48 UTC."""
     return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
@@ -47,6 +52,42 @@ def size(count: float) -> str:
     if abs(count) >= MIB:
         return f"{count / MIB:.0f} MiB"
     return f"{count / 1024:.0f} KiB"
+
+
+def short_size(count: float, unit: int, digits: int = 1) -> str:
+    """10.9 (of a unit that stands beside it)."""
+    return f"{count / unit:.{digits}f}"
+
+
+def of(used: float, total: float) -> str:
+    """10.9 of 15.0 GiB: both in the unit of the total."""
+    unit, name = unit_of(total)
+    digits = 1 if unit == GIB else 0
+    return f"{short_size(used, unit, digits)} of {short_size(total, unit, digits)} {name}"
+
+
+def unit_of(count: float) -> tuple[int, str]:
+    """Bytes and name of the unit in which `size` tells a number of bytes."""
+    return (GIB, "GiB") if abs(count) >= GIB else (MIB, "MiB") if abs(count) >= MIB else (1024, "KiB")
+
+
+def rough(seconds: float) -> str:
+    """An estimate: 40 s, 12 min, 2 h 10 min."""
+    if seconds < 90:
+        return f"{max(10, math.ceil(seconds / 10) * 10)} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    tens = round(seconds / 600)
+    return f"{tens // 6} h {tens % 6 * 10:02d} min" if seconds < 36_000 else f"{round(seconds / 3600)} h"
+
+
+def between(low: float, high: float) -> str:
+    """Two estimates as one: 12 to 17 min, 50 s to 2 min, about 3 h."""
+    one, other = rough(low), rough(max(low, high))
+    if one == other:
+        return f"about {one}"
+    alike = one.count(" ") == 1 and one.split()[1] == other.split()[1] and other.count(" ") == 1
+    return f"{one.split()[0]} to {other}" if alike else f"{one} to {other}"
 
 
 def number(value: object) -> str:
@@ -64,3 +105,8 @@ def pairs(values: Mapping[str, object], joint: str, limit: int) -> str:
 def finite(value: object) -> bool:
     """Whether `value` is a number that can be drawn."""
     return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def count(number: int, what: str) -> str:
+    """1 step, 12 steps."""
+    return f"{number:,} {what}" if number == 1 else f"{number:,} {what}s"

@@ -7,6 +7,9 @@ data that can be committed with a run and replayed. This room knows nothing of c
 from __future__ import annotations
 
 from colab_guard.plan.choose import autoconfig
+from colab_guard.plan.estimate import CannotEstimate, Estimate, estimate
 from colab_guard.plan.plan import Plan
+from colab_guard.plan.planned import Planned, begin, end, end_all
+from colab_guard.plan.step import Step
 
-__all__ = ["Plan", "autoconfig"]
+__all__ = ["CannotEstimate", "Estimate", "Plan", "Planned", "Step", "autoconfig", "begin", "end", "end_all", "estimate"]

@@ -10,7 +10,11 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Choices for one training run; `reasons` tells why, by the name of the choice. `memory_budget` in bytes."""
+    """Choices for one training run; `reasons` tells why, by the name of the choice. `memory_budget` and `expected_peak` in bytes.
+
+    `weights` is the dtype in which a model's weights are loaded (`dtype` is computed in), `sequence` the tokens of a sample;
+    `cut_from` is how many there were before, where the user has allowed shorter ones and nothing else would have fit.
+    """
 
     device: str
     device_name: str
@@ -23,6 +27,12 @@ class Plan:
     gradient_checkpointing: bool
     memory_budget: int
     reasons: Mapping[str, str] = field(default_factory=dict)
+    method: str = "lora"
+    weights: str = ""
+    sequence: int | None = None
+    expected_peak: int | None = None
+    four_bit: bool = False
+    cut_from: int | None = None
 
     def training_arguments(self, output_dir: str, **more: Any) -> dict[str, Any]:
         """Arguments for `transformers.TrainingArguments`; what is given in `more` wins."""
@@ -41,6 +51,20 @@ class Plan:
         """Arguments for `peft.LoraConfig`; what is given in `more` wins."""
         return {"r": self.lora_rank, "lora_alpha": self.lora_alpha, **more}
 
+    def quantization(self, **more: Any) -> dict[str, Any]:
+        """Arguments for `transformers.BitsAndBytesConfig`, with which the base is to be loaded; none without `four_bit`."""
+        if not self.four_bit:
+            return {}
+        chosen = {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True}
+        return {**chosen, "bnb_4bit_compute_dtype": {"fp16": "float16", "bf16": "bfloat16"}.get(self.dtype, "float32"), **more}
+
+    @property
+    def changes(self) -> list[str]:
+        """What is not as it was asked for, so that it fits: it makes a result another one."""
+        shorter = [f"plan: sequences of {self.sequence} tokens, not {self.cut_from}"] if self.cut_from is not None else []
+        chosen = self.reasons.get("four_bit", "") != "given"
+        return [*shorter, *(["plan: the base's weights in 4 bits"] if self.four_bit and chosen else [])]
+
     def to_dict(self) -> dict[str, Any]:
         """JSON-able, for records."""
         return {**asdict(self), "reasons": dict(self.reasons)}
@@ -51,8 +75,12 @@ class Plan:
 
     def rows(self) -> list[tuple[str, str, str]]:
         """(choice, value, reason) for each choice."""
-        shown = {name: str(value) for name, value in asdict(self).items() if name not in ("reasons", "memory_budget")}
-        shown["memory_budget"] = f"{self.memory_budget / 2**30:.1f} GiB"
+        unsaid = {"reasons", "memory_budget", "expected_peak", "cut_from"}
+        unsaid |= {"lora_rank", "lora_alpha"} if self.method == "full" else set()
+        unsaid |= set() if "four_bit" in self.reasons else {"four_bit"}
+        shown = {name: str(value) for name, value in asdict(self).items() if name not in unsaid}
+        peak = "n/a" if self.expected_peak is None else f"{self.expected_peak / 2**30:.2f} GiB"
+        shown |= {"expected_peak": peak, "memory_budget": f"{self.memory_budget / 2**30:.2f} GiB"}
         return [(name, value, self.reasons.get(name, "")) for name, value in shown.items()]
 
     def __str__(self) -> str:

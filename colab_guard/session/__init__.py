@@ -8,8 +8,8 @@ guard, panel. `Session.close` takes back everything in reverse order.
 from __future__ import annotations
 
 from colab_guard.session.options import CheckpointOptions
-from colab_guard.session.plainwork import work
+from colab_guard.session.plainwork import microbatches, work
 from colab_guard.session.session import Session, current, loaded
 from colab_guard.session.twins import Guard, Notice, guard
 
-__all__ = ["CheckpointOptions", "Guard", "Notice", "Session", "current", "guard", "loaded", "work"]
+__all__ = ["CheckpointOptions", "Guard", "Notice", "Session", "current", "guard", "loaded", "microbatches", "work"]

@@ -7,6 +7,7 @@ what a resume needs to know, or raises the one line that names the change and wh
 from __future__ import annotations
 
 import difflib
+import importlib
 import platform
 import re
 from collections.abc import Mapping
@@ -39,7 +40,8 @@ def check_cell(shell: Any, name: str, cell: cells.CompiledCell, record: store.Co
             f"{name!r} was saved at {committed.text} by a version of colab_guard that numbers the places in a cell in "
             "another way; install that version to go on, or --fresh begins again"
         )
-    if edit.only_grown and fits and (finished or all(_can_grow(change, committed) for change in edit.ranges)):
+    reaches = finished or all(_can_grow(change, committed) for change in edit.ranges)
+    if edit.only_grown and fits and reaches and _can_be_made(shell, edit):
         return edit
     said = _another_notebooks(shell, record, cell)
     changed = f"{said}the cell's code is not the one committed as {name!r} ({committed.text}): {edit.told}"
@@ -87,6 +89,12 @@ def transformed(shell: Any, text: str) -> str:
 def _can_grow(change: cells.RangeChange, position: Position) -> bool:
     """Whether the loop is under way at `position`, or still to come; one that is over has not gone far enough."""
     return change.alone and (is_under_way(change, position) or _is_to_come(change, position))
+
+
+def _can_be_made(shell: Any, edit: cells.Edit) -> bool:
+    """Whether `Sweep` and `grid` mean here what they mean in this library, or nothing yet."""
+    library = importlib.import_module("colab_guard.sweep")
+    return not edit.grids or all(shell.user_ns.get(word, mine) is mine for word in ("Sweep", "grid") if (mine := getattr(library, word)))
 
 
 def is_under_way(change: cells.RangeChange, position: Position) -> bool:

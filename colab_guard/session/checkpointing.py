@@ -24,10 +24,12 @@ from colab_guard.events import (
     NotBitExact,
     NotKept,
     Resumed,
+    StopRequested,
     WorkEnded,
     WorkStarted,
 )
 from colab_guard.session import changes, differences, explain, inputs, surroundings
+from colab_guard.session.durable import DurableEnd
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.mirroring import Mirroring
 from colab_guard.session.notes import Notes
@@ -35,13 +37,18 @@ from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
+from colab_guard.sweep import apart
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
     from colab_guard.session import Session
 
 BINDERS = frozenset({"exec", "globals", "get_ipython"})
 """What may make variables without naming them in the cell; the transforms turn magics into `get_ipython()`."""
 MIRROR_CLOSE_S = 20.0
+RELEASE_WAIT_S = 3600.0
+"""How long a cell may take longer so that its end becomes durable, where the machine is to be given back after it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +69,8 @@ class WorkStatus:
 class GuardedCell:
     """The work of one `%%checkpointed` cell."""
 
+    saves = True
+
     def __init__(self, session: Session, name: str, source: str, options: CheckpointOptions) -> None:
         self.name = name
         self._session = session
@@ -72,24 +81,43 @@ class GuardedCell:
         names = {name for loop in self._loops for name in loop.call_names}
         self.cell = cells.compile_cell(session.shell, source, names)
         self.engine: Engine | None = None
-        self.mirror: store.Mirror | None = None
+        self._end = DurableEnd(options.to)
         self._found = differences.Differences()
         self._output = CellOutput(session.shell, session.clock, self._not_recorded)
         self._outside: state.Outside | None = None
+        self._fetched: Collection[str] = ()
+        """Commits that came from the mirror."""
+        self._well = False
+        """The cell has ended, and without an error."""
+        self._regridded: list[object] = []
+        """Sweeps that were made for a restore, which finds them by their names."""
 
     # what the session asks of running work
 
-    def request_stop(self, by: str) -> None:
+    @property
+    def mirror(self) -> store.Mirror | None:
+        return self._end.mirror
+
+    def request_stop(self, by: str, *, after_unit: bool = False) -> None:
         if self.engine is not None:
-            self.engine.request_stop(by)
+            ask = self.engine.request_stop_after_unit if after_unit else self.engine.request_stop
+            ask(by)
+            self._bus.post(StopRequested(name=self.name, by=by, after_unit=after_unit))
 
     def request_commit(self) -> None:
         if self.engine is not None:
             self.engine.request_commit()
 
+    def make_room(self) -> None:
+        if self.engine is not None:
+            self.engine.request_room()
+
+    def plan_changed(self, what: str) -> None:
+        if self.engine is not None:
+            self.engine.name_inexact(what)
+
     def status(self) -> WorkStatus:
-        engine = self.engine
-        saved = engine.saved if engine is not None else None
+        engine, saved = self.engine, self._end.saved
         return WorkStatus(
             name=self.name,
             saved=saved.id if saved else None,
@@ -101,6 +129,13 @@ class GuardedCell:
             interval_s=engine.schedule.interval_s if engine is not None else self._options.every_s,
             mirror=self.mirror.status.state if self.mirror is not None else "off",
         )
+
+    def cannot_prove(self) -> str:
+        return self._end.cannot_prove()
+
+    @property
+    def only_here(self) -> Callable[[], str]:
+        return self._end.only_here
 
     # the run
 
@@ -116,6 +151,7 @@ class GuardedCell:
             self._check_names()  # before anything is written or forgotten
         with ExitStack() as undo:
             above = far.look(local, identity) if far is not None else 0
+            self._fetched = far.fetched if far is not None else ()
             opened = store.Store.open(
                 local, identity, clock=self._session.clock, take_over=options.take_over, above=above
             )
@@ -132,8 +168,10 @@ class GuardedCell:
                 self._found = self._begun()
             if far is not None:
                 far.try_it()
-                self.mirror = far.open(opened)
-                undo.callback(self.mirror.close, MIRROR_CLOSE_S)
+                self._end.tried = far.tried
+                mirror = self._end.mirror = far.open(opened)
+                undo.callback(mirror.close, MIRROR_CLOSE_S)
+                undo.callback(self._wait_for_durable)
             files = self._watch_files(opened.path)
             engine = self._open_engine(opened, files, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
@@ -149,8 +187,17 @@ class GuardedCell:
             finally:
                 self._session.left[self.name] = inputs.leave(self._found.inputs, self._session.shell.user_ns)
             self._over(engine, outcome)
+            self._well = True
+            if outcome == "restored":
+                self._session.keepalive.release.restored(self.name, self.only_here)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _wait_for_durable(self) -> None:
+        """With `%keepalive --release` the machine is to be let go: what was saved last is waited for, if it can be proved."""
+        release = self._session.keepalive.release
+        if self._well and release.on and release.works_here:
+            self._end.wait(self._session.clock, RELEASE_WAIT_S)
 
     def _ask_for_key(self) -> None:
         """On Colab: the key by which commits are signed, from its user data, where the environment has none. Asked once."""
@@ -216,10 +263,26 @@ class GuardedCell:
             overlap=self._options.overlap,
         )
         scope.grown = self._found.grown
+        engine.on_shed.append(scope.shed)
+        scope.ask_for_room(self._session.memory.room)
         self._outside = scope.outside
         units = [unit_record(record) for record in opened.units()]
+        self._regridded = self._session.make_sweeps(self._found.grids)
         self._session.adopt(units, opened.path)
         loaded = self._reopened_by_new_units(opened, loaded, units)
+        execution: cells.Execution
+
+        def newest() -> store.Loaded | None:
+            """For going back: as a resume in a new kernel would find it, with the files and the units of then."""
+            found = opened.newest()[0]
+            if found is not None:
+                execution.units = [unit_record(record) for record in opened.units()]
+                engine.forget_owed()
+                self._session.went_back(execution.units)
+                self._restore_files(opened, found.record, files)
+                self._output.go_back(found.parts)
+            return found
+
         execution = cells.Execution(
             self.cell,
             scope,
@@ -228,21 +291,25 @@ class GuardedCell:
             policies=self._session.policy_factories(anew=loaded is None),
             loops=self._loops,
             units=units,
-            newest=lambda: opened.newest()[0],
+            newest=newest,
+            readable=opened.readable,
             say=engine.name_inexact,
             way_back=self._output,
+            recovery=self._session.recovery,
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
         self._restore_files(opened, loaded.record, files)
         self._output.take_up(loaded.parts)
+        self._session.recovery.adopt(loaded.record.meta.get("memory", {}))
         position = Position.from_json(loaded.record.position)
         finished = loaded.record.kind == "cell"
-        self._bus.post(
-            Resumed(name=self.name, commit=loaded.record.id, position=position.text, depth=position.depth)
-        )
+        ident = loaded.record.id
+        source = "mirror" if ident in self._fetched else "local"
+        self._bus.post(Resumed(name=self.name, commit=ident, position=position.text, depth=position.depth, source=source))
         self._found.say(self.name, self._bus)
         if finished:
+            self._end.saved = loaded.record
             with self._output.heard():
                 value = execution.restore_finished(loaded)
                 self._output.end()
@@ -255,10 +322,22 @@ class GuardedCell:
         interrupts = Interrupts(
             engine, execution.none_ahead, notes=Notes(session.shell), workers=session.workers, bus=session.bus
         )
-        session.aside = self._output.aside
         heard = hosts.heard_user_data(state.remember_user_data)
-        with session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard(), heard:
+        guarding = apart.guarded_by(self._guarding(engine))
+        aside = session.output_aside(self._output.aside)
+        with aside, session.guarded(self), interrupts, RequestFolder(self, session), self._output.heard(), heard, guarding:
             return execution.run(loaded)
+
+    def _guarding(self, engine: Engine) -> apart.Guarding:
+        options = self._options
+        return apart.Guarding(
+            self.name,
+            options.every_s,
+            options.budget,
+            options.fresh,
+            options.resume,
+            stop_asked=lambda: engine.stop_asked is not None,
+        )
 
     def _not_recorded(self, why: str) -> None:
         self._bus.post(NotKept(name=self.name, what="the cell's output", why=why))
@@ -267,7 +346,6 @@ class GuardedCell:
 
     def _open_engine(self, opened: store.Store, files: FolderWatch, undo: ExitStack) -> Engine:
         clock = self._session.clock
-        mirror = self.mirror
         self.engine = Engine(
             self.name,
             opened,
@@ -285,7 +363,7 @@ class GuardedCell:
             },
             facts=self._facts,
             output=self._output.parts,
-            on_saved=None if mirror is None else lambda record: mirror.nudge(),
+            on_saved=self._end.hear,
         )
         undo.callback(self.engine.close)
         return self.engine
@@ -293,7 +371,12 @@ class GuardedCell:
     def _facts(self) -> dict[str, Any]:
         """What holds at a commit: the machine, and what of its state lies outside the names."""
         outside = self._outside.facts() if self._outside is not None else {}
-        return {"surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)}, "outside": outside}
+        known = self._session.recovery.to_json()
+        return {
+            "surroundings": surroundings.facts() | {"threads kept": outside.pop("threads", False)},
+            "outside": outside,
+            **({"memory": known} if known else {}),
+        }
 
     def _watch_files(self, staging: Path) -> FolderWatch:
         mirror = self._options.to and hosts.local_part(self._options.to)

@@ -1,15 +1,22 @@
-"""What can be said before a guarded cell touches the disk, and what a host's rules are."""
+"""What can be said before a guarded cell touches the disk."""
 
 from __future__ import annotations
 
 import ast
+import re
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from colab_guard.errors import BadCell
 
-if TYPE_CHECKING:
-    from colab_guard.hosts import Host
+TIME = re.compile(r"\A(\s*)%%time[ \t]*(?=\n)")
+"""A cell that begins with the magic which times it."""
+
+
+def untimed(source: str) -> tuple[str, bool]:
+    """The cell with a comment in the place of `%%time` in its first line; and whether it had that."""
+    bare, count = TIME.subn(r"\1#", source, count=1)
+    return bare, bool(count)
 
 
 def check_cell(shell: Any, source: str) -> None:
@@ -27,9 +34,3 @@ def check_cell(shell: Any, source: str) -> None:
         raise BadCell(
             f"the cell does not parse, line {error.lineno} under %%checkpointed: {error.msg}: {line} (nothing was run or changed)"
         ) from None
-
-
-def doctor(host: Host, host_words: str) -> str:
-    """This host's rules in words."""
-    limit = f" Hard end after {host.hard_limit_s / 3600:g} h." if host.hard_limit_s else ""
-    return f"{host_words}{limit} What survives all of them: %%checkpointed NAME --to WHERE"

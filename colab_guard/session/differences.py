@@ -27,6 +27,8 @@ class Differences:
     missing_devices: tuple[str, ...] = ()
     inexact_before: tuple[str, ...] = ()
     inexact_now: tuple[str, ...] = ()
+    grids: tuple[cells.GridChange, ...] = ()
+    """Sweeps that the cell made, and makes from other grids now."""
 
     @property
     def meta(self) -> dict[str, Any]:
@@ -72,7 +74,7 @@ def look(
     live = {n for n in here if n in compared.grown or here[n].print.kind == "code"}
     if edit.only_grown:
         changes.grow_loops(cell, edit)
-        if record.kind == "cell":
+        if record.kind == "cell" and edit.ranges:
             loaded = changes.snapshot_inside(opened, edit, name)
     return Differences(
         inputs={n: one for n, one in here.items() if n in live or not edit.same}
@@ -83,6 +85,7 @@ def look(
         missing_devices=missing,
         inexact_before=tuple(record.meta.get("inexact", ())),
         inexact_now=(*_inexact(record, missing), *without),
+        grids=edit.grids if edit.only_grown else (),
     )
 
 

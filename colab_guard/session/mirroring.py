@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -44,6 +44,8 @@ class Mirroring:
     tried: store.Tried | None = None
     replaces: bool = False
     """The store is to be put in the place of what the mirror holds."""
+    fetched: set[str] = field(default_factory=set)
+    """Commits that came from there."""
 
     @classmethod
     def at(cls, name: str, options: CheckpointOptions, workers: Workers, bus: EventBus, clock: Clock) -> Mirroring | None:
@@ -105,13 +107,16 @@ class Mirroring:
 
     def _fetch(self, where: str, local: Path, identity: store.Identity) -> int:
         options, gone = self.options, threading.Event()
+        known = _commits(local)
 
         def moved(why: str, kept: Path) -> None:
+            known.clear()
             self.bus.post(StoreMovedAside(name=self.name, reason=why, kept=str(kept)))
 
         def look() -> int:
             if not options.fresh:
                 store.fetch_from_mirror(self.place, local, identity, take_over=options.take_over, gone=gone, moved=moved)
+                self.fetched |= _commits(local) - known
             newest = store.mirror_generation(self.place, identity, take_over=options.take_over)
             return newest if options.fresh or options.take_over else 0
 
@@ -128,6 +133,10 @@ class Mirroring:
 
     def _ask(self, where: str, action: Callable[[], T], limit_s: float, gone: threading.Event | None = None) -> T:
         return _in_time(self.workers, where, "look", action, limit_s, gone)
+
+
+def _commits(local: Path) -> set[str]:
+    return {path.stem for path in (local / "commits").glob("*.json")}
 
 
 def _in_time(

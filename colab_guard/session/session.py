@@ -4,25 +4,33 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import inspect
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.clock import Clock, SystemClock
-from colab_guard.errors import BadOption
-from colab_guard.events import Event, EventBus, ListenerFailed, MemoryReclaimed, StepDone
+from colab_guard.errors import BadOption, HostMemoryPressure, NeedsDecision
+from colab_guard.events import Event, EventBus, ListenerFailed, StepDone
+from colab_guard.session.clearing import Clearing
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.seams import GuardedWork, MemoryGuard, Panel, PanelFactory
 from colab_guard.workers import Workers
 
 if TYPE_CHECKING:
-    from colab_guard.cells import LibraryLoop, PolicyFactory
+    from colab_guard.cells import GridChange, LibraryLoop, PolicyFactory
     from colab_guard.hosts import Host
     from colab_guard.keepalive import KeepAlive
+    from colab_guard.memory.recovery import Recovery
     from colab_guard.session.inputs import Input, Left
     from colab_guard.snapshots import UnitRecord
+
+
+CLEAR_AFTER_S = 1.0
+"""After a cell was ended for want of memory: time to show its error."""
 
 
 class Session:
@@ -42,16 +50,20 @@ class Session:
         self.failures: list[str] = []
         self.left: dict[str, Mapping[str, Left]] = {}
         """By NAME: what the inputs of its cell held when it ended in this kernel."""
-        self.aside: Callable[[], AbstractContextManager[None]] = nullcontext
+        self._aside: Callable[[], AbstractContextManager[None]] = nullcontext
         """Around what is shown while a cell is recorded and is not the cell's own output."""
         self.begun: dict[str, Mapping[str, Input]] = {}
         """By NAME: the inputs of its cell when it last began from its start in this kernel."""
+        self.allowed: frozenset[str] | None = None
+        """What may be changed where memory runs out, beside how a batch is cut; None where the user has not said."""
         self.ended = ""
         """How the work before ended, in one line."""
         self.closed = False
+        self.clearing = Clearing(self)
         self._host: Host | None = None
         self._keepalive: KeepAlive | None = None
         self._memory: MemoryGuard | None = None
+        self._recovery: Recovery | None = None
         self._panel: Panel | None = None
         self._panel_shown = False
         self._undo: list[Callable[[], object]] = [self._stop_workers]
@@ -71,7 +83,9 @@ class Session:
         if self._keepalive is None:
             from colab_guard.keepalive import KeepAlive
 
-            self._keepalive = KeepAlive(self.shell, self.bus, self.clock, self.workers, self.host)
+            self._keepalive = KeepAlive(
+                self.shell, self.bus, self.clock, self.workers, self.host, commit=self.request_commit
+            )
             self._undo.append(self._keepalive.off)
         return self._keepalive
 
@@ -80,11 +94,42 @@ class Session:
         """The memory guard; made when first asked for, without a limit until one is set."""
         if self._memory is None:
             made: MemoryGuard = importlib.import_module("colab_guard.memory").MemoryGuard(
-                bus=self.bus, clock=self.clock, workers=self.workers
+                bus=self.bus, clock=self.clock, workers=self.workers, notebook=_notebook(self.shell)
             )
+            made.on_pressure.append(self._short_of_memory)
             self._memory = made
             self._undo.append(made.close)
         return self._memory
+
+    @property
+    def recovery(self) -> Recovery:
+        """What is done when memory runs out; made when first asked for."""
+        if self._recovery is None:
+            room = importlib.import_module("colab_guard.memory.recovery")
+            self._recovery = room.Recovery(
+                self.bus.post,
+                self.reclaim,
+                self._plan_changed,
+                lambda: self.work.name if self.work is not None else "",
+                lambda: self.allowed,
+            )
+            room.settle(self._recovery)
+        assert self._recovery is not None
+        return self._recovery
+
+    def after_error(self, error: BaseException) -> None:
+        """A cell has ended with `error`, and that is shown: where memory had run out, what the error holds is freed."""
+        for note in _unshown(error):
+            print(note, file=sys.stderr)
+        if importlib.import_module("colab_guard.memory.recognise").shortage_in(error, hidden=True) is not None:
+            importlib.import_module("colab_guard.memory.letgo").let_go(error)
+            self.clearing.reclaim(outputs=False)
+
+    def _plan_changed(self, what: str) -> None:
+        """Something runs otherwise than it was written, so that memory suffices: said by results and commits."""
+        _sweeps().note_change(what)
+        if self.work is not None:
+            self.work.plan_changed(what)
 
     @property
     def panel(self) -> Panel | None:
@@ -109,7 +154,11 @@ class Session:
 
         __tracebackhide__ = True
         with self.panelled():
-            return checkpointing.run(self, name, source, options)
+            try:
+                return checkpointing.run(self, name, source, options)
+            except NeedsDecision as decision:
+                self.keepalive.needs_you(name, str(decision), wait=True)
+                raise
 
     def explain(self, name: str, source: str, options: CheckpointOptions) -> str:
         """What running `source` as guarded work `name` would mean; runs nothing and writes nothing."""
@@ -117,26 +166,46 @@ class Session:
         return told
 
     @contextmanager
-    def guarded(self, work: GuardedWork) -> Iterator[None]:
-        """The time of guarded work: signs of life, memory watch and panel begin with it and end with it."""
+    def guarded(self, work: GuardedWork, first: Event | None = None) -> Iterator[None]:
+        """The time of guarded work: signs of life, memory watch and panel begin with it and end with it.
+
+        `first` is posted before all that they tell.
+        """
         __tracebackhide__ = True
         if self.work is not None:
             raise BadOption(f"{self.work.name!r} is running; one piece of guarded work at a time")
         self.work = work
+        if first is not None:
+            self.bus.post(first)
         with ExitStack() as undo:
             undo.callback(self._forget_work)
+            undo.callback(_end_plans)
+            self.clearing.begin()
             undo.callback(self.memory.work_ended)
             self.memory.work_started(work.name)
-            undo.callback(self.keepalive.work_ended)
-            self.keepalive.work_started(work.name)
+            undo.push(lambda kind, error, trace: self.keepalive.work_ended(error, work.only_here))
+            self.keepalive.work_started(work.name, saves=work.saves, cannot_prove=work.cannot_prove())
             self.show_panel()
-            yield
+            try:
+                yield
+            except HostMemoryPressure:
+                # what the error's frames hold is free only when they are cleared, and the cell has not ended yet
+                self.workers.start("clear", self._clear_after_pressure)
+                raise
 
-    def request_stop(self, by: str = "magic") -> bool:
-        """Ask the running work to stop at its next safe point; False when none runs."""
+    def _short_of_memory(self, level: str) -> None:
+        if level == "hard" and self.work is not None:
+            self.work.make_room()
+
+    def _clear_after_pressure(self, stopping: threading.Event) -> None:
+        if not self.clock.wait(stopping, CLEAR_AFTER_S) and self.work is None and self.memory.pressed:
+            self.reclaim()
+
+    def request_stop(self, by: str = "magic", *, after_unit: bool = False) -> bool:
+        """Ask the running work to stop at its next safe point, or when its unit has ended; False when none runs."""
         if self.work is None:
             return False
-        self.work.request_stop(by)
+        self.work.request_stop(by, after_unit=after_unit)
         return True
 
     def request_commit(self) -> bool:
@@ -148,25 +217,16 @@ class Session:
 
     def policy_factories(self, *, anew: bool = False) -> list[PolicyFactory]:
         """What decides about loops: the sweep's policy. `anew`: nothing counts as done."""
-        return [_sweeps().policy_factory(self.bus, self.reclaim, anew)]
+        _sweeps().watch_memory(self.memory.series)
+        return [_sweeps().policy_factory(self.bus, self.clearing.between_runs, anew, self.clearing.forget)]
 
     def reclaim(self) -> None:
-        """Free what nothing needs between two models, and say what that gave."""
-        freed = importlib.import_module("colab_guard.memory").reclaim(self.shell)
-        self.bus.post(
-            MemoryReclaimed(
-                name=self.work.name if self.work is not None else "",
-                host_before=freed.host_before,
-                host_after=freed.host_after,
-                gpu_before=freed.gpu_before,
-                gpu_after=freed.gpu_after,
-                holders=freed.holders,
-            )
-        )
+        """Free what nothing needs, and say what that gave."""
+        self.clearing.reclaim()
 
     def library_loops(self) -> list[LibraryLoop]:
         """The loops inside libraries that can be resumed."""
-        loops: list[LibraryLoop] = list(importlib.import_module("colab_guard.training").default_loops(self._step_done))
+        loops: list[LibraryLoop] = list(importlib.import_module("colab_guard.training").default_loops(self._step_done, self.recovery))
         return loops
 
     def _step_done(self, step: int, total: int | None, loss: float | None) -> None:
@@ -176,6 +236,15 @@ class Session:
     def adopt(self, units: Sequence[UnitRecord], store: Path) -> None:
         """Tell the sweeps, those too that a restore will make, which of their runs are committed in `store`."""
         _sweeps().adopt(units, store)
+
+    def make_sweeps(self, changed: Sequence[GridChange]) -> list[object]:
+        """Sweeps that a cell made from other grids, made from those that it has now, as if a cell above had made them."""
+        library = importlib.import_module("colab_guard.cells").LIBRARY
+        return [_sweeps().sweep_of(change.source, library) for change in changed]
+
+    def went_back(self, units: Sequence[UnitRecord]) -> None:
+        """The running cell goes back to a snapshot, at which `units` were done: what is not among them runs again."""
+        _sweeps().went_back(units)
 
     def unfinished_units(self, groups: Sequence[str]) -> bool:
         """Whether a live sweep among `groups` has runs that are neither done nor failed."""
@@ -188,10 +257,19 @@ class Session:
         panel = self.panel
         if panel is None:
             return False
-        with self.aside():
-            panel.show()
+        with self._aside():
+            panel.show(live=self.work is not None)
         self._panel_shown = True
         return True
+
+    @contextmanager
+    def output_aside(self, aside: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
+        """While a cell's output is recorded, the panel is drawn in `aside()`, which keeps it out of the record."""
+        self._aside = aside
+        try:
+            yield
+        finally:
+            self._aside = nullcontext
 
     @contextmanager
     def panelled(self) -> Iterator[None]:
@@ -235,7 +313,7 @@ class Session:
 
 
 def _clean(event: Event) -> Event:
-    """`event` without secrets in its texts; nothing is looked at before the first guarded work has loaded what looks."""
+    """`event` without secrets in its texts; nothing is looked at before guarded work of any kind has loaded what looks."""
     state = sys.modules.get("colab_guard.state")
     if state is None or isinstance(event, StepDone):
         return event
@@ -247,7 +325,29 @@ def _clean(event: Event) -> Event:
 def _scrubbed(state: Any, value: Any) -> Any:
     if isinstance(value, tuple):
         return tuple(_scrubbed(state, part) for part in value)
+    if isinstance(value, list):
+        return [_scrubbed(state, part) for part in value]
+    if isinstance(value, dict):
+        return {_scrubbed(state, key): _scrubbed(state, part) for key, part in value.items()}
     return state.scrubbed(value) if isinstance(value, str) else value
+
+
+def _notebook(shell: Any) -> str:
+    told: str = importlib.import_module("colab_guard.hosts").kernel_notebook(shell)
+    return told
+
+
+def _end_plans() -> None:
+    """Plans made from now on are no run's; where no run was under way, the room was not even loaded."""
+    plan = sys.modules.get("colab_guard.plan")
+    if plan is not None:
+        plan.end_all()
+
+
+def _unshown(error: BaseException) -> list[str]:
+    """Notes of ours that this IPython does not show with the error: Colab's does not."""
+    notes = [note for note in getattr(error, "__notes__", ()) if str(note).startswith("colab_guard: ")]
+    return [] if not notes or "__notes__" in inspect.getsource(sys.modules["IPython.core.ultratb"]) else notes
 
 
 def _sweeps() -> Any:

@@ -19,6 +19,14 @@ def seconds(value: float | str, option: str) -> float:
     return found
 
 
+def duration(seconds: float) -> str:
+    """A measured time, for people."""
+    whole = round(seconds)
+    if seconds < 60:
+        return f"{seconds:.3g} s"
+    return f"{whole // 60} min {whole % 60} s" if whole < 3600 else f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
 def fraction(value: float | str, what: str, example: str) -> float:
     """A fraction in (0, 1]: 0.85, "0.85", "85%"."""
     text = str(value).strip()
@@ -34,6 +42,7 @@ def work_name(name: str) -> str:
     """A NAME that is safe as a folder's name everywhere."""
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", name) or name.endswith(".") or len(name) > MAX_NAME:
         raise BadOption(
-            f"{name!r} cannot be a NAME: it becomes a folder's name, so letters, digits, . _ - and no . or - first. Type e.g. my-training"
+            f"{name!r} cannot be a NAME: it becomes a folder's name, so letters, digits, . _ - (at most {MAX_NAME}) and no . or - "
+            "first. Type e.g. my-training"
         )
     return name

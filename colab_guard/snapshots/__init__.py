@@ -7,8 +7,9 @@ leaves: commits, and events that say what was saved, refused or not kept. This r
 
 from __future__ import annotations
 
-from colab_guard.snapshots.engine import Engine, Leaving, Stopped
+from colab_guard.snapshots.engine import Engine
 from colab_guard.snapshots.files import FolderWatch
+from colab_guard.snapshots.leaving import Leaving, Stopped
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.schedule import Schedule
 from colab_guard.snapshots.units import UnitRecord

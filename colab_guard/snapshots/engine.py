@@ -20,8 +20,9 @@ from typing import Any, Protocol
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
-from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved
+from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved, SpaceNotFreed
 from colab_guard.snapshots.files import FolderWatch
+from colab_guard.snapshots.leaving import Leaving
 from colab_guard.snapshots.overlapping import Overlapping
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
@@ -39,23 +40,12 @@ HOPELESS_S = 10.0
 
 
 class Sink(Protocol):
-    """What the engine needs of a store."""
+    """What the engine needs of a store. `not_removed`: why older commits could not be removed after the last one, or ""."""
+
+    @property
+    def not_removed(self) -> str: ...
 
     def commit(self, draft: CommitDraft) -> CommitRecord: ...
-
-
-class Stopped(KeyboardInterrupt):
-    """Work stopped at a safe point, as asked; its text says what is saved and how to go on."""
-
-    def _render_traceback_(self) -> list[str]:
-        return [f"Stopped: {self}"]
-
-
-class Leaving(BaseException):
-    """Unwinds a cell that is saved and is to stop; whoever runs it turns this into `Stopped`.
-
-    No KeyboardInterrupt, since the user's own `except KeyboardInterrupt` would end the training that is to go on later.
-    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +55,10 @@ class _Job:
     drafts: tuple[CommitDraft, ...]
     stall_s: float
     done: threading.Event
+    captured: float
+    """When its state was as it is, by the monotonic clock."""
+    owed: tuple[UnitRecord, ...] = ()
+    """The units that it ends, in the order of their drafts."""
     cpu_s: float = 0.0
     """Processor time that was spent on it beside training."""
     ready: bool = True
@@ -102,6 +96,7 @@ class Engine:
         self.schedule = schedule
         self.refusals = Refusals()
         self.failure: BaseException | None = None
+        self._not_freed = ""
         self.saved: CommitRecord | None = None
         self.taken = 0
         self.meta = dict(meta or {})
@@ -113,8 +108,12 @@ class Engine:
         self._on_saved = on_saved
         self._facts: Callable[[], Mapping[str, Any]] = facts or dict
         self._output: Callable[[], Mapping[str, bytes]] = output or dict
+        self.on_shed: list[Callable[[], object]] = []
+        """What lets go of memory that can be had again: copies of state that is written."""
         self._commit_asked = False
+        self._room_asked = False
         self._stop_asked: str | None = None
+        self._stop_after_unit: str | None = None
         self._left: str | None = None
         self._refused: _Refused | None = None
         self._said: set[str] = set()
@@ -132,13 +131,21 @@ class Engine:
         """Commit at the next safe point."""
         self._commit_asked = True
 
+    def request_room(self) -> None:
+        """Memory is short: commit at the next safe point, then let go of what can be made again."""
+        self._commit_asked = self._room_asked = True
+
     def request_stop(self, by: str) -> None:
         """Commit and stop at the next safe point."""
         self._stop_asked = by
 
+    def request_stop_after_unit(self, by: str) -> None:
+        """Commit and stop when the unit that runs has ended, or at the first safe point after that which can be saved."""
+        self._stop_after_unit = by
+
     def take_back_stop(self) -> None:
         """Stop no more at the next safe point."""
-        self._stop_asked = None
+        self._stop_asked = self._stop_after_unit = None
 
     @property
     def hopeless(self) -> str | None:
@@ -195,13 +202,14 @@ class Engine:
             raise Leaving(self._left)
         self._wait_for_writer()
         if unit is not None:
-            self._owed.append(unit)
+            self._unit_ended(unit)
         began = self._clock.monotonic()
         try:
             captured = capture()
             drafts = self._drafts(kind, position, captured)
         except SnapshotRefused as refusal:
             self._not_taken(position, str(refusal), failed=False)
+            self._shed_if_asked()
             return False
         except Exception as error:
             if isinstance(error, MemoryError) and not isinstance(error, GuardError):
@@ -218,7 +226,7 @@ class Engine:
         self._unsaved_until_now()
         last_taken = self.schedule.last_taken
         self.schedule.captured(stall_s)
-        job = self._pending = _Job(drafts, stall_s, threading.Event(), ready=overlap is None)
+        job = self._pending = _Job(drafts, stall_s, threading.Event(), began, tuple(self._owed), ready=overlap is None)
         self._owed = []
         if overlap is None:
             self._jobs.put(job)
@@ -226,8 +234,9 @@ class Engine:
             self._overlapping.begin(overlap, partial(self._joined, job, last_taken))
         self._commit_asked = False
         self._refused = None
-        if kind != "step" or self._stop_asked is not None:
+        if kind != "step" or self._stop_asked is not None or self._room_asked:
             self._wait_for_writer()
+        self._shed_if_asked()
         if self._stop_asked is not None and self.failure is None:
             self._left = f"{self.name} is saved at {position.text}; run the cell again to go on."
             raise Leaving(self._left)
@@ -236,8 +245,16 @@ class Engine:
     def refuse(self, position: Position, reason: str, unit: UnitRecord | None = None) -> None:
         """A safe point that cannot be used: count it, show it, try at the next, which commits `unit` too."""
         if unit is not None:
-            self._owed.append(unit)
+            self._unit_ended(unit)
         self._not_taken(position, reason, failed=False)
+
+    def _unit_ended(self, unit: UnitRecord) -> None:
+        self._owed.append(unit)
+        self._stop_asked = self._stop_asked or self._stop_after_unit
+
+    def forget_owed(self) -> None:
+        """The work goes back to before the units that no commit holds yet: they will end once more."""
+        self._owed = []
 
     def say_refusals(self) -> None:
         """The work is over: post for how long it went unsaved because snapshots were refused, where that was long."""
@@ -252,15 +269,26 @@ class Engine:
         self._wait_for_writer()
 
     def close(self) -> None:
-        """Wait until what was captured is written, and end the writer."""
+        """Wait until what was captured is written, end the writer, and let the copies go."""
         self._wait_for_writer()
         self._overlapping.close()
+        self._shed()
         self._jobs.put(None)
         self._workers.stop_one(self._writer)
         if self._files is not None:
             self._files.forget()
 
     # inside
+
+    def _shed_if_asked(self) -> None:
+        """Nothing is on its way to the store: copies are not needed until the next capture."""
+        if self._room_asked:
+            self._room_asked = False
+            self._shed()
+
+    def _shed(self) -> None:
+        for shed in self.on_shed:
+            shed()
 
     def _unsaved_until_now(self) -> None:
         self.refusals.ended(self._clock.monotonic() - self.schedule.last_taken, self.schedule.interval_s)
@@ -336,11 +364,14 @@ class Engine:
                 del job
                 continue
             began, cpu_began = self._clock.monotonic(), time.thread_time()
+            written = 0
             try:
                 draft = None
                 for draft in job.drafts:
                     record = self._sink.commit(draft)
+                    written += 1
             except Exception as error:  # full disk, lost lease: shown, and the next snapshot is tried
+                self._owed = [*job.owed[written:], *self._owed]  # the next commit ends them
                 self.failure = error
                 position = Position.from_json(job.drafts[-1].position)
                 self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
@@ -367,8 +398,14 @@ class Engine:
                 bytes_total=record.bytes_total,
                 stall_s=job.stall_s,
                 write_s=write_s,
+                age_s=self._clock.monotonic() - job.captured,
+                units=tuple(str(draft.unit["key"]) for draft in job.drafts if draft.unit is not None),
             )
         )
+        if (why := self._sink.not_removed) != self._not_freed:
+            self._not_freed = why
+            if why:
+                self._bus.post(SpaceNotFreed(name=self.name, reason=why))
         if self._on_saved is not None:
             self._on_saved(record)
 

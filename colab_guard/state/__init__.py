@@ -11,6 +11,8 @@ stay tied, views stay views, closures share their variables. This room knows not
 from __future__ import annotations
 
 from colab_guard.errors import SnapshotRefused
+from colab_guard.state.blocks_of_pandas import copies_on_write
+from colab_guard.state.classes import classes_of
 from colab_guard.state.codes import canonical, functions_of, is_notebooks, local_module_hash
 from colab_guard.state.contexts import in_force_again, stands_entered
 from colab_guard.state.fingerprints import fingerprint
@@ -56,6 +58,8 @@ __all__ = [
     "Trial",
     "canonical",
     "capture",
+    "copies_on_write",
+    "classes_of",
     "file_holds_secret",
     "fingerprint",
     "functions_of",

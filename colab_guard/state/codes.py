@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ast
 import hashlib
+import importlib.util
 import inspect
 import linecache
 import platform
@@ -201,6 +202,27 @@ def is_local(thing: object) -> bool:
     """Whether `thing` (a function or class) is of a module that lies beside the notebook."""
     file = getattr(sys.modules.get(getattr(thing, "__module__", None) or ""), "__file__", None)
     return isinstance(file, str) and _is_beside(file)
+
+
+@lru_cache(maxsize=4096)  # what is not there is asked for at every capture
+def library_module(name: str) -> types.ModuleType | None:
+    """A module of a library, imported; never a file of the user's, which runs when the user says so."""
+    above = name.rpartition(".")[0]
+    if above and above not in sys.modules and library_module(above) is None:
+        return None
+    try:
+        spec = importlib.util.find_spec(name)
+        if spec is None or not spec.has_location or not spec.origin or not _is_installed(spec.origin):
+            return None
+        return importlib.import_module(name)
+    except Exception:  # what a library's module does when it is imported is its own: here there is none then
+        return None
+
+
+def _is_installed(file: str) -> bool:
+    path = Path(file)
+    packages = any(part in ("site-packages", "dist-packages") for part in path.parts)
+    return packages or (path.is_relative_to(sys.base_prefix) and not path.is_relative_to(Path.cwd()))
 
 
 @lru_cache(maxsize=4096)

@@ -8,6 +8,8 @@ set at the position in both cases.
 from __future__ import annotations
 
 import decimal
+import os
+import threading
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -18,15 +20,23 @@ if TYPE_CHECKING:
 
 STAND_ENTERED = frozenset(
     {
+        "_thread.RLock",
+        "_thread.lock",
         "contextlib.redirect_stdout",
         "contextlib.redirect_stderr",
+        "threading.BoundedSemaphore",
+        "threading.Condition",
+        "threading.Semaphore",
         "torch.autograd.grad_mode.no_grad",
         "torch.autograd.grad_mode.enable_grad",
         "torch.autograd.grad_mode.set_grad_enabled",
+        "unittest.mock._patch",
+        "unittest.mock._patch_dict",
         "warnings.catch_warnings",
     }
 )
 """Managers that come back as entered ones, with what they put back at their end: they are not entered again."""
+LOCK = type(threading.Lock())
 ERRORS = ("all", "divide", "over", "under", "invalid")
 
 
@@ -42,6 +52,10 @@ def in_force_again(manager: Any) -> None:
         kept = dict(vars(manager))
         manager.__enter__()
         vars(manager).update(kept)
+    elif isinstance(lock := getattr(manager, "_lock", manager), LOCK):
+        lock.acquire(blocking=False)  # one that another thread might have held came back free
+    elif hasattr(manager, "temp_original") and getattr(manager.target, manager.attribute, None) is not manager.new:
+        setattr(manager.target, manager.attribute, manager.new)  # a patch of a library's attribute, or of a function
 
 
 def reduce_errstate(pickler: GraphPickler, manager: Any) -> Any:
@@ -72,6 +86,25 @@ def rebuild_catch_warnings(told: dict[str, Any]) -> Any:
         own = vars(warnings)  # what shows them is the kernel's own
         told = {**told, "_showwarning": own["showwarning"], "_showwarnmsg_impl": own["_showwarnmsg_impl"]}
     vars(manager).update(told)
+    return manager
+
+
+def reduce_inference_mode(pickler: GraphPickler, manager: Any) -> Any:
+    """Without the switch that it holds while it is entered, which it makes anew each time."""
+    return type(manager), (manager.mode,)
+
+
+def reduce_patched_dictionary(pickler: GraphPickler, manager: Any) -> Any:
+    """A patch of the environment keeps what it changes of it alone: the rest is the host's."""
+    if manager.in_dict is not os.environ or manager._original is None:
+        return NotImplemented
+    before = {name: value for name, value in manager._original.items() if name in manager.values}
+    return rebuild_patched_environment, (type(manager), manager.values, manager.clear, before)
+
+
+def rebuild_patched_environment(kind: Any, values: dict[str, str], clear: bool, before: dict[str, str]) -> Any:
+    manager = kind(os.environ, values, clear)
+    manager._original = {name: value for name, value in os.environ.items() if name not in values} | before
     return manager
 
 

@@ -7,12 +7,13 @@ class was defined: what they had set is put back.
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from cloudpickle import cloudpickle
 
-from colab_guard.state.functions import reduce_class
+from colab_guard.state.classes import reduce_class
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
@@ -37,8 +38,16 @@ def reduce_enum(pickler: GraphPickler, cls: Any) -> Any:
     names = {name: first[id(member)] for name, member in members.items()}
     values = [(value, first[id(member)]) for value, member in cls._value2member_map_.items() if id(member) in first]
     rest = {name: value for name, value in vars(cls).items() if name not in MADE_BY_PYTHON and name not in members}
+    rest["__qualname__"] = cls.__qualname__
     arguments = (cloudpickle._get_or_create_tracker_id(cls), type(cls), cls.__name__, cls.__bases__, mixed, made, names, values)
-    return make_enum, arguments, (rest, {name: vars(members[name]) for name in own}), None, None, fill_enum
+    return make_enum, arguments, (rest, {name: vars(members[name]) for name in own}, _composed(cls, first)), None, None, fill_enum
+
+
+def _composed(cls: Any, first: Mapping[int, str]) -> list[Any]:
+    """Values of flags that have no name and were asked for: the class remembers what it has made of them."""
+    if not issubclass(cls, enum.Flag) or cls._missing_.__func__ is not enum.Flag._missing_.__func__:  # type: ignore[attr-defined]
+        return []
+    return [value for value, member in cls._value2member_map_.items() if id(member) not in first]
 
 
 def _is_plain(cls: Any) -> bool:
@@ -83,13 +92,15 @@ def make_enum(
     return cls
 
 
-def fill_enum(cls: Any, state: tuple[dict[str, Any], dict[str, dict[str, Any]]]) -> None:
+def fill_enum(cls: Any, state: tuple[Any, ...]) -> None:
     """Put back what the class and its members have besides."""
-    rest, attributes = state
+    rest, attributes, *composed = state  # the first commits know nothing of these
     for name, value in rest.items():
         if name == "__doc__" or vars(cls).get(name, cls) is not value:
             type.__setattr__(cls, name, value)
     for name, values in attributes.items():
         vars(cls._member_map_[name]).update(values)
+    for value in composed[0] if composed else ():
+        cls(value)
 
 

@@ -1,14 +1,13 @@
-"""Functions, closures and classes of the notebook, against the live `__main__`.
+"""Functions and closures of the notebook, against the live `__main__`.
 
 What existed before the cell under the same name travels by that name; what can change in it (defaults, attributes, the
-variables that it closes over; a class's data) travels beside the graph and is put back into the live one. What the cell
+variables that it closes over) travels beside the graph and is put back into the live one. What the cell
 defined travels by value, with the live namespace as its globals. Closure cells are objects of their own here, so that
 functions which share a variable go on sharing it (cloudpickle gives each its own).
 """
 
 from __future__ import annotations
 
-import enum
 import sys
 import types
 from collections.abc import Iterable
@@ -26,13 +25,27 @@ if TYPE_CHECKING:
 
 def importable(thing: Any) -> bool:
     """Whether `thing` is what its module, imported anew, has under its qualified name."""
-    module = sys.modules.get(getattr(thing, "__module__", None) or "")
+    module = module_of(thing)
     if module is None or module.__name__ == "__main__":
         return False
     found: Any = module
     for part in thing.__qualname__.split("."):
         found = getattr(found, part, None)
     return found is thing
+
+
+def module_of(thing: Any) -> types.ModuleType | None:
+    """The module that `thing` says it is of; imported, where it is a part of a library that nobody has asked for yet.
+
+    `numpy.recarray` says "numpy.rec", which `import numpy` leaves out: not found, it would travel by value and come back
+    as another class than the library's.
+    """
+    name = getattr(thing, "__module__", None)
+    if not isinstance(name, str):
+        return None
+    if name in sys.modules or name.partition(".")[0] not in sys.modules:
+        return sys.modules.get(name)
+    return codes.library_module(name)
 
 
 def reduce_function(pickler: GraphPickler, function: Any) -> Any:
@@ -142,13 +155,6 @@ def set_live_cell(cell: Any, content: tuple[Any]) -> None:
         set_cell(cell, content)
 
 
-def reduce_class(pickler: GraphPickler, cls: type) -> Any:
-    if cls.__module__ == "__main__" and pickler.live.is_by_name(cls):
-        pickler.classes.setdefault(cls.__qualname__, cls)
-        return by_name, (cls.__qualname__,)
-    return NotImplemented
-
-
 def function_data(function: types.FunctionType) -> dict[str, Any]:
     """What a cell may have changed in a function that was there before; empty for most."""
     kept = {
@@ -183,25 +189,3 @@ def live_cells(live: Live) -> dict[int, tuple[str, int]]:
     """The cells of functions that travel by name, by address: whose they are, and in which place."""
     functions = [f for f in live.start.values() if isinstance(f, types.FunctionType) and f.__closure__ and live.is_by_name(f)]
     return {id(cell): (f.__qualname__, place) for f in functions for place, cell in enumerate(f.__closure__ or ())}
-
-
-def class_data(cls: type) -> dict[str, Any]:
-    """Attributes of a notebook class that are data: what a cell may have changed on it."""
-    if issubclass(cls, enum.Enum):
-        return {}
-    return {
-        name: value
-        for name, value in vars(cls).items()
-        if not name.startswith("__") and name != "_abc_impl" and not hasattr(type(value), "__get__")
-    }
-
-
-def set_class_data(cls: type, data: dict[str, Any]) -> None:
-    """Put back what differs; `data` holds nothing that could not be kept."""
-    for name, value in data.items():
-        if vars(cls).get(name) is value:
-            continue
-        try:
-            setattr(cls, name, value)
-        except (AttributeError, TypeError) as error:
-            raise CannotResume(f"{cls.__qualname__}.{name} of the snapshot cannot be set again: {error}") from error

@@ -12,12 +12,13 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from colab_guard.errors import CannotResume, GuardError, SnapshotRefused
-from colab_guard.state import tokens, training_objects
+from colab_guard.state import addresses, arrays, caches, tokens, training_objects
 from colab_guard.state.blocks import BLOCKS, RESTORING
-from colab_guard.state.functions import set_class_data, set_function_data
+from colab_guard.state.classes import put_back
+from colab_guard.state.functions import set_function_data
 from colab_guard.state.live import Live
-from colab_guard.state.mapping import mapped_words, unpickler
-from colab_guard.state.overlap import Overlap, anything_compiled, moments, steps_are_seen
+from colab_guard.state.mapping import mapped_words, missing, unpickler
+from colab_guard.state.overlap import NOTHING, Left, Overlap, anything_compiled, moments, steps_are_seen
 from colab_guard.state.paths import Roots
 from colab_guard.state.pickler import GRAPH, Definitions, KeptFromHere, Placeholder, Reducing, dump
 from colab_guard.state.secrets import Secrets, listed, rebuilt
@@ -30,6 +31,8 @@ T = TypeVar("T")
 Overlapping = Literal["params", "full"]
 
 SMALL = "small"
+PICKLED_TWICE = 2
+"""A pickle grows in a buffer and is taken out of it as bytes."""
 DEEP_STACK = 512 * 2**20
 DEEP_RECURSION = 400_000
 
@@ -76,10 +79,14 @@ def capture(
     `kept` again: a loss there becomes a Placeholder. Buffers are private copies when this returns. `split` knows what
     was captured last time and need not be pickled again; buffers then hold until the next capture with it. `overlap`
     lets memory be copied later: "params" that of optimizers' moments, "full" that of all tensors known to nobody else.
+    With either, memory that is frozen is compared later.
     Without `shares`, what comes back cannot tell what shares memory or objects with it, and is the lighter for it.
     """
     names = {**dict(kept.get("names", {})), **dict(needed.get("names", {}))}
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
+
+    if split is not None:
+        split.staging.make_sure(PICKLED_TWICE * split.pickled)
 
     def work(*, deep: bool = False) -> Captured:
         def pickled(*, watching: bool, split: Split | None) -> tuple[dict[str, bytes], Reducing]:
@@ -87,14 +94,17 @@ def capture(
             return dump(graph, live, roots, deep=deep, split=split, watching=watching)
 
         parts, pickler = _without_secrets(pickled, live.secrets, split)
+        arrays.note_what_comes_apart(pickler)
         settled = settle(pickler.blocks, None if split is None else split.staging, _later(pickler, overlap))
         pickler.is_done()
-        settled.table["next_hook"] = training_objects.next_hook_id()
-        parts |= {BLOCKS: json.dumps(settled.table).encode(), SMALL: settled.small}
+        table = f'{{{settled.table}, "next_hook": {json.dumps(training_objects.next_hook_id())}}}'
+        parts |= {BLOCKS: table.encode(), SMALL: settled.small}
         if live.secrets is not None:
             _check_memory(settled.small, settled.drafts)
             parts |= listed(live.secrets)
         rebound = live.secrets.said() if live.secrets is not None else {}
+        if split is not None:
+            split.pickled = sum(map(len, parts.values()))
         return Captured(parts, settled.drafts, pickler.placeholders, rebound, settled.overlap, pickler if shares else None)
 
     # pickling makes many objects and no garbage; a collection in the middle only walks all of torch
@@ -103,7 +113,7 @@ def capture(
     try:
         return work()
     except RecursionError:
-        return _on_deep_stack(lambda: work(deep=True))
+        return _deeply(lambda: work(deep=True), split)
     finally:
         if collecting:
             gc.enable()
@@ -118,26 +128,33 @@ def restore(
     try:
         before = sorted(name for name in parts if name.startswith(BEFORE))
         secrets = live.secrets or Secrets(live.start)
-        stream = b"".join(parts[name] for name in [*before, GRAPH])
+        stream = b"".join(parts[name] for name in [*before, GRAPH, addresses.ADDRESSES] if name in parts)
         reader = unpickler(stream, lambda told: rebuilt(told, secrets, Placeholder))
         for _ in range(1 + len(before)):
             reader.load()
         needed, _, kept, definitions = reader.load()
-    except (ImportError, AttributeError) as error:
-        raise CannotResume(f"the snapshot needs a library or a definition that is not here: {error}") from error
+        addresses.put_right(reader.load() if addresses.ADDRESSES in parts else ())
+    except ImportError as error:
+        raise missing(error) from error
     except (GuardError, MemoryError):
         raise
     except Exception as error:
+        if isinstance(error, AttributeError) and isinstance(error.obj, (types.ModuleType, type)):
+            raise missing(error) from error
         raise CannotResume(f"the snapshot cannot be rebuilt here: {type(error).__name__}: {error}") from error
     finally:
         RESTORING.end()
     training_objects.raise_hook_id(table["next_hook"])
-    for kind, name, data in filter(None, definitions.found):
+    for kind, name, data, *changes in filter(None, definitions.found):
+        if kind == "cache":
+            continue
         here = live.look_up(name, live.start) or live.look_up(name, live.namespace)
         if kind == "class":
-            set_class_data(here, {key: value for key, value in data.items() if not isinstance(value, Placeholder)})
+            put_back(here, data, changes[0] if changes else {}, live, Placeholder)
         elif isinstance(here, types.FunctionType):
             set_function_data(here, data, Placeholder)
+    for data in [data for kind, _, data, *_ in filter(None, definitions.found) if kind == "cache" and data]:
+        caches.fill(data, Placeholder)
     for part in (needed, kept):
         mapped_words(part.get("names", {}))
     return needed, kept
@@ -148,14 +165,16 @@ def _later(pickler: Reducing, overlap: Overlapping | None) -> Later | None:
         return None
     optimizers = pickler.optimizers
 
-    def ids() -> set[int] | None:
-        if anything_compiled():
-            return set()  # nobody would say when memory is about to change
-        if overlap == "full":
-            return None if optimizers and all(map(steps_are_seen, optimizers)) else set()
-        return moments(optimizers) if not pickler.live.reaches_moments else set()
+    live = pickler.live
 
-    return ids
+    def left() -> Left:
+        if anything_compiled():
+            return NOTHING  # nobody would say when memory is about to change
+        if overlap == "full":
+            return Left(None, frozen=True) if optimizers and all(map(steps_are_seen, optimizers)) else NOTHING
+        return Left(set() if live.reaches_moments else moments(optimizers), frozen=not live.writes_unseen)
+
+    return left
 
 
 def _apart(mapping: Mapping[str, Any], live: Live) -> dict[str, Any]:
@@ -177,10 +196,12 @@ def _without_secrets(
         if not any(tokens.may_hold(data) for data in parts.values() if not secrets.is_clean(data)):
             secrets.note_clean(parts.values())
             return parts, pickler
+        pickler.clear_memo()  # what it holds would look as if it were held by the user
     parts, pickler = pickled(watching=True, split=split)
     if any(map(tokens.holds, parts.values())):
         if split is not None:
             split.segments = []  # made when nobody knew that something in them was a secret
+        pickler.clear_memo()
         parts, pickler = pickled(watching=True, split=None)
     for what in filter(None, map(tokens.holds, parts.values())):
         raise SnapshotRefused(f"something that is no text holds {what}, which no snapshot stores; put it into a variable or os.environ")
@@ -191,14 +212,26 @@ def _without_secrets(
 def _check_memory(small: bytes, buffers: list[BufferDraft]) -> None:
     """Arrays of texts are memory, which is not rewritten: SnapshotRefused where one holds a secret."""
     # numpy's texts have four bytes a character, and small arrays lie one after the other
+    of_texts = {kind for kind in {buffer.dtype for buffer in buffers} if kind.lstrip("<>|=").startswith(("U", "S", "str", "bytes"))}
     held = [("a small array", data) for data in (small, *(small[first::4] for first in range(4)))] + [
         (buffer.label or "an array", bytes(buffer.data)[:: 4 if "U" in buffer.dtype else 1])
         for buffer in buffers
-        if buffer.dtype.lstrip("<>|=")[:1] in ("U", "S") or buffer.dtype.startswith(("str", "bytes"))
+        if buffer.dtype in of_texts
     ]
     for label, data in held:
         if what := tokens.holds(data):
             raise SnapshotRefused(f"{label} holds {what}, which no snapshot stores; keep it as a text in os.environ or a variable")
+
+
+def _deeply(work: Callable[[], T], split: Split | None) -> T:
+    """`work` on a deep stack; where that was too deep once it costs seconds, and is not tried again for this piece of work."""
+    if split is None or not split.too_deep:
+        try:
+            return _on_deep_stack(work)
+        except RecursionError:
+            if split is not None:
+                split.too_deep = True
+    raise SnapshotRefused("something leads on from object to object without end, or through tens of thousands") from None
 
 
 def _on_deep_stack(work: Callable[[], T]) -> T:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import CodeType
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from colab_guard.state.secrets import Secrets
+
+if TYPE_CHECKING:
+    from colab_guard.state.classes import Begun
 
 
 class Generators(Protocol):
@@ -29,8 +32,9 @@ class Live:
 
     `code_id` and `code_for` let functions whose code is known elsewhere travel by an id instead of by their code.
     `generators` knows how a waiting generator is taken apart and made again. `differentiates`: whether any code to come
-    may run a backward pass. `reaches_moments`: whether any may write into an optimizer's state unseen. `secrets`: what must
-    not be stored; None looks for none.
+    may run a backward pass. `reaches_moments`: whether any may write into an optimizer's state unseen,
+    `writes_unseen`: into any tensor. `secrets`: what must not be stored; None looks for none.
+    `classes` says what was in the classes of `start` (`classes_of`), without which changes of their code are not noticed.
     """
 
     namespace: dict[str, Any]
@@ -41,6 +45,8 @@ class Live:
     differentiates: bool = True
     secrets: Secrets | None = None
     reaches_moments: bool = False
+    writes_unseen: bool = False
+    classes: Mapping[int, Begun] = field(default_factory=dict)
 
     def is_by_name(self, thing: Any) -> bool:
         """Whether `thing` (a function or class) is what `start` holds under its qualified name."""

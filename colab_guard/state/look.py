@@ -17,7 +17,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from colab_guard.state import functions, modules, things, training_objects
+from colab_guard.state import functions, instances, modules, training_objects
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import Reducing
@@ -296,7 +296,8 @@ def _is_plain(kind: type, pickler: Reducing) -> bool:
         and kind.__basicsize__ <= _Empty.__basicsize__
         and kind.__itemsize__ == 0
         and kind not in pickler.dispatch_table
-        and pickler.reducer_of(kind) in (None, training_objects.name_module, things.reduce_hashed)
+        and pickler.reducer_of(kind) in (None, training_objects.name_module, *instances.BY_ATTRIBUTES)
+        and not instances.asks_when_looked_at(kind)
     )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+from colab_guard.errors import CannotResume
 from colab_guard.state.blocks import BLOCKS, MAPPED, device_usable
 
 CPU = "cpu"
@@ -48,12 +49,23 @@ class Unpickler(pickle.Unpickler):
     def persistent_load(self, told: str) -> Any:
         return self.bind(told)
 
+    def find_class(self, module: str, name: str) -> Any:
+        try:
+            return super().find_class(module, name)
+        except (ImportError, AttributeError) as error:
+            raise missing(error) from error
+
 
 class MappingUnpickler(Unpickler):
     """Rebuilds `torch.device` objects of mapped devices as the CPU's."""
 
     def find_class(self, module: str, name: str) -> Any:
         return _device if (module, name) == ("torch", "device") else super().find_class(module, name)
+
+
+def missing(error: Exception) -> CannotResume:
+    """What says that something which the snapshot refers to is not in this environment."""
+    return CannotResume(f"the snapshot needs a library or a definition that is not here: {error}")
 
 
 def unpickler(data: bytes, bind: Callable[[str], Any]) -> pickle.Unpickler:

@@ -5,6 +5,9 @@ there at the safe point if nothing has written to it since, and that is looked a
 trains, before the optimizer steps: a tensor's version counts what was written through torch. (The version rises after
 the writing, so that the copier's own thread cannot tell.) Memory that fails once is copied at the safe point ever after.
 
+Memory that has held the same for some snapshots, and that nothing trains (the frozen weights below an adapter), is only
+compared beside training. One that turns out to differ counts as written to.
+
 What a version does not count must not be copied this way: memory under numpy arrays or several tensors, steps in fused
 or compiled code, the running averages of a batch norm, what code reaches by `.data`. `settling` and `graph` leave those out.
 """
@@ -22,6 +25,8 @@ from colab_guard.state.staging import Place, Slot, Staging
 
 LEAST_BYTES = 64 * 1024
 """What is smaller is copied at once: that costs no more than looking after it."""
+STEADY = 3
+"""Snapshots in a row that found memory unchanged, after which it is taken for frozen."""
 
 
 @dataclass(slots=True)
@@ -33,15 +38,25 @@ class Copy:
     version: int
     slot: Slot
     label: str
+    frozen: bool = False
+    """Whether the slot is to hold all of it already."""
+    held: bool = True
+    """False where it was frozen and did not."""
 
     @classmethod
-    def of(cls, place: Place, tensor: Any, slot: Slot, label: str) -> Copy:
+    def of(cls, place: Place, tensor: Any, slot: Slot, label: str, *, frozen: bool) -> Copy:
         alias = tensor.detach()
-        return cls(place, alias, alias._version, slot, label)
+        return cls(place, alias, alias._version, slot, label, frozen)
+
+    def make(self) -> None:
+        if self.frozen:
+            self.held = self.slot.holds(self.place[1])
+        else:
+            self.slot.fill(self.place[1])
 
     def unchanged(self) -> bool:
         storage = self.alias.untyped_storage()
-        return self.alias._version == self.version and (storage.data_ptr(), storage.nbytes()) == self.place[1:]
+        return self.held and self.alias._version == self.version and (storage.data_ptr(), storage.nbytes()) == self.place[1:]
 
 
 class Overlap:
@@ -71,7 +86,7 @@ class Overlap:
             except IndexError:
                 return
             try:
-                copy.slot.fill(copy.place[1])
+                copy.make()
             except BaseException:
                 self._waiting.append(copy)  # interrupted: whoever joins makes it
                 raise
@@ -93,7 +108,7 @@ class Overlap:
             with self._working:
                 if not self.copied:  # one was chosen, and its thread interrupted before it began
                     for copy in self.copies:
-                        copy.slot.fill(copy.place[1])
+                        copy.make()
                 self._failed = [copy for copy in self.copies if not copy.unchanged()]
             self._staging.at_once.update(copy.place for copy in self._failed)
             for copy in self.copies:
@@ -113,6 +128,27 @@ def moments(optimizers: Iterable[Any]) -> set[int]:
             if isinstance(state, dict):
                 found.update(map(id, state.values()))
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Left:
+    """What may be left to be copied beside training: the tensors of these ids (None: all), and frozen ones or not."""
+
+    ids: set[int] | None
+    frozen: bool
+
+    def takes(self, tensor: Any, slot: Slot) -> bool:
+        if self.ids is None:
+            return versions_tell(tensor)
+        return id(tensor) in self.ids or (self.frozen and is_frozen(tensor, slot))
+
+
+NOTHING = Left(set(), frozen=False)
+
+
+def is_frozen(tensor: Any, slot: Slot) -> bool:
+    """Whether nothing trains this memory, and nothing has written to it for some snapshots."""
+    return slot.steady >= STEADY and not tensor.requires_grad and versions_tell(tensor)
 
 
 def versions_tell(tensor: Any) -> bool:

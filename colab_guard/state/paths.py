@@ -52,14 +52,15 @@ def _parts(holder: Any) -> list[tuple[Any, str]]:
         # never into its globals: a path through them would be right and mean nothing
         cells = zip(holder.__code__.co_freevars, holder.__closure__ or (), strict=False)
         return [(cell, f".<{name}>") for name, cell in cells] + [(holder.__defaults__, "<"), (holder.__dict__, "<")]
-    parts = [(value, f".{name}") for name, value in _attributes(holder).items()]
+    parts = [(value, f".{name}") for name, value in attributes(holder).items()]
     if isinstance(holder, dict):
         parts += [(value, f"[{key!r}]") for key, value in holder.items()]
     known = {id(value) for value, _ in parts}
     return parts + [(value, "<") for value in gc.get_referents(holder) if id(value) not in known]
 
 
-def _attributes(holder: Any) -> dict[str, Any]:
+def attributes(holder: Any) -> dict[str, Any]:
+    """Those of an instance itself, as they are."""
     try:
         found = object.__getattribute__(holder, "__dict__")
     except AttributeError:

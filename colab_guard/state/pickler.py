@@ -11,14 +11,15 @@ from __future__ import annotations
 import io
 import pickle
 import types
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import cloudpickle
 
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import functions, things
+from colab_guard.state import addresses, built_on, caches, classes, functions, instances, things
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
@@ -30,6 +31,9 @@ PLAIN = (bool, int, float, str, bytes, type(None))
 GRAPH = "graph"
 LOST_LIMIT = 20
 """Objects whose pickling fails after their reduction, each of which costs an attempt."""
+MOST_RETURNS = 10_000
+"""How often a reduction may lead back to its own object before that is made: as often as there are containers on its ways back."""
+GOES_ROUND = "what it is made from (its class's reduction) leads back to itself, without end"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,37 +52,46 @@ class KeptFromHere:
         return KeptFromHere, ()
 
 
+Definition = tuple[str, str, dict[str, Any]] | tuple[str, str, dict[str, Any], dict[str, Any]]
+
+
 class Definitions:
     """Behind both: what may have changed in the notebook's classes and functions that were met on the way.
 
-    As triples ("class" or "function", name, data).
+    As triples ("class", "function" or "cache", name, data); what changed in a class besides its data comes fourth.
     """
 
     def __init__(self, pickler: GraphPickler | None = None) -> None:
         self.pickler = pickler
-        self.found: list[tuple[str, str, dict[str, Any]] | None] = []
+        self.found: list[Definition | None] = []
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Definitions, (), None, self._met()
 
-    def _met(self) -> Iterator[tuple[str, str, dict[str, Any]] | None]:
-        assert self.pickler is not None
+    def _met(self) -> Iterator[Definition | None]:
+        pickler, self.pickler = self.pickler, None  # whose memo holds this, and all that was met
+        assert pickler is not None
         done = set[tuple[str, str]]()
-        while waiting := [key for key in self._keys(self.pickler) if key not in done]:
+        while waiting := [key for key in self._keys(pickler) if key not in done]:
             kind, name = waiting[0]
             done.add(waiting[0])
             if kind == "class":
-                yield kind, name, functions.class_data(self.pickler.classes[name])
-            elif data := functions.function_data(self.pickler.functions[name]):
+                cls = pickler.classes[name]
+                pickler.caches.update((id(cached), cached) for cached in caches.of_class(cls))
+                yield classes.definition(name, cls, pickler.live)
+            elif kind == "cache":
+                yield kind, name, caches.data(pickler, list(pickler.caches.values())[int(name)])
+            elif data := functions.function_data(pickler.functions[name]):
                 yield kind, name, data
             # the pickler asks for one more than it has saved; data may bring further definitions
             yield None
 
     @staticmethod
     def _keys(pickler: GraphPickler) -> list[tuple[str, str]]:
-        return [*(("class", name) for name in pickler.classes), *(("function", name) for name in pickler.functions)]
+        named = [*(("class", name) for name in pickler.classes), *(("function", name) for name in pickler.functions)]
+        return named + [("cache", str(number)) for number in range(len(pickler.caches))]
 
-    def append(self, found: tuple[str, str, dict[str, Any]] | None) -> None:
+    def append(self, found: Definition | None) -> None:
         self.found.append(found)
 
 
@@ -94,16 +107,22 @@ class Reducing:
 
     dispatch_table: Any
     memo: Any
+    clear_memo: Callable[[], None]
 
     def begin(self, live: Live, roots: Roots, *, careful: bool, lost: dict[int, str]) -> None:
         self.live = live
         self.blocks = Blocks()
         self.classes: dict[str, type] = {}
         self.functions: dict[str, types.FunctionType] = {}
+        self.caches: dict[int, Any] = {}
+        """Functions under `lru_cache`, by their ids."""
         self.placeholders: list[Placeholder] = []
         self.optimizers: list[Any] = []
         self.ahead: set[int] = set()
         """The ids of the roots of segments."""
+        self.begun: set[int] = set()
+        """The ids of instances that are made with some attributes from the start."""
+        self.slots: dict[type, Mapping[str, Any]] = {}
         self.graphs_dropped = False
         self.last: Any = None
         self.trial = False
@@ -145,6 +164,8 @@ class Reducing:
             reducer = self._found[kind]
         except KeyError:
             reducer = self.reducer_of(kind)
+        if reducer is instances.reduce_shared and not things.shares_attributes(thing):
+            reducer = None  # told here, since it is asked of every instance
         if reducer is None and not self._careful:
             return NotImplemented
         self.last = thing
@@ -185,9 +206,9 @@ class Reducing:
             return _flip
         for base in kind.__mro__:
             reducer = reducer_named(f"{base.__module__}.{base.__qualname__}")
-            if reducer is not None:
+            if reducer is not None and (kind is base or reducer not in things.ONLY_ITSELF):
                 return reducer
-        return things.reduce_hashed if things.hashes_by_value(kind) else None
+        return built_on.reducer_for(kind) or instances.reducer_for(kind)
 
     def lose(self, thing: Any, reason: str) -> Any:
         """`thing` cannot be kept as it is: refuse, or note it and reduce to a placeholder."""
@@ -224,6 +245,7 @@ class Reducing:
         """Let go of what only the pickling needs: thousands of small objects, which the garbage collector would look at."""
         self._alive = []
         self._names = {}
+        self.begun = set()
         self.optimizers = []
 
     def put_namespace(self, stand_in: Namespace) -> None:
@@ -249,6 +271,22 @@ class DeepPickler(Reducing, pickle._Pickler):
     def __init__(self, file: io.BytesIO, protocol: int) -> None:
         super().__init__(file, protocol)
         self.globals_ref: dict[int, Any] = {}
+        self._times = Counter[int]()
+        """How often each object was to be reduced; those that are done are in the memo, and are not asked for again."""
+
+    def reducer_override(self, thing: Any) -> Any:
+        if type(thing) not in self.dispatch:
+            self._times[id(thing)] += 1
+            if self._times[id(thing)] > MOST_RETURNS:
+                self.last = thing
+                if self._refusing:
+                    self.lose(thing, GOES_ROUND)
+                raise things.CannotKeep(GOES_ROUND)
+        return super().reducer_override(thing)
+
+    def _default(self, thing: Any) -> Any:
+        # the Python pickler asks for tuples and the like too: their reduction is made of tuples
+        return NotImplemented if type(thing) in self.dispatch else super()._default(thing)
 
 
 class WatchingPickler(Watching, GraphPickler):
@@ -300,9 +338,10 @@ def dump(
         segments = split if not (careful or deep) else None
         try:
             parts = _dump(pickler, file, graph, segments, roots)
-            if parts is None:
-                continue  # without the segment that could not be made
-            return parts, pickler
+            if parts is not None:
+                return parts, pickler
+            pickler.clear_memo()
+            continue  # without the segment that could not be made
         except (SnapshotRefused, RecursionError, MemoryError):
             raise
         except Exception as error:
@@ -311,6 +350,7 @@ def dump(
                 raise SnapshotRefused(f"{path_to(pickler.last, roots)}: {reason}") from error
             if careful:
                 lost[id(pickler.last)] = reason
+        pickler.clear_memo()
         careful = True
 
 
@@ -323,11 +363,16 @@ def _dump(pickler: Any, file: io.BytesIO, graph: Any, split: Split | None, roots
     stand_in = Namespace()
     write(pickler, stand_in)
     pickler.put_namespace(stand_in)
-    if split is None or not (named := split.roots(roots.names)):
-        write(pickler, graph)
-        return {GRAPH: file.getvalue()}
-    if not split.put(pickler, file, named, write):
-        return None
-    at = file.tell()
+    at = 0
+    if split is not None and (named := split.roots(roots.names)):
+        if not split.put(pickler, file, named, write):
+            return None
+        at = file.tell()
     write(pickler, graph)
-    return {f"{BEFORE}{n:02d}": made.data for n, made in enumerate(split.segments)} | {GRAPH: file.getvalue()[at:]}
+    parts = {f"{BEFORE}{n:02d}": made.data for n, made in enumerate(split.segments)} if at and split is not None else {}
+    parts[GRAPH] = file.getvalue()[at:]
+    if places := addresses.found(pickler, parts.values()):
+        at = file.tell()
+        write(pickler, places)
+        parts[addresses.ADDRESSES] = file.getvalue()[at:]
+    return parts

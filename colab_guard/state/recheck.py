@@ -20,13 +20,14 @@ import operator
 import weakref
 from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import chain
 from typing import Any
 
 from colab_guard.state import look as looks
 from colab_guard.state import modules
 from colab_guard.state.look import FEEDS, Look, Unknown
+from colab_guard.state.pointers import addresses_of
 
 ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
 MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
@@ -39,8 +40,9 @@ _attributes = operator.attrgetter("__dict__")
 _factory = operator.attrgetter("default_factory")
 _values = operator.methodcaller("values")
 _gradient = operator.attrgetter("grad")
+# whether it is quantized its dtype tells
 _LIKE = operator.attrgetter(
-    "dtype", "layout", "shape", "device", "requires_grad", "is_leaf", "is_quantized", "_backward_hooks", "_post_accumulate_grad_hooks"
+    "dtype", "layout", "shape", "device", "requires_grad", "is_leaf", "_backward_hooks", "_post_accumulate_grad_hooks"
 )
 _LIKE_CALLS = tuple(map(operator.methodcaller, ("stride", "storage_offset", "is_conj", "is_neg")))
 
@@ -72,8 +74,10 @@ class Level:
     filled: Getter
     tables: Getter
     factories: Getter
-    keys: list[str] | None
-    ids: list[int] = field(default_factory=list)
+    keys: tuple[str, ...] | None
+    places: bytes = b""
+    """The addresses of what `flat` gives."""
+    key_places: bytes = b""
     inner: Getter = tuple
 
     @classmethod
@@ -81,25 +85,26 @@ class Level:
         kinds, lengths = list(map(type, containers)), list(map(len, containers))
         filled = [place for place, length in enumerate(lengths) if length]
         tables = [place for place in filled if kinds[place] in MAPPINGS]
-        keys = list(chain.from_iterable(containers)) if set(kinds) == {dict} else None
+        keys = tuple(chain.from_iterable(containers)) if set(kinds) == {dict} else None
         if keys is not None and set(map(type, keys)) != {str}:
             keys = None
         factories = [place for place, kind in enumerate(kinds) if kind is defaultdict]
-        return cls(kinds, lengths, _getter(filled), _getter(tables), _getter(factories), keys)
+        told = (kinds, lengths, _getter(filled), _getter(tables), _getter(factories), keys)
+        return cls(*told, key_places=addresses_of(keys or ()))
 
-    def flat(self, containers: Sequence[Any]) -> list[Any]:
+    def flat(self, containers: Sequence[Any]) -> tuple[Any, ...]:
         """Keys (where they are not compared by themselves) and items, values, and what defaults are made by."""
         items = chain.from_iterable(self.filled(containers)) if self.keys is None else ()
-        return [*items, *chain.from_iterable(map(_values, self.tables(containers))), *map(_factory, self.factories(containers))]
+        return (*items, *chain.from_iterable(map(_values, self.tables(containers))), *map(_factory, self.factories(containers)))
 
-    def found_in(self, containers: Sequence[Any]) -> list[Any] | None:
+    def found_in(self, containers: Sequence[Any]) -> tuple[Any, ...] | None:
         """What is in them, if it is the same as ever; else None."""
         if list(map(type, containers)) != self.kinds or list(map(len, containers)) != self.lengths:
             return None
-        if self.keys is not None and not all(map(operator.is_, chain.from_iterable(containers), self.keys)):
+        if self.keys is not None and addresses_of(tuple(chain.from_iterable(containers))) != self.key_places:
             return None
         flat = self.flat(containers)
-        return flat if list(map(id, flat)) == self.ids else None
+        return flat if addresses_of(flat) == self.places else None
 
 
 @dataclass(slots=True)
@@ -291,7 +296,7 @@ class _Making:
                     inner.append(place)
                 else:
                     raise NoRecheck("something that is met in another way")
-            level.ids, level.inner = list(map(id, flat)), _getter(inner)
+            level.places, level.inner = addresses_of(flat), _getter(inner)
             levels.append(level)
             containers = [flat[place] for place in inner]
             found += containers

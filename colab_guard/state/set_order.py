@@ -14,7 +14,7 @@ from itertools import islice
 from types import CellType
 from typing import Any
 
-from colab_guard.state.sets import Layout, is_trivial, lay_out, layout_of, lies_alike
+from colab_guard.state.sets import Layout, hashes_are, is_trivial, lay_out, layout_of, lies_alike
 from colab_guard.state.things import ATOM_TYPES
 
 ORDERS = "orders"
@@ -28,6 +28,11 @@ SAMPLE = 200
 SEQUENCES = frozenset({list, tuple, deque})
 TABLES = frozenset({dict, OrderedDict, defaultdict})
 SETS = frozenset({set, frozenset})
+FROZEN = "a frozenset cannot be laid out again"
+OTHER_HASHES = (
+    "their items' hashes differ between kernels; those of texts do not where kernels start with PYTHONHASHSEED=0, as colab-guard run "
+    "starts them"
+)
 
 Step = int | str
 """From a container to its item of that number, from an object to its attribute, from a shared variable ("") to its value."""
@@ -123,15 +128,16 @@ def _path(trail: Trail) -> str:
 # back
 
 
-def put_in_order(kept: bytes, names: Mapping[str, Any]) -> list[str]:
-    """Let restored sets lie as they did; the paths of those that cannot, and iterate in another order."""
-    lost = []
+def put_in_order(kept: bytes, names: Mapping[str, Any]) -> dict[str, str]:
+    """Let restored sets lie as they did; the paths of those that cannot, and iterate in another order, with the reasons."""
+    lost = {}
     for order in pickle.loads(kept):
         thing = _at(order.steps, names)
         if type(thing) not in SETS:
             continue  # it could not be kept, which was said then
         if not _lies(thing, order.layout) and len(thing) > 1:
-            lost.append(order.path)
+            frozen = type(thing) is frozenset and order.layout is not None and hashes_are(thing, order.layout)
+            lost[order.path] = FROZEN if frozen else OTHER_HASHES
     return lost
 
 

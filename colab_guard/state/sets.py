@@ -279,3 +279,8 @@ def is_trivial(thing: Any) -> bool:
 def lies_alike(thing: Any, layout: Layout) -> bool:
     """Whether a rebuilt set, which cannot be changed, iterates in the order of `layout`."""
     return [hash(item) for item in thing] == array("q", layout.hashes).tolist() and not layout.tied
+
+
+def hashes_are(thing: Any, layout: Layout) -> bool:
+    """Whether the items have the hashes that they had."""
+    return sorted(map(hash, thing)) == sorted(array("q", layout.hashes))

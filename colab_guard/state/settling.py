@@ -7,81 +7,116 @@ each block lies. With `Staging` the copies go into memory of ours that is used a
 from __future__ import annotations
 
 import ctypes
+import json
+import operator
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from colab_guard.errors import SnapshotRefused
 from colab_guard.state.blocks import SMALL_BYTES, Block, Blocks
-from colab_guard.state.overlap import LEAST_BYTES, Copy, Overlap, versions_tell
-from colab_guard.state.staging import Place, Slot, Staging, fill_from_devices
+from colab_guard.state.overlap import LEAST_BYTES, NOTHING, Copy, Left, Overlap, is_frozen
+from colab_guard.state.staging import Layout, Place, Slot, Staging, fill_from_devices
 from colab_guard.store import BufferDraft
 
-Later = Callable[[], set[int] | None]
-"""The ids of tensors whose memory may be copied later; None for all."""
+Later = Callable[[], Left]
+"""What memory may be left to be copied later."""
+_TOLD = operator.attrgetter("key", "nbytes", "device", "torch", "users", "label", "dtype", "shape", "stride")
 
 
 @dataclass(slots=True)
 class Settled:
-    """Buffers that stand alone, small ones in a row, the table for a restore, and copies that are still to be made."""
+    """Buffers that stand alone, small ones in a row, the table for a restore (the inside of a JSON object), and copies
+    that are still to be made."""
 
     drafts: list[BufferDraft]
     small: bytes
-    table: dict[str, Any]
+    table: str
     overlap: Overlap | None
 
 
 def settle(blocks: Blocks, staging: Staging | None = None, later: Later | None = None) -> Settled:
     """Copy the memory of all blocks; with `later`, some of it is left to the `overlap` that comes back."""
-    small = bytearray()
+    here = Staging() if staging is None else staging
+    groups = _groups(blocks)
+    told = [*map(_TOLD, blocks.by_place.values()), *_shared(groups)]
+    layout = here.layout
+    if layout is None or layout.told != told:
+        layout = here.layout = _laid_out(groups, told)
+    small = b"".join([_small(groups[number], nbytes) for number, nbytes in layout.small])
     alone: list[tuple[Place, list[Block]]] = []
-    places: dict[str, tuple[int, int, int] | int] = {}
-    groups: list[dict[str, Any] | tuple[int, int, int]] = []
-    for members in _groups(blocks):
-        first = members[0]
-        nbytes = first.nbytes
-        if len(members) == 1 and nbytes < SMALL_BYTES and first.device == "cpu":
-            # there may be a hundred thousand of these
-            places[first.key] = len(groups)
-            groups.append((nbytes, len(small), first.torch + 2 * (first.users == 1)))
-            small += ctypes.string_at(first.address, nbytes) if nbytes else b""
-            continue
-        if len(members) > 1:
-            nbytes = _span(members)
-        for block in members:
-            places[block.key] = (len(groups), block.address - first.address, block.nbytes)
-        sole = len(members) == 1 and first.users == 1
-        of_torch = first.torch if len(members) == 1 else any(block.torch for block in members)
-        group: dict[str, Any] = {"nbytes": nbytes, "device": first.device, "torch": of_torch, "sole": sole}
-        groups.append(group)
-        if nbytes < SMALL_BYTES:
-            group["at"] = len(small)
-            small += _small(members, nbytes)
-        else:
-            group["key"] = first.key
-            alone.append(((first.device, first.address, nbytes), members))
-    slots = (Staging() if staging is None else staging).slots([place for place, _ in alone])
-    drafts = [_draft(members, slot) for (_, members), slot in zip(alone, slots, strict=True)]
+    for number, nbytes in layout.alone:
+        first = groups[number][0]
+        alone.append(((first.device, first.address, nbytes), groups[number]))
+    slots = here.slots([place for place, _ in alone])
+    if slots != layout.slots:
+        layout.slots = slots
+        layout.drafts = [_draft(members, slot) for (_, members), slot in zip(alone, slots, strict=True)]
     overlap = _copied(alone, slots, staging, later)
-    return Settled(drafts, bytes(small), {"blocks": places, "groups": groups}, overlap)
+    return Settled(list(layout.drafts), small, layout.table, overlap)
 
 
 def _groups(blocks: Blocks) -> list[list[Block]]:
-    """Blocks by memory that they share, each group by rising address, of those that begin alike the longest first."""
-    found: list[list[Block]] = []
+    """Blocks by memory that they share, in the order in which they were met; in a group the lowest and longest first."""
+    shared: dict[Block, list[Block]] = {}
+    lowest: Block | None = None
     end, device = 0, ""
-    for (where, address, nbytes), block in sorted(blocks.by_place.items()):
-        if nbytes and where == device and address < end:
-            found[-1].append(block)
+    for place in sorted(place for place in blocks.by_place if place[2]):
+        where, address, nbytes = place
+        block = blocks.by_place[place]
+        if lowest is not None and where == device and address < end:
+            members = shared.setdefault(lowest, [lowest])
+            members.append(block)
+            shared[block] = members
             end = max(end, address + nbytes)
-            continue
-        found.append([block])
-        if nbytes:
-            end, device = address + nbytes, where
+        else:
+            lowest, device, end = block, where, address + nbytes
+    if not shared:
+        return [[block] for block in blocks.by_place.values()]
+    found = list({id(group): group for block in blocks.by_place.values() for group in [shared.get(block, [block])]}.values())
     for members in found:
         if len(members) > 1:
             members.sort(key=_by_address)
     return found
+
+
+def _shared(groups: Sequence[Sequence[Block]]) -> list[Any]:
+    """Where blocks lie that share memory: who, and how far from the first."""
+    if len(groups) == sum(map(len, groups)):
+        return []
+    return [[(block.key, block.address - members[0].address) for block in members] for members in groups if len(members) > 1]
+
+
+def _laid_out(groups: Sequence[Sequence[Block]], told: list[Any]) -> Layout:
+    small, alone, at = list[tuple[int, int]](), list[tuple[int, int]](), 0
+    places: dict[str, tuple[int, int, int] | int] = {}
+    entries: list[dict[str, Any] | tuple[int, int, int]] = []
+    for number, members in enumerate(groups):
+        first = members[0]
+        nbytes = first.nbytes
+        if len(members) == 1 and nbytes < SMALL_BYTES and first.device == "cpu":
+            # there may be a hundred thousand of these
+            places[first.key] = number
+            entries.append((nbytes, at, first.torch + 2 * (first.users == 1)))
+            small.append((number, nbytes))
+            at += nbytes
+            continue
+        if len(members) > 1:
+            nbytes = _span(members)
+        for block in members:
+            places[block.key] = (number, block.address - first.address, block.nbytes)
+        sole = len(members) == 1 and first.users == 1
+        of_torch = first.torch if len(members) == 1 else any(block.torch for block in members)
+        entry: dict[str, Any] = {"nbytes": nbytes, "device": first.device, "torch": of_torch, "sole": sole}
+        entries.append(entry)
+        if nbytes < SMALL_BYTES:
+            entry["at"] = at
+            small.append((number, nbytes))
+            at += nbytes
+        else:
+            entry["key"] = first.key
+            alone.append((number, nbytes))
+    return Layout(told, json.dumps({"blocks": places, "groups": entries})[1:-1], small, alone)
 
 
 def _by_address(block: Block) -> tuple[int, int]:
@@ -98,7 +133,9 @@ def _span(members: Sequence[Block]) -> int:
 
 def _small(members: Sequence[Block], nbytes: int) -> bytes:
     first = members[0]
-    if nbytes == 0 or first.device == "cpu":
+    if nbytes == 0:
+        return b""
+    if first.device == "cpu":
         return ctypes.string_at(first.address, nbytes)
     slot = Slot(nbytes)
     fill_from_devices([(first.owner, first.device, slot)])
@@ -117,12 +154,13 @@ def _copied(
     alone: Sequence[tuple[Place, list[Block]]], slots: Sequence[Slot], staging: Staging | None, later: Later | None
 ) -> Overlap | None:
     """Copy now what must be copied now; what is left."""
-    chosen = _chosen(alone, staging, later) if later is not None and staging is not None else set[Place]()
+    chosen = _chosen(alone, slots, staging, later) if later is not None and staging is not None else set[Place]()
     copies = []
     devices = []
     for (place, members), slot in zip(alone, slots, strict=True):
         if place in chosen:
-            copies.append(Copy.of(place, members[0].tensor, slot, members[0].label))
+            tensor = members[0].tensor
+            copies.append(Copy.of(place, tensor, slot, members[0].label, frozen=is_frozen(tensor, slot)))
         elif place[0] == "cpu":
             slot.fill(place[1])
         else:
@@ -131,14 +169,16 @@ def _copied(
     return Overlap(copies, staging) if copies and staging is not None else None
 
 
-def _chosen(alone: Sequence[tuple[Place, list[Block]]], staging: Staging, later: Later) -> set[Place]:
+def _chosen(
+    alone: Sequence[tuple[Place, list[Block]]], slots: Sequence[Slot], staging: Staging, later: Later
+) -> set[Place]:
     """What may be copied later: of some size, in host memory, known to one tensor only, never written to at a wrong time."""
     may = {
-        place: members[0].tensor
-        for place, members in alone
+        place: (members[0].tensor, slot)
+        for (place, members), slot in zip(alone, slots, strict=True)
         if place[2] >= LEAST_BYTES and members[0].tensor is not None and members[0].users == len(members) == 1 and place[0] == "cpu"
     }
     for place in staging.at_once.intersection(may):
         del may[place]
-    ids = later() if may else set[int]()
-    return {place for place, tensor in may.items() if (versions_tell(tensor) if ids is None else id(tensor) in ids)}
+    left = later() if may else NOTHING
+    return {place for place, (tensor, slot) in may.items() if left.takes(tensor, slot)}

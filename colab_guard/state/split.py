@@ -38,9 +38,10 @@ class Segment:
     name: str
     tokens: list[Any]
     data: bytes
-    numbers: tuple[int, ...]
+    memorized: Callable[[Sequence[Any]], tuple[Any, ...]]
+    """Of all nodes those that the pickler knows by now, and one more."""
     indices: tuple[int, ...]
-    """Of nodes, and of each its place in the pickler's memo."""
+    """Of each of these its place in the pickler's memo."""
     fillers: dict[int, tuple[int, object]]
     """What stands in the memo for objects that nobody can refer to."""
     blocks: list[tuple[int, str]]
@@ -63,7 +64,11 @@ class Split:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.staging = Staging()
+        self.pickled = 0
+        """Bytes of the last capture's pickles."""
         self.reused = 0
+        self.too_deep = False
+        """Whether a graph was too deep for the deep stack."""
         self._plain: dict[type, bool] = {}
         self._changes: dict[str, int] = {}
         self._whole: dict[str, str] = {}
@@ -152,7 +157,7 @@ class Split:
             return
         memo = pickler.memo.copy()
         for segment in self.segments:
-            nodes = operator.itemgetter(*segment.numbers, 0)(look.nodes)[:-1]
+            nodes = segment.memorized(look.nodes)[:-1]
             memo.update(zip(map(id, nodes), zip(segment.indices, nodes, strict=True), strict=True))
             memo.update(segment.fillers)
             pickler.classes.update(segment.classes)
@@ -250,4 +255,5 @@ def _made(
     labels = [(node, label) for node in nodes if (label := pickler.label(look.nodes[node]))]
     with file.getbuffer() as written:
         data = bytes(written[at:])
-    return Segment(name, tokens, data, numbers, indices, fillers, blocks, described, new_classes, new_functions, labels)
+    memorized = operator.itemgetter(*numbers, 0)
+    return Segment(name, tokens, data, memorized, indices, fillers, blocks, described, new_classes, new_functions, labels)

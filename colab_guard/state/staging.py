@@ -8,8 +8,12 @@ which a store knows without hashing that it has these bytes. (The comparison of 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from colab_guard.errors import SnapshotRefused
+from colab_guard.store import BufferDraft
 
 Place = tuple[str, int, int]
 """Device, address, bytes."""
@@ -18,14 +22,24 @@ _compare = _libc.memcmp
 _compare.argtypes, _compare.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
 
 
+SMALL = 8 * 2**20
+"""Bytes for which nobody has to be asked whether there is room."""
+
+
+def _not_known() -> int | None:
+    return None
+
+
 class Slot:
     """Some memory of ours. `stamp` stands for its content, and is another object whenever that changes."""
 
-    __slots__ = ("address", "nbytes", "pinned", "stamp", "view")
+    __slots__ = ("address", "nbytes", "pinned", "stamp", "steady", "view")
 
     def __init__(self, nbytes: int, pinned: Any = None) -> None:
         self.nbytes = nbytes
         self.stamp: object | None = None
+        self.steady = 0
+        """How often in a row the same memory held what it had held before."""
         self.pinned = pinned
         """A tensor of page-locked memory, for what comes from a device."""
         if pinned is None:
@@ -38,11 +52,30 @@ class Slot:
 
     def fill(self, address: int) -> None:
         """Take in the memory at `address`. Lets go of the GIL for most of the time."""
-        if self.stamp is not None and _compare(self.address, address, self.nbytes) == 0:
+        if self.holds(address):
+            self.steady += 1
             return
+        self.steady = 0
         self.stamp = None  # also where this is interrupted
         ctypes.memmove(self.address, address, self.nbytes)
         self.stamp = object()
+
+    def holds(self, address: int) -> bool:
+        """Whether the memory at `address` is what lies here. Lets go of the GIL too."""
+        return self.stamp is not None and _compare(self.address, address, self.nbytes) == 0
+
+
+@dataclass(slots=True)
+class Layout:
+    """How blocks become buffers. It is the same for the same blocks (`told`), wherever in memory they lie."""
+
+    told: list[Any]
+    table: str
+    small: list[tuple[int, int]]
+    alone: list[tuple[int, int]]
+    """Numbers of groups, and the bytes of each."""
+    slots: list[Slot] = field(default_factory=list)
+    drafts: list[BufferDraft] = field(default_factory=list)
 
 
 class Staging:
@@ -50,15 +83,37 @@ class Staging:
 
     def __init__(self) -> None:
         self._slots: dict[Place, Slot] = {}
+        self.room: Callable[[], int | None] = _not_known
+        """How many bytes may be taken before memory is short."""
+        self.layout: Layout | None = None
+        """How the last capture's blocks became buffers."""
         self.at_once: set[Place] = set()
         """Memory that was written to while it was to be copied beside training."""
+
+    def make_sure(self, nbytes: int) -> None:
+        """Raise SnapshotRefused where so many bytes would leave too little: a snapshot never is what kills the kernel."""
+        room = self.room() if nbytes > SMALL else None
+        if room is not None and nbytes > room:
+            left = f"{max(room, 0) / 2**20:,.0f} MiB are left"
+            raise SnapshotRefused(f"{nbytes / 2**20:,.0f} MiB for a copy of the state are not free: {left}")
+
+    def shed(self) -> None:
+        """Let all of it go; what a capture gave out holds as long as it is held."""
+        self._slots.clear()
+        self.layout = None
 
     @property
     def nbytes(self) -> int:
         return sum(slot.nbytes for slot in self._slots.values())
 
     def slots(self, places: Sequence[Place]) -> list[Slot]:
-        """One for each; those of memory that is not among them any more are used for other memory, or let go."""
+        """One for each; those of memory that is not among them any more are used for other memory, or let go.
+
+        Where there is no room for new ones SnapshotRefused is raised.
+        """
+        same = list(map(self._slots.get, places))
+        if len(same) == len(self._slots) and all(same):
+            return [slot for slot in same if slot is not None]
         wanted = set(places)
         free: dict[tuple[bool, int], list[Slot]] = {}
         for place in [place for place in self._slots if place not in wanted]:
@@ -67,8 +122,10 @@ class Staging:
         new = [place for place in dict.fromkeys(places) if place not in self._slots]
         used = {place: waiting.pop() for place in new if (waiting := free.get((place[0] != "cpu", place[2])))}
         free.clear()  # before anything is made: never more than the state
+        self.make_sure(sum(place[2] for place in new if place not in used))
         for place in new:
-            self._slots[place] = used.get(place) or _made(place)
+            slot = self._slots[place] = used.get(place) or _made(place)
+            slot.steady = 0
         return [self._slots[place] for place in places]
 
 

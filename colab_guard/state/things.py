@@ -1,12 +1,15 @@
-"""Reducers for plain Python's own awkward objects: locks, weak references, exceptions, views, caches, singletons."""
+"""Reducers for plain Python's own awkward objects: weak references, exceptions, views, caches, singletons."""
 
 from __future__ import annotations
 
+import contextvars
+import dataclasses
 import functools
 import gc
+import importlib
 import queue
 import random
-import threading
+import sys
 import types
 import weakref
 from collections import OrderedDict
@@ -18,13 +21,15 @@ from colab_guard.state.blocks import RESTORING
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
-LOCK_TYPES = (type(threading.Lock()), type(threading.RLock()))
 _PLAIN: Any = object
 _PLAIN_ERROR: Any = BaseException
 ATOMS = (str, int, float, complex, bytes, bool, type(None))
 ATOM_TYPES = frozenset(ATOMS)
 PLAINLY = object()
 """What a reducer gives where Python's own reduction is to be taken, past cloudpickle's."""
+
+SET_BY_INIT = (OSError, StopIteration, SystemExit)
+"""Exceptions that take what stands outside their `args` when they are initialized."""
 
 NEVER = {
     "threading.Thread": "a thread in flight cannot be kept",
@@ -76,10 +81,6 @@ def fill_generator(generator: Any, place: Any) -> None:
     keeper.fill(generator, place)
 
 
-def reduce_lock(pickler: GraphPickler, lock: Any) -> Any:
-    return (threading.Lock if isinstance(lock, LOCK_TYPES[0]) else threading.RLock), ()
-
-
 def reduce_local(pickler: GraphPickler, local: Any) -> Any:
     return type(local), (), dict(local.__dict__) or None
 
@@ -106,7 +107,13 @@ def rebuild_weakref(target: Any, callback: Any = None) -> Any:
 
 
 def rebuild_weak_method(method: Any) -> Any:
-    return weakref.WeakMethod(method) if method is not None else rebuild_weakref(None)
+    return weakref.WeakMethod(_Gone().method if method is None else method)
+
+
+class _Gone:
+    """Lives no longer than the line that makes it."""
+
+    def method(self) -> None: ...
 
 
 def reduce_weak_mapping(pickler: GraphPickler, mapping: Any) -> Any:
@@ -118,14 +125,22 @@ def reduce_proxy(pickler: GraphPickler, proxy: Any) -> Any:
 
 
 def reduce_mapping_proxy(pickler: GraphPickler, proxy: Any) -> Any:
+    if proxy is getattr(dataclasses, "_EMPTY_METADATA", None):  # that of every field
+        return getattr, (dataclasses, "_EMPTY_METADATA")
     (mapping,) = gc.get_referents(proxy)
+    if isinstance(mapping, dict) and "__module__" in mapping and (owner := _class_of(mapping)) is not None:
+        return vars, (owner,)
     return types.MappingProxyType, (mapping if isinstance(mapping, dict) else dict(proxy),)
+
+
+def _class_of(mapping: dict[str, Any]) -> type | None:
+    """The class whose `vars()` look into this dictionary."""
+    classes = [holder for holder in gc.get_referrers(mapping) if isinstance(holder, type)]
+    return next((one for one in classes if gc.get_referents(vars(one))[0] is mapping), None)
 
 
 def reduce_ordered(pickler: GraphPickler, mapping: Any) -> Any:
     """What Python does, without its detours: every module of torch has ten of these, mostly empty."""
-    if type(mapping) is not OrderedDict:
-        return NotImplemented
     return OrderedDict, (), mapping.__dict__ or None, None, iter(mapping.items()) if mapping else None
 
 
@@ -140,11 +155,12 @@ def rebuild_view(mapping: dict[Any, Any], name: str) -> Any:
 
 
 def reduce_cache(pickler: GraphPickler, cached: Any) -> Any:
-    """A function under `functools.lru_cache`: by name, or wrapped again. What it remembered is computed again."""
+    """A function under `functools.lru_cache`: by name, or wrapped again. What it remembers follows behind the graph."""
     from colab_guard.state import functions
 
     if functions.importable(cached):
         return NotImplemented
+    pickler.caches.setdefault(id(cached), cached)
     if pickler.live.is_by_name(cached):
         return functions.by_name, (cached.__qualname__,)
     return rebuild_cache, (cached.__wrapped__, cached.cache_parameters()), dict(cached.__dict__) or None
@@ -157,15 +173,28 @@ def rebuild_cache(function: Any, parameters: dict[str, Any]) -> Any:
 def reduce_exception(pickler: GraphPickler, error: Any) -> Any:
     """By its arguments and attributes, without calling an `__init__` of the user's, which may take others."""
     kind: Any = type(error)
-    custom = kind.__reduce__ is not _PLAIN_ERROR.__reduce__ or kind.__reduce_ex__ is not _PLAIN.__reduce_ex__
-    if custom or isinstance(error, OSError):
+    plainly = (_PLAIN_ERROR.__reduce__, OSError.__reduce__)
+    if kind.__reduce__ not in plainly or kind.__reduce_ex__ is not _PLAIN.__reduce_ex__:
         return NotImplemented
+    # an OSError's names of files are not among its `args`
+    args = OSError.__reduce__(error)[1] if isinstance(error, OSError) else error.args
     state = (dict(error.__dict__), error.__cause__, error.__context__, error.__suppress_context__)
-    return rebuild_exception, (kind, error.args), state, None, None, set_exception
+    return rebuild_exception, (kind, args), state, None, None, set_exception
 
 
 def rebuild_exception(kind: Any, args: tuple[Any, ...]) -> Any:
-    return kind.__new__(kind, *args) if isinstance(kind.__init__, types.FunctionType) else kind(*args)
+    base: Any = next(base for base in kind.__mro__ if issubclass(base, BaseException) and not _takes_over(base))
+    if base is kind:
+        return kind(*args)
+    made = base.__new__(kind, *args)
+    if isinstance(made, SET_BY_INIT):
+        base.__init__(made, *args)
+    return made
+
+
+def _takes_over(kind: Any) -> bool:
+    """Whether code in Python says what instances are made from."""
+    return any(isinstance(way, types.FunctionType) for way in (kind.__init__, kind.__new__))
 
 
 def set_exception(error: Any, state: tuple[Any, ...]) -> None:
@@ -174,44 +203,65 @@ def set_exception(error: Any, state: tuple[Any, ...]) -> None:
     error.__dict__.update(attributes)
 
 
-def hashes_by_value(kind: Any) -> bool:
-    """Whether instances define their hash and leave their reduction to Python."""
-    return (
-        isinstance(kind.__hash__, types.FunctionType)
-        and kind.__reduce_ex__ is _PLAIN.__reduce_ex__
-        and kind.__reduce__ is _PLAIN.__reduce__
-        and not hasattr(kind, "__setstate__")
-        and not issubclass(kind, (tuple, list, dict, set, frozenset, str, bytes, int, float))
-        and getattr(kind, "__getstate__", None) is getattr(object, "__getstate__", None)
-        and not any("__slots__" in vars(base) for base in kind.__mro__)
-    )
+def reduce_context_variable(pickler: GraphPickler, variable: Any) -> Any:
+    """The one that an earlier cell or a library made stays that; its value in this context comes back."""
+    owner = next((name for name, value in pickler.live.start.items() if value is variable), None)
+    module = None if owner is not None else _module_with(variable)
+    default = _value_in(contextvars.Context(), variable)
+    value = _value_in(contextvars.copy_context(), variable)
+    return rebuild_context_variable, (variable.name, owner, module, default), (value,), None, None, set_context_variable
 
 
-def reduce_hashed(pickler: GraphPickler, thing: Any) -> Any:
-    """With its simple attributes from the start: a key that a dictionary in its own attributes holds can be hashed.
-
-    Where all are simple nothing in them leads back to it, and Python's own way does, which is faster.
-    """
-    if ATOM_TYPES.issuperset(map(type, thing.__dict__.values())):
-        return PLAINLY
-    simple = {name: value for name, value in thing.__dict__.items() if _is_simple(value)}
-    rest = {name: value for name, value in thing.__dict__.items() if name not in simple}
-    return rebuild_hashed, (type(thing), simple), rest or None
+def _module_with(variable: Any) -> tuple[str, str] | None:
+    """The module, and the name in it, under which `variable` is found."""
+    for module in list(sys.modules.values()):
+        name_of_module = getattr(module, "__name__", "__main__")
+        for name, value in list(vars(module).items()) if name_of_module != "__main__" else ():
+            if value is variable:
+                return name_of_module, name
+    return None
 
 
-def _is_simple(value: Any) -> bool:
-    return type(value) in ATOMS or (type(value) is tuple and all(_is_simple(item) for item in value))
+def _value_in(context: contextvars.Context, variable: Any) -> tuple[Any, ...]:
+    """The variable's value there, in a tuple; an empty one where it has none."""
+    try:
+        return (context.run(variable.get),)
+    except LookupError:
+        return ()
 
 
-def rebuild_hashed(cls: Any, attributes: dict[str, Any]) -> Any:
-    instance = cls.__new__(cls)
-    instance.__dict__.update(attributes)
-    return instance
+def rebuild_context_variable(name: str, owner: str | None, module: tuple[str, str] | None, default: tuple[Any, ...]) -> Any:
+    if module is not None:
+        return getattr(importlib.import_module(module[0]), module[1])
+    found = RESTORING.live.look_up(owner, RESTORING.live.start) if owner is not None else None
+    if isinstance(found, contextvars.ContextVar):
+        return found
+    return contextvars.ContextVar(name, default=default[0]) if default else contextvars.ContextVar(name)
+
+
+def set_context_variable(variable: Any, value: tuple[tuple[Any, ...]]) -> None:
+    for part in value[0]:
+        variable.set(part)
+
+
+def shares_attributes(thing: Any) -> bool:
+    """Whether the dictionary of an instance is held by more than the instance: `settings = vars(arguments)`, a Borg's."""
+    return sys.getrefcount(thing.__dict__) > 2  # the instance, and the question itself
+
+
+def reduce_simple_namespace(pickler: GraphPickler, thing: Any) -> Any:
+    if shares_attributes(thing):
+        raise CannotKeep("its vars() are held beside it, and a SimpleNamespace takes none; use argparse.Namespace or a dict")
+    return NotImplemented
 
 
 def reduce_python_random(pickler: GraphPickler, generator: Any) -> Any:
     """The global generator stays that; its state belongs to `random_state`."""
     return (getattr, (random, "_inst")) if generator is random._inst else NotImplemented
+
+
+ONLY_ITSELF = frozenset({reduce_ordered, reduce_python_random, reduce_simple_namespace})
+"""Reducers that are not for subclasses of their types."""
 
 
 def reduce_shell(pickler: GraphPickler, shell: Any) -> Any:

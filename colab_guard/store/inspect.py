@@ -6,7 +6,7 @@ Reads only, and never unpickles: labels, shapes and sizes stand in the records.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,10 @@ class Changed:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One commit: `whole` says whether its state can be resumed from (False: collected, or damaged)."""
+    """One commit: `whole` says whether the packs of its state are there, with ends as they were written (False: collected, or damaged).
+
+    What lies between their ends, only `verify` tells.
+    """
 
     commit: str
     kind: str
@@ -68,24 +71,36 @@ class Holder:
 
 
 def describe(path: Path) -> list[Row]:
-    """The commits of the store at `path`, newest first, without what changed. Reads records and the names of packs."""
-    packs = _packs_there(path)
-    return [_row(record, packs, ()) for record in StoreView(path).commits()]
+    """The commits of the store at `path`, newest first, without what changed. Reads records and the ends of packs."""
+    records = StoreView(path).commits()
+    packs = _packs_there(path, records)
+    return [_row(record, packs, ()) for record in records]
 
 
 def describe_newest(path: Path, most: int | None) -> tuple[list[Row], int]:
     """The newest `most` commits (None: all) with what each changed; and how many there are. Only those are looked into."""
-    view, packs = StoreView(path), _packs_there(path)
+    view = StoreView(path)
     names = view.standing()
     found = [view.record(name) for name in (names if most is None else names[: most + 1])]
     records = [record for record in found if isinstance(record, CommitRecord)]
     older: list[CommitRecord | None] = [*records[1:], None]
+    packs = _packs_there(path, records)
     rows = [_row(record, packs, changes(record, before)) for record, before in zip(records, older, strict=True)]
     return rows[:most], len(names)
 
 
-def _packs_there(path: Path) -> set[str]:
-    return {pack.name.removesuffix(".pack") for pack in packs_in(path / "packs")}
+def _packs_there(path: Path, records: Iterable[CommitRecord]) -> set[str]:
+    there = {pack.name.removesuffix(".pack") for pack in packs_in(path / "packs")}
+    needed = frozenset[str]().union(*map(state_packs, records))
+    return {name for name in needed & there if _has_ends(path, name)}
+
+
+def _has_ends(path: Path, pack: str) -> bool:
+    try:
+        open_pack(path / "packs" / f"{pack}.pack")
+    except StoreDamaged:
+        return False
+    return True
 
 
 def _row(record: CommitRecord, packs: set[str], changed: tuple[Changed, ...]) -> Row:
@@ -146,16 +161,20 @@ def verify(path: Path) -> list[str]:
     found = [f"commit {problem.commit}: {problem.reason}" for problem in view.problems]
     found += [f"lease {problem.commit}: {problem.reason}" for problem in view.lineage]
     told = {problem.commit for problem in view.problems}
-    found += _files_of(path, told)
+
+    def needed_by(pack: str) -> str:
+        users = [r.id for r in whole if pack in state_packs(r) | unit_packs(r)]
+        users += [r.id for r in units if pack in unit_packs(r) and r.id not in users]
+        return f"; needed by {', '.join(users)}" if users else "; no commit that counts needs it"
+
+    found += _files_of(path, told, needed_by)
     for name in sorted(packs_needed(whole, units)):
         if not (path / "packs" / f"{name}.pack").exists():
-            users = [r.id for r in whole if name in state_packs(r) | unit_packs(r)]
-            users += [r.id for r in units if name in unit_packs(r) and r.id not in users]
-            found.append(f"pack {name[:12]} is missing; needed by {', '.join(users)}")
+            found.append(f"pack {name[:12]} is missing{needed_by(name)}")
     return found + _missing_chunks(path, [*whole, *units])
 
 
-def _files_of(path: Path, told: set[str]) -> Iterator[str]:
+def _files_of(path: Path, told: set[str], needed_by: Callable[[str], str]) -> Iterator[str]:
     """Files that are not as their names say, and such as no store has; temporary ones of a killed writer are none of these."""
     for part, known in (("packs", (PACK_NAME,)), ("commits", (RECORD_NAME,)), ("leases", (LEASE_NAME, MARK_NAME, BEAT_NAME))):
         folder = path / part
@@ -168,7 +187,7 @@ def _files_of(path: Path, told: set[str]) -> Iterator[str]:
             if not any(name.match(file.name) for name in known):
                 yield f"{part}/{file.name[:80]!r} is no file of a store; its name may be damaged"
             elif part == "packs":
-                yield from _said(verify_pack, file)
+                yield from (line + needed_by(file.stem) for line in _said(verify_pack, file))
             elif part == "commits" and file.stem not in told:
                 yield from _said(_check_record_file, file)
             elif file.suffix == ".released" and not file.with_suffix(".json").exists():

@@ -87,8 +87,8 @@ class Loaded:
     """A commit's state, verified: parts and writable buffers by key."""
 
     record: CommitRecord
-    parts: Mapping[str, bytes]
-    buffers: Mapping[str, bytearray]
+    parts: dict[str, bytes]
+    buffers: dict[str, bytearray]
 
 
 @dataclass(frozen=True, slots=True)

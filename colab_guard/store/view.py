@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from colab_guard.store.records import packs_of
 from colab_guard.store.types import CommitRecord, Loaded, PassedOver
 
 FORMAT_NAME = "colab_guard store"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 FORMAT_LINE = re.compile(r"colab_guard store [1-9][0-9]{0,5}\n")
 KEPT_COMMITS = 2
 FOLDERS = ("packs", "commits", "leases")
@@ -121,6 +121,22 @@ class StoreView:
             return loaded, [*self.lineage, *(step for step in passed if step.commit > record.id)]
         return None, [*self.lineage, *passed]
 
+    def readable(self) -> bool:
+        """Whether `newest` would find a commit that is whole: every chunk is read, one at a time, and none is kept."""
+        for name in self.standing():
+            record = self._index.record(name)
+            if isinstance(record, PassedOver):
+                continue
+            try:
+                raw = whole_of(record)
+                for entry in (*raw["parts"].values(), *raw["buffers"], *raw["files"].values()):
+                    for _ in self._chunks(entry):
+                        pass
+            except StoreDamaged:
+                continue
+            return True
+        return False
+
     def load(self, record: CommitRecord) -> Loaded:
         """A commit's state, every chunk verified; StoreDamaged if something is missing or damaged."""
         raw = whole_of(record)
@@ -149,14 +165,21 @@ class StoreView:
     def join(self, entry: Mapping[str, Any]) -> bytearray:
         """An entry's bytes, every chunk verified; StoreDamaged if one is missing or damaged."""
         data = bytearray()
+        for chunk in self._chunks(entry):
+            data += chunk
+        return data
+
+    def _chunks(self, entry: Mapping[str, Any]) -> Iterator[bytes]:
+        size = 0
         for chunk, pack in zip(entry["chunks"], entry["packs"], strict=True):
             opened = self._pack(pack)
             if chunk not in opened.index:
                 raise StoreDamaged(f"pack {pack[:12]} lacks a chunk that the commit needs")
-            data += opened.read(chunk)
-        if len(data) != entry["size"]:
+            data = opened.read(chunk)
+            size += len(data)
+            yield data
+        if size != entry["size"]:
             raise StoreDamaged("an entry has another size than its record says")
-        return data
 
     def _pack(self, name: str) -> Pack:
         if name not in self._packs:
@@ -215,6 +238,11 @@ def check_format(path: Path, shown: str | None = None) -> None:
     check_line(content, name)
     if linked := check_no_links(path, FOLDERS):
         raise ForeignStore(f"{path / linked} is a link, and no folder of a store; put the store's own folder there")
+
+
+def format_of(path: Path) -> int:
+    """The version of the store at `path`, which was checked."""
+    return int(read_plain(path / "FORMAT").split()[2])
 
 
 def check_line(content: bytes, name: str) -> None:

@@ -18,7 +18,7 @@ from colab_guard.store.lineage import place_of
 from colab_guard.store.records import write_record
 from colab_guard.store.retention import Retention
 from colab_guard.store.types import CommitDraft, CommitRecord, Identity, Loaded, PassedOver
-from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, packs_needed
+from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, format_of, packs_needed
 from colab_guard.store.writing import KnownByRole, Writing
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -226,7 +226,7 @@ class Store(StoreView):
             self.generation,
             self._seq,
             {
-                "format": FORMAT_VERSION,
+                "format": format_of(self.path),
                 "generation": self.generation,
                 "seq": self._seq,
                 "kind": draft.kind,

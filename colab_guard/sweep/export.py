@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from colab_guard import hosts
 from colab_guard.errors import BadOption, StoreDamaged
 
 if TYPE_CHECKING:
@@ -61,9 +62,6 @@ def _results(sweep: Sweep, path: Path) -> Path:
 def _download(paths: list[Path]) -> None:
     if "google.colab" not in sys.modules:
         return
-    files = __import__("google.colab.files", fromlist=["download"])
     for path in paths:
-        try:
-            files.download(str(path))
-        except Exception as error:  # without an open tab there is nobody to take it; the file is there all the same
+        if error := hosts.download(path):
             print(f"{path} is written, but could not be handed to the browser: {error}", file=sys.stderr)

@@ -8,6 +8,7 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import MissingExtra
+from colab_guard.sweep.memory import picture
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -34,7 +35,7 @@ def _encoded(figure: Figure) -> str:
 
 
 def figures(sweep: Sweep, by: str | None = None) -> Figures:
-    """The ranked bars, and the curves where at least one run logged with steps."""
+    """The ranked bars, the curves where at least one run logged with steps, and memory by run where this kernel noted it."""
     try:
         from matplotlib.figure import Figure
     except ImportError as error:
@@ -43,7 +44,8 @@ def figures(sweep: Sweep, by: str | None = None) -> Figures:
     found = Figures([_ranked(Figure, sweep, metric)])
     for name in _stepped(sweep):
         found.append(_curves(Figure, sweep, name, metric))
-    return found
+    memory = picture(Figure, sweep.name)
+    return Figures([*found, memory]) if memory is not None else found
 
 
 def _sorted(sweep: Sweep, metric: str) -> list[Run]:

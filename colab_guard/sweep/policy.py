@@ -16,20 +16,25 @@ from colab_guard.sweep.sweep import Sweep
 from colab_guard.sweep.under import listed_under, run_of, sweep_under
 
 Reclaim = Callable[[], object]
+Forget = Callable[[frozenset[str]], object]
 
 
 class SweepPolicy:
     """Governs the loop over one sweep. `told`: names of sweeps of which it was said that a loop passes them by."""
 
-    def __init__(self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None, anew: bool, told: set[str]) -> None:
+    def __init__(
+        self, sweep: Sweep, bus: EventBus, reclaim: Reclaim | None, anew: bool, told: set[str], forget: Forget | None = None
+    ) -> None:
         self._told = told
         self._anew = anew
         self._sweep = sweep
         self._bus = bus
         self._reclaim = reclaim
+        self._forget = forget
 
     def begin(self, units: Sequence[UnitRecord]) -> None:
         sweep = self._sweep
+        sweep.governed = True
         if self._anew:
             sweep.begin_anew(units)
         sweep.begin_again()
@@ -79,6 +84,11 @@ class SweepPolicy:
             )
         )
 
+    def item_follows(self, unread: frozenset[str]) -> None:
+        """The last model need not be there while the next one is made."""
+        if self._sweep.clear and self._forget is not None:
+            self._forget(unread)
+
     def item_ended(self, item: object) -> UnitRecord | None:
         run = run_of(item)
         if run is None:
@@ -100,9 +110,11 @@ class SweepPolicy:
                 status=run.status,
                 metrics=dict(run.metrics),
                 reason=run.error,
+                did=_did(run),
                 seconds=run.seconds,
                 ranked_by=metric,
                 smaller_is_better=smaller,
+                key=run.key,
             )
         )
 
@@ -124,7 +136,9 @@ class SweepPolicy:
         return Decision.NEXT_ITEM
 
 
-def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False) -> PolicyFactory:
+def policy_factory(
+    bus: EventBus, reclaim: Reclaim | None = None, anew: bool = False, forget: Forget | None = None
+) -> PolicyFactory:
     """Policies for loops over a sweep, also by way of `enumerate`, `zip`, a progress bar and their like (`under`).
 
     A loop over a list of a sweep's runs has none, and is told by an event.
@@ -141,7 +155,7 @@ def policy_factory(bus: EventBus, reclaim: Reclaim | None = None, anew: bool = F
             sweep.settle()
             first = sweep.name not in begun
             begun.add(sweep.name)
-            return SweepPolicy(sweep, bus, reclaim, anew and first, told)
+            return SweepPolicy(sweep, bus, reclaim, anew and first, told, forget)
         listed = listed_under(iterable)
         if listed is not None:
             _say_bypassed(listed, bus, told)
@@ -172,6 +186,21 @@ def adopt(units: Sequence[UnitRecord], path: Path) -> None:
         tell(sweep)
 
 
+def note_change(what: str) -> None:
+    """The runs under way were changed so that memory suffices: `what` goes into their results."""
+    for sweep in list(LIVE.values()):
+        for run in sweep.runs:
+            if run.status == "running":
+                run.note_change(what)
+
+
+def went_back(units: Sequence[UnitRecord]) -> None:
+    """The running cell went back to where `units` were all that had ended."""
+    for sweep in list(LIVE.values()):
+        if sweep.governed:
+            sweep.begin_anew(units)
+
+
 def unfinished(groups: Sequence[str] | None = None) -> bool:
     """Whether a live sweep (of `groups`) has runs that are neither done nor failed."""
     sweeps = [sweep for name, sweep in list(LIVE.items()) if groups is None or name in groups]
@@ -195,3 +224,9 @@ def _readers(path: Path, group: str) -> Callable[[str], Mapping[str, Callable[[]
         }
 
     return readers
+
+
+def _did(run: Run) -> str:
+    """What was done about its failure, or so that memory sufficed; "" for nothing."""
+    after = "" if not run.error else "stopped here, to go on inside this run" if run.stopped else "the next run began"
+    return "; ".join(part for part in (*run.changes, after) if part)

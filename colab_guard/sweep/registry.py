@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
@@ -41,6 +42,17 @@ def sweep_again(name: str, made: dict[str, Any]) -> Sweep:
     for tell in tell_committed:
         tell(sweep)
     return sweep
+
+
+def sweep_of(call: str, library: Iterable[str]) -> Sweep:
+    """The sweep that `Sweep(...)` makes, of constants and `grid`; `library` are names for this one."""
+    from colab_guard.sweep.params import grid
+    from colab_guard.sweep.sweep import Sweep
+
+    words = {"Sweep": Sweep, "grid": grid}
+    made = eval(call, words | dict.fromkeys(library, SimpleNamespace(**words)))
+    assert isinstance(made, Sweep)
+    return made
 
 
 def live_run(sweep: Sweep | str, key: str, params: dict[str, Any]) -> Run:

@@ -14,17 +14,21 @@ if TYPE_CHECKING:
     from colab_guard.sweep.run import Run
     from colab_guard.sweep.sweep import Sweep
 
-OWN = ("status", "seconds", "error")
-"""Columns that every row has."""
+OWN = ("status", "seconds", "error", "not bit-exact")
+"""Columns that every row has; the last one only where some run was changed so that memory sufficed."""
 
 
 def rows(sweep: Sweep) -> list[dict[str, Any]]:
     """One dict a run: parameters, status, metrics, seconds, error. Names that clash get `param_`, `metric_`."""
     found = []
+    changed = any(run.changes for run in sweep.runs)
     for run in sweep.runs:
         params = {f"param_{n}" if n in OWN else n: value for n, value in run.params.items()}
         metrics = {_column(run, n): value for n, value in run.metrics.items()}
-        found.append({**params, "status": run.status, **metrics, "seconds": round(run.seconds, 3), "error": run.error})
+        own = {"seconds": round(run.seconds, 3), "error": run.error}
+        if changed:
+            own["not bit-exact"] = "; ".join(run.changes)
+        found.append({**params, "status": run.status, **metrics, **own})
     return found
 
 

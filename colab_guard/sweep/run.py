@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard.errors import BadOption
 from colab_guard.snapshots import UnitRecord
+from colab_guard.sweep.failure import RunFailed
 from colab_guard.sweep.params import label_of
 from colab_guard.sweep.saving import save_thing
 
@@ -37,8 +38,14 @@ class Run:
         self.seconds = 0.0
         self.error = ""
         self.traceback = ""
+        self.changes: list[str] = []
+        """What ran otherwise than it was written, so that memory sufficed: with any, its result is not bit-exact."""
+        self.plans: dict[str, dict[str, Any]] = {}
+        """What `autoconfig` chose in this run, by what it was asked: the same question gets the same plan."""
         self.stopped = False
         """Whether its failure stopped the cell; the cell, run again, begins it anew or goes on inside it."""
+        self.done_apart = False
+        """Whether `do` was called for it, as a sweep with `isolate=True` asks."""
         self._began: float | None = None
         self._readers: Mapping[str, Callable[[], bytes]] = {}
 
@@ -59,6 +66,20 @@ class Run:
         return f"<Run {self.label}: {self.status}>"
 
     # what the user's loop does with it
+
+    def do(self, function: Callable[[Run], object]) -> None:
+        """Call `function(run)`: in a process of its own where the sweep says `isolate=True`, else here.
+
+        What it returns is dropped: `run.log` and `run.save` keep what is to stay. An error there fails the run with the
+        traceback of there.
+        """
+        self.done_apart = True
+        if not self.sweep.isolate:
+            function(self)
+            return
+        from colab_guard.sweep import apart
+
+        apart.do(self, function)
 
     def log(self, step: int | None = None, **metrics: Any) -> None:
         """Note metrics: numbers (arrays and tensors of one element too), texts, or None. The last value of each counts."""
@@ -106,6 +127,7 @@ class Run:
             self.end("done")
             return False
         if not isinstance(error, Exception):
+            _ended(self)
             return False
         self.fail(error)
         self.end("failed")
@@ -117,6 +139,7 @@ class Run:
         """The run starts, or goes on after a resume."""
         self.status = "running"
         self._began = time.monotonic()
+        _under_way(self)
 
     def pause(self) -> None:
         """Count the time so far; a capture of a running run keeps it."""
@@ -129,17 +152,36 @@ class Run:
         self.pause()
         self._began = None
         self.status = status
+        _ended(self)
+
+    def take_time(self, seconds: float) -> None:
+        """The run has taken `seconds` so far, elsewhere."""
+        self.seconds = seconds
+        self._began = time.monotonic()
 
     def fail(self, error: BaseException) -> None:
         """Note the error: one line for tables, and the traceback from the user's code on."""
-        self.error = "".join(traceback.format_exception_only(error)).strip().splitlines()[-1]
+        if isinstance(error, RunFailed):
+            self.error, self.traceback = error.line, error.trace
+            return
+        notes = [str(note) for note in getattr(error, "__notes__", ())]
+        told = "".join(traceback.format_exception_only(error)).strip().removesuffix("\n".join(notes).strip()).strip()
+        tried = [note for note in notes if note.startswith("colab_guard: ")]
+        self.error = "; ".join([told.splitlines()[-1] if told else type(error).__name__, *tried])
         self.traceback = "".join(traceback.format_exception(type(error), error, _users(error.__traceback__)))
+
+    def note_change(self, what: str) -> None:
+        """Something ran otherwise than it was written."""
+        if what not in self.changes:
+            self.changes.append(what)
 
     def reset(self) -> None:
         """Forget how the run ended, so that it runs again."""
         self.metrics, self.history, self.seconds, self.error, self.traceback = {}, [], 0.0, "", ""
+        self.changes = []
         self._readers = {}
-        self.stopped = False
+        self.plans = {}
+        self.stopped = self.done_apart = False
         self.status = "waiting"
 
     def start_anew(self) -> None:
@@ -162,6 +204,8 @@ class Run:
             "seconds": self.seconds,
             "error": self.error,
             "traceback": self.traceback,
+            **({"changes": self.changes} if self.changes else {}),
+            **({"plans": self.plans} if self.plans else {}),
         }
         return UnitRecord(self.sweep.name, self.key, content, self._own_files())
 
@@ -175,6 +219,8 @@ class Run:
         self.history = list(record["history"])
         self.seconds = float(record["seconds"])
         self.error, self.traceback = str(record["error"]), str(record["traceback"])
+        self.changes = list(record.get("changes", ()))
+        self.plans = dict(record.get("plans", {}))
         if readers is not None:
             self._readers = readers
 
@@ -184,19 +230,23 @@ class Run:
         self.pause()
         # a finished run's files are in its own commit; those of the run in flight go with the state
         files = {} if self.finished else {n: p.read_bytes() for n, p in self._own_files().items()}
-        noted = (self.status, dict(self.metrics), list(self.history), self.seconds, self.error, self.traceback)
-        return live_run, (self.sweep, self.key, self.params), (noted, files)
+        noted = (self.status, dict(self.metrics), list(self.history), self.seconds, self.error, self.traceback, list(self.changes))
+        return live_run, (self.sweep, self.key, self.params), (noted, files, dict(self.plans))
 
     def __setstate__(self, state: tuple[Any, ...]) -> None:
-        noted, files = state
+        noted, files, *plans = state
+        self.plans = dict(plans[0]) if plans else {}  # earlier snapshots have none
         self.stopped = False
         if noted[0] == "failed" and self.key in self.sweep.retried:
             return
-        self.status, self.metrics, self.history, self.seconds, self.error, self.traceback = noted
+        self.status, self.metrics, self.history, self.seconds, self.error, self.traceback, *changes = noted
+        self.changes = changes[0] if changes else []  # earlier snapshots have none
         if self.finished:
             return
         self._readers = {}
         self._began = time.monotonic() if self.status == "running" else None
+        if self.status == "running":
+            _under_way(self)
         if self.folder.exists():
             shutil.rmtree(self.folder)
         for name, content in files.items():
@@ -209,6 +259,19 @@ class Run:
         if not name or not target.is_relative_to(self.folder.resolve()) or target == self.folder.resolve():
             raise BadOption(f"{name!r} is no name for something saved; use letters, digits and '/'")
         return target
+
+
+def _under_way(run: Run) -> None:
+    """Plans made from now on are the run's."""
+    from colab_guard import plan
+
+    plan.begin(run)
+
+
+def _ended(run: Run) -> None:
+    from colab_guard import plan
+
+    plan.end(run)
 
 
 def _plain(name: str, value: Any) -> Any:

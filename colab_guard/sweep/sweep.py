@@ -33,6 +33,7 @@ class Sweep:
     metric    what `top` and `plot` rank by (default: the first metric that was logged)
     mode      "max" or "min" (default: by the metric's name)
     clear     free memory between runs
+    isolate   each run in a process of its own: `run.do(train)` calls the function `train(run)` there
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class Sweep:
         metric: str | None = None,
         mode: str | None = None,
         clear: bool = True,
+        isolate: bool = False,
     ) -> None:
         if not name or "/" in name or name.startswith("."):
             raise BadOption(f"{name!r} is no name for a sweep; use letters, digits, '-' and '_'")
@@ -56,10 +58,13 @@ class Sweep:
         self.metric = metric
         self.mode = mode
         self.clear = clear
+        self.isolate = isolate
         self.runs = [Run(self, key, given, index) for index, (key, given) in enumerate(checked(params).items())]
         self.hidden: list[Run] = []
         self.retried: set[str] = set()
         """Runs whose failure, as commits tell it, counts no more."""
+        self.governed = False
+        """Whether a checkpointed cell iterates it: then runs end by their commits alone."""
         self._place = _place_of_this_kernel()
         self._by_key = {run.key: run for run in self.runs}
         earlier = LIVE.get(name)
@@ -80,6 +85,11 @@ class Sweep:
     def earlier_folder(self) -> Path:
         """Where they lay for all notebooks alike; only read."""
         return hosts.home() / ".runs" / self.name
+
+    @property
+    def place(self) -> str:
+        """The folder's name of the work that the sweep belongs to."""
+        return self._place
 
     def settle(self) -> None:
         """The sweep belongs to the guarded work that runs now."""
@@ -104,8 +114,12 @@ class Sweep:
         return f"<Sweep {self.name}: {len(self.runs)} runs, {told}>"
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return sweep_again, (self.name, self.made())
+
+    def made(self) -> dict[str, Any]:
+        """What a sweep like this is made of, beside its name."""
         made = {"params": [run.params for run in self.runs], "on_error": self.on_error, "metric": self.metric}
-        return sweep_again, (self.name, made | {"mode": self.mode, "clear": self.clear})
+        return made | {"mode": self.mode, "clear": self.clear, "isolate": self.isolate}
 
     def unfinished(self) -> Iterator[Run]:
         """Runs that are neither done nor failed, in order."""

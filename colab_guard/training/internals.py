@@ -56,6 +56,30 @@ def not_resumable(trainer: Any) -> str | None:
     return None
 
 
+def not_in_parts(trainer: Any) -> bool:
+    """Whether several processes or devices share its step, or an engine does the backward pass: then it stays whole."""
+    engine = trainer.is_deepspeed_enabled or trainer.is_fsdp_enabled
+    return bool(engine or trainer.accelerator.num_processes > 1 or trainer.args.n_gpu > 1)
+
+
+def step_arguments(model: Any, inputs: Any, num_items_in_batch: Any = None) -> tuple[Any, Any, Any]:
+    """The arguments of a training step, in order."""
+    return model, inputs, num_items_in_batch
+
+
+def items_count(trainer: Any) -> Callable[[Any], float] | None:
+    """How the Trainer itself counts what a sum is divided by; it knows not of every model whose labels are shifted."""
+    own = getattr(trainer, "_get_num_items_in_batch", None)
+    if own is None:
+        return None
+
+    def count(batch: Any) -> float:
+        items = own([batch], trainer.args.device)
+        return 0.0 if items is None else float(items)
+
+    return count
+
+
 def loader_of(batches: Any) -> Any:
     """The loader behind a pass that has not begun: accelerate's loaders iterate by a generator of their own."""
     if not inspect.isgenerator(batches) or inspect.getgeneratorstate(batches) != inspect.GEN_CREATED:

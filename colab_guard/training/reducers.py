@@ -1,28 +1,33 @@
-"""How `state` takes a Trainer, and accelerate's wrappers, apart and puts them together again.
+"""How `state` takes a Trainer, and accelerate's objects, apart and puts them together again.
 
-accelerate's objects are views of process-wide singletons: they are not captured but made again from the Trainer's own
-arguments. What they wrap (model, optimizer, scheduler) is captured as it is, so that aliases with the user's names
-hold.
+accelerate's objects are views of process-wide singletons: those are not captured but set up again as they were. An
+Accelerator of the user's travels by its attributes; a Trainer's is made again from the Trainer's own arguments. What
+they wrap (model, optimizer, scheduler) is captured as it is, so that aliases with the user's names hold.
 """
 
 from __future__ import annotations
 
 import importlib
+import weakref
 from typing import Any
 
 from colab_guard import state
+from colab_guard.errors import CannotResume
 
 MADE_AGAIN = ("accelerator", "gather_function", "model_wrapped", "_memory_tracker", "_train_batch_size")
 """Attributes of a Trainer that are made again from its arguments and its model."""
+STEPS = ("_optimizer_original_step_method", "_optimizer_patched_step_method")
+"""Of an optimizer that is stepped by a GradScaler: they are bound to it, and made again."""
+_of_trainers: weakref.WeakSet[Any] = weakref.WeakSet()
 
 
 def register() -> None:
     """Tell `state`; idempotent, imports nothing."""
     state.register_reducer("transformers.trainer.Trainer", reduce_trainer)
-    state.register_reducer("accelerate.accelerator.Accelerator", _refuse_accelerator)
+    state.register_reducer("accelerate.accelerator.Accelerator", reduce_accelerator)
     for name in ("GradientState", "AcceleratorState", "PartialState"):
         state.register_reducer(f"accelerate.state.{name}", reduce_singleton)
-    state.register_reducer("accelerate.optimizer.AcceleratedOptimizer", reduce_wrapper)
+    state.register_reducer("accelerate.optimizer.AcceleratedOptimizer", reduce_stepped)
     state.register_reducer("accelerate.scheduler.AcceleratedScheduler", reduce_wrapper)
     # refuses to be pickled, though what it wraps (autocast around `forward`) can be
     state.register_reducer("accelerate.utils.operations.ConvertOutputsToFp32", reduce_wrapper)
@@ -31,6 +36,7 @@ def register() -> None:
 def reduce_trainer(trainer: Any) -> tuple[Any, ...]:
     attributes = {name: value for name, value in trainer.__dict__.items() if name not in MADE_AGAIN}
     attributes["_train_batch_size"] = trainer._train_batch_size
+    note_owned(trainer)
     wrapped = trainer.__dict__.get("model_wrapped")
     if wrapped is not None and wrapped is not trainer.model:
         raise TypeError("its model is wrapped (distributed or compiled), which cannot be kept yet")
@@ -55,8 +61,32 @@ def make_accelerator(trainer: Any) -> None:
     trainer.create_accelerator_and_postprocess()
 
 
-def _refuse_accelerator(accelerator: Any) -> tuple[Any, ...]:
-    raise TypeError("an Accelerator of the cell's own cannot be kept yet; make it inside the loop's body")
+def note_owned(trainer: Any) -> None:
+    """Its Accelerator is made again with it: no other name may lead to it."""
+    accelerator = trainer.__dict__.get("accelerator")
+    if accelerator is not None:
+        _of_trainers.add(accelerator)
+
+
+def reduce_accelerator(accelerator: Any) -> tuple[Any, ...]:
+    if accelerator in _of_trainers:
+        raise TypeError("it is a Trainer's, and is made again with it; reach it as `trainer.accelerator`")
+    attributes, precision = dict(accelerator.__dict__), accelerator.state._mixed_precision
+    accumulated = dict(accelerator.gradient_state.plugin_kwargs)
+    return new_trainer, (type(accelerator),), (attributes, precision, accumulated), None, None, set_accelerator
+
+
+def set_accelerator(accelerator: Any, kept: tuple[dict[str, Any], str, dict[str, Any]]) -> None:
+    """As it was, over how many batches it accumulates too, which the process's GradientState knows."""
+    attributes, precision, accumulated = kept
+    found = attributes["state"]._mixed_precision
+    if found != precision:
+        raise CannotResume(
+            f"the snapshot holds an Accelerator with mixed_precision={precision!r}, and accelerate is set up with {found!r} in "
+            "this kernel, which would be used instead; restart the kernel, and run this cell before another Accelerator is made"
+        )
+    set_wrapper(accelerator, attributes)
+    accelerator.gradient_state.plugin_kwargs.update(accumulated)
 
 
 def reduce_singleton(singleton: Any) -> tuple[Any, ...]:
@@ -83,3 +113,16 @@ def reduce_wrapper(wrapper: Any) -> tuple[Any, ...]:
 
 def set_wrapper(wrapper: Any, attributes: dict[str, Any]) -> None:
     wrapper.__dict__.update(attributes)
+
+
+def reduce_stepped(optimizer: Any) -> tuple[Any, ...]:
+    attributes = {name: value for name, value in optimizer.__dict__.items() if name not in STEPS}
+    return new_trainer, (type(optimizer),), attributes, None, None, set_stepped
+
+
+def set_stepped(optimizer: Any, attributes: dict[str, Any]) -> None:
+    optimizer.__dict__.update(attributes)
+    if optimizer.scaler is not None:
+        patch = importlib.import_module("accelerate.optimizer").patch_optimizer_step
+        original = optimizer._optimizer_original_step_method = optimizer.optimizer.step
+        optimizer._optimizer_patched_step_method = patch(optimizer, original)

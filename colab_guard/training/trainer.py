@@ -9,6 +9,8 @@
    right epoch at the right step, while its callbacks are not called and nothing done before is done again.
 5. At its first fetch the attributes that the way there has touched are put back. Random state is set last, by the cell.
 
+6. A micro-batch that does not fit into memory runs in parts (`parts`), inside the Trainer's own training step.
+
 Where there is no safe point (an older transformers, several processes, a loader of another kind), a snapshot that is
 due is refused with the reason, and a run begins again at the cell's own last one.
 """
@@ -25,6 +27,7 @@ from typing import Any
 from colab_guard.cells import LoopNeeds
 from colab_guard.errors import SnapshotRefused
 from colab_guard.training import internals, reducers
+from colab_guard.training.parts import InParts, step_in_parts
 from colab_guard.training.shard import ShardIterator, not_steppable
 
 ELSEWHERE = "this Trainer fetches its batches in a way of its own, so its place is not known"
@@ -76,8 +79,9 @@ class TrainerLoop:
     call_names = frozenset({"train"})
     owner = "transformers.trainer.Trainer"
 
-    def __init__(self, on_step: Progress | None = None) -> None:
+    def __init__(self, on_step: Progress | None = None, in_parts: InParts | None = None) -> None:
         self.on_step = on_step
+        self.in_parts = in_parts
         self._needs: LoopNeeds | None = None
         self._running: dict[int, _Running] = {}
 
@@ -91,7 +95,6 @@ class TrainerLoop:
 
     def install(self, needs: LoopNeeds) -> Callable[[], None]:
         """Hook into the class for the time of one guarded cell."""
-        reducers.register()
         self._needs = needs
         cls: Any = internals.module().Trainer
         hooks = {"train": self._train, "training_step": self._training_step}
@@ -118,6 +121,7 @@ class TrainerLoop:
             assert isinstance(place, TrainerPlace)
             running = _Running(place.arguments, place, None, place.epoch, place.update_step)
         self._running[id(trainer)] = running
+        reducers.note_owned(trainer)
         try:
             if running.place is None:
                 return original(trainer, *arguments, **named)
@@ -170,7 +174,9 @@ class TrainerLoop:
                 raise SnapshotRefused(reason)
 
             self._needs.poll(self, refuse)
-        return original(trainer, *arguments, **named)
+        if running is None or self.in_parts is None or internals.not_in_parts(trainer):
+            return original(trainer, *arguments, **named)
+        return step_in_parts(self.in_parts, original, trainer, *internals.step_arguments(*arguments, **named))
 
     def _own_pass(self, running: _Running, batches: Any) -> ShardIterator | None:
         """A pass of ours in place of the one that was just made; None where the loader is of another kind."""

@@ -1,130 +1,108 @@
-// A view (colab_guard/panel/view.py) as a document tree. Pure: the same view and time give the same tree.
-import { h, svg } from "./dom.js";
-import { plain } from "./words.js";
+// A view (colab_guard/panel/view.py) as a document tree. Pure: the same view, time and choices give the same tree.
+import { drawBar } from "./bars.js";
+import { h, keyed } from "./dom.js";
+import { asRow, drawRuns, untouched } from "./table.js";
+import { duration, plain } from "./words.js";
+
+const SILENT_S = 25; // an update comes every ten seconds at the latest; a cut is to be seen within 30 s
 
 /**
  * @typedef {import("./words.js").Sentence} Sentence
- * @typedef {{label: string, words: Sentence, value: number, total: number, bad: number, mark: number | null,
- *   series: number[], series_label: string, tone: string}} Bar
- * @typedef {{sign: string, status: string, label: string, params: string, metric: string, steps: string, time: string,
- *   reason: string}} Row
  * @typedef {{now: number, as_of: string, title: string, sign: string, phase: string, tone: string, running: boolean,
- *   elapsed: Sentence, reason: string, safety: Sentence, safety_tone: string, risk: Sentence, bars: Bar[], rows: Row[],
- *   more: string, facts: {label: string, words: Sentence, tone: string}[],
- *   events: {time: string, tone: string, text: string}[], commands: [string, string][]}} View
+ *   elapsed: Sentence, count: string, eta: Sentence, reason: string, safety: Sentence, safety_tone: string, risk: Sentence,
+ *   bars: import("./bars.js").Bar[], rows: unknown[][], more: string, facts: {label: string, words: Sentence, tone: string}[],
+ *   events: {time: string, tone: string, text: string}[], commands: [string, string][], asks: [string, string, string][],
+ *   started: number | null, peak_of: string}} View
+ * @typedef {{choice: import("./table.js").Choice, ended: unknown[][], paused: boolean, silent_s: number, copied: string,
+ *   controls: {deaf: boolean, said: string, tone: string} | null}} Local
  */
+
+/** @returns {Local} what a page has of its own, before anyone has touched it */
+export const fresh = () => ({ choice: untouched(), ended: [], paused: false, silent_s: 0, copied: "", controls: null });
 
 /**
  * @param {View} view
  * @param {number} now seconds since the epoch, by the kernel's clock
+ * @param {Local} [local]
  */
-export function draw(view, now) {
+export function draw(view, now, local = fresh()) {
   const said = (/** @type {Sentence} */ sentence) => plain(sentence, now);
-  const latest = view.events.at(-1);
-  return h(
-    "div",
-    {},
-    h(
-      "div",
-      { class: "head" },
-      h("span", { class: `phase ${view.tone}` }, h("span", { "aria-hidden": "true" }, view.sign), ` ${view.phase}`),
-      h("strong", {}, view.title),
-      h("span", { class: "quiet" }, said(view.elapsed)),
-    ),
-    view.reason ? h("div", { class: "reason bad" }, view.reason) : null,
-    h("div", { class: `safety ${view.safety_tone}` }, h("b", {}, "Safety"), ": ", said(view.safety)),
-    view.risk.length ? h("div", { class: "risk" }, said(view.risk)) : null,
-    h("div", { class: "bars" }, ...view.bars.map((bar) => drawBar(bar, said(bar.words)))),
-    view.rows.length ? drawRuns(view.rows, view.more) : null,
-    h("dl", { class: "facts" }, ...view.facts.flatMap((f) => [h("dt", {}, `${f.label}: `), h("dd", { class: f.tone }, said(f.words))])),
-    h("ul", { class: "events" }, ...view.events.map((e) => h("li", { class: e.tone }, h("time", {}, e.time), ` ${e.text}`))),
-    h("dl", { class: "commands" }, ...view.commands.flatMap(([what, code]) => [h("dt", {}, `${what}: `), drawCode(code)])),
-    // only events are spoken: a running percentage would never be silent
-    h("div", { class: "unheard", "aria-live": "polite" }, latest ? latest.text : ""),
-  );
-}
-
-/** @param {string} code */
-function drawCode(code) {
-  return h("dd", {}, h("code", {}, code), h("button", { type: "button", "data-copy": code, "aria-label": `copy ${code}` }, "copy"));
+  const sections = {
+    head: drawHead(view, said, local),
+    silence: drawSilence(view, local),
+    reason: view.reason ? h("div", { class: "reason bad" }, view.reason) : null,
+    safety: h("div", { class: `safety ${view.safety_tone}` }, h("b", {}, "Safety"), ": ", said(view.safety)),
+    risk: view.risk.length ? h("div", { class: "risk" }, said(view.risk)) : null,
+    bars: h("div", { class: "bars" }, ...view.bars.map((bar) => drawBar(bar, said(bar.words)))),
+    runs: view.rows.length ? drawRuns(view.rows.map(asRow), local.ended.map(asRow), view.more, view.peak_of, local.choice) : null,
+    facts: h("dl", { class: "facts" }, ...view.facts.flatMap((f) => [h("dt", {}, `${f.label}: `), h("dd", { class: f.tone }, said(f.words))])),
+    events: h("ul", { class: "events" }, ...view.events.map((e) => h("li", { class: e.tone }, h("time", {}, e.time), ` ${e.text}`))),
+    asks: drawAsks(view, local),
+    commands: h("dl", { class: "commands" }, ...view.commands.flatMap(([what, code]) => [h("dt", {}, `${what}: `), drawCode(code, local.copied)])),
+  };
+  return h("div", {}, ...Object.entries(sections).map(([key, section]) => keyed(key, section)));
 }
 
 /**
- * @param {Bar} bar
- * @param {string} words
+ * @param {View} view
+ * @param {(sentence: Sentence) => string} said
+ * @param {Local} local
  */
-function drawBar(bar, words) {
+function drawHead(view, said, local) {
+  const noted = [said(view.elapsed), view.count, said(view.eta)].filter(Boolean);
   return h(
     "div",
-    { class: `bar ${bar.tone}` },
-    h("div", { class: "words" }, h("b", {}, bar.label), `: ${words}`),
-    bar.total > 0 ? drawTrack(bar, words) : null,
-    bar.series.length > 1 ? drawCurve(bar) : null,
+    { class: "head" },
+    h("span", { class: `phase ${view.tone}` }, h("span", { "aria-hidden": "true" }, view.sign), ` ${view.phase}`),
+    h("strong", {}, view.title),
+    ...noted.map((words) => h("span", { class: "quiet" }, words)),
+    view.running
+      ? h(
+          "button",
+          { type: "button", class: "pause", "data-key": "pause", "data-do": "pause", "aria-pressed": String(local.paused) },
+          local.paused ? "go on showing" : "pause display",
+        )
+      : h("span", { class: "quiet asof" }, `as of ${view.as_of}`),
   );
 }
 
 /**
- * @param {Bar} bar
- * @param {string} words
+ * @param {View} view
+ * @param {Local} local
  */
-function drawTrack(bar, words) {
-  const part = (/** @type {number} */ value) => `${(100 * Math.min(1, Math.max(0, value / bar.total))).toFixed(1)}%`;
-  return h(
-    "div",
-    {
-      class: "track",
-      role: "progressbar",
-      "aria-label": bar.label,
-      "aria-valuemin": 0,
-      "aria-valuemax": 100,
-      "aria-valuenow": Math.round(100 * Math.min(1, (bar.value + bar.bad) / bar.total)),
-      "aria-valuetext": words,
-    },
-    h("i", { class: "fill", style: `width:${part(bar.value)}` }),
-    bar.bad ? h("i", { class: "bad", style: `width:${part(bar.bad)}` }) : null,
-    bar.mark === null ? null : h("i", { class: "mark", style: `left:${part(bar.mark)}` }),
-  );
+function drawSilence(view, local) {
+  if (local.paused) return h("div", { class: "silence warn" }, `Display paused: this is how it stood at ${view.as_of}. The work goes on.`);
+  if (!view.running || local.silent_s < SILENT_S) return null;
+  const words = `No news from the kernel for ${duration(local.silent_s)}: the connection is cut, or the kernel is in one long call, or lost. `;
+  const then = `Unless it is lost, the work goes on without this page, which comes back by itself: do not reload. Shown is how it stood at ${view.as_of}.`;
+  return h("div", { class: "silence warn" }, words + then);
 }
 
-/** @param {Bar} bar */
-function drawCurve(bar) {
-  const last = bar.series.length - 1;
-  const points = bar.series.map((y, x) => `${((x * 100) / last).toFixed(1)},${(21 - 20 * Math.min(1, Math.max(0, y))).toFixed(1)}`);
-  return svg(
-    "svg",
-    { class: "curve", viewBox: "0 0 100 22", preserveAspectRatio: "none", role: "img", "aria-label": bar.series_label },
-    svg("polyline", { points: points.join(" ") }),
+/**
+ * @param {View} view
+ * @param {Local} local
+ */
+function drawAsks(view, local) {
+  const controls = local.controls;
+  if (!view.asks.length && !controls?.said) return null;
+  if (!controls) return null;
+  if (controls.deaf) {
+    const words = "This kernel hears the page only between cells, so there are no buttons here. To stop: ";
+    return h("div", { class: "asks" }, h("span", { class: "quiet" }, words + (view.asks[0]?.[2] ?? "")));
+  }
+  return h(
+    "div",
+    { class: "asks" },
+    ...view.asks.map(([word, label]) => h("button", { type: "button", "data-key": word, "data-ask": word }, label)),
+    controls.said ? h("span", { class: controls.tone }, controls.said) : null,
   );
 }
 
 /**
- * @param {Row[]} rows
- * @param {string} more
+ * @param {string} code
+ * @param {string} copied
  */
-function drawRuns(rows, more) {
-  const names = ["status", "run", "parameters", "result", "steps", "time"];
-  return h(
-    "div",
-    { class: "runs", role: "group", "aria-label": "runs", tabindex: 0 },
-    h(
-      "table",
-      {},
-      h("thead", {}, h("tr", {}, ...names.map((name) => h("th", { scope: "col" }, name)))),
-      h("tbody", {}, ...rows.map(drawRow), more ? h("tr", {}, h("td", { colspan: 6, class: "quiet" }, `… ${more}`)) : null),
-    ),
-  );
-}
-
-/** @param {Row} row */
-function drawRow(row) {
-  return h(
-    "tr",
-    { class: row.status.split(" ")[0] },
-    h("td", { class: "status" }, h("span", { "aria-hidden": "true" }, row.sign), ` ${row.status} `),
-    h("th", { scope: "row" }, `${row.label} `),
-    h("td", {}, `${row.params} `),
-    h("td", { class: "result" }, `${row.reason || row.metric} `),
-    h("td", { class: "n" }, `${row.steps} `),
-    h("td", { class: "n" }, row.time),
-  );
+function drawCode(code, copied) {
+  const words = copied === code ? "copied" : "copy";
+  return h("dd", { "data-key": code }, h("code", {}, code), h("button", { type: "button", "data-copy": code, "aria-label": `${words} ${code}` }, words));
 }

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ipykernel
 import pytest
 
 from tests.browser.jupyter import Lab, Page
@@ -19,7 +20,11 @@ from colab_guard.panel import Panel
 from colab_guard.workers import Workers
 clock, workers = SystemClock(), Workers()
 bus = EventBus(workers, clock)
-panel = Panel(get_ipython(), bus, clock, workers)
+asked = []
+def ask(word):
+    asked.append(word)
+    return f"{word}: heard while the cell is busy"
+panel = Panel(get_ipython(), bus, clock, workers, ask=ask)
 """
 
 BUSY = """
@@ -34,6 +39,8 @@ def until(step):
         time.sleep(0.05)
 bus.post(UnitStarted(sweep="digits", index=0, total=39, label=EVIL, params={"rank": 2}))
 bus.post(UnitFinished(sweep="digits", index=0, label=EVIL, status="failed", reason=EVIL, seconds=3))
+for run in range(20, 32):
+    bus.post(UnitFinished(sweep="digits", index=run, label=f"model {run}", status="done", metrics={"accuracy": run / 100}, seconds=run))
 bus.post(UnitStarted(sweep="digits", index=1, total=39, label="vit-tiny", params={"rank": 4}))
 for step in range(1, 61):
     bus.post(StepDone(step=step, total=400, loss=2.3 / step ** 0.5))
@@ -48,6 +55,8 @@ bus.post(WorkEnded(name="digits", outcome="done"))
 panel.freeze()
 """
 
+HEARS = int(ipykernel.__version__.split(".")[0]) >= 7
+
 # the prompt says that the cell still runs; the kernel's status turns "idle" with any request answered beside it
 PROMPT = "() => document.querySelectorAll('.jp-InputPrompt')[1].textContent"
 
@@ -61,6 +70,28 @@ def opened(lab: Lab, browser: Any, name: str, before: str = "", **view: Any) -> 
     return Page(lab, browser, name, cells, **({"viewport": {"width": 1400, "height": 1100}} | view))
 
 
+def touched(page: Page) -> dict[str, Any]:
+    """What a person can do in the page while the cell is busy, and what came of it."""
+    root = page.page.locator(".colab-guard")
+    labels = "elements => elements.map((element) => element.textContent.trim())"
+    runs = root.locator("tbody th[scope=row]")
+    root.get_by_role("button", name="show all").click()
+    root.get_by_role("button", name="result").click()
+    best = runs.evaluate_all(labels)
+    # "dd" deletes a cell where the notebook hears it
+    root.get_by_role("searchbox").press_sequentially("model 2dd")
+    cells = page.page.locator(".jp-Notebook .jp-CodeCell").count()
+    root.get_by_role("searchbox").fill("model 2")
+    root.get_by_text("model 29").wait_for()
+    filtered = runs.evaluate_all(labels)
+    root.get_by_role("searchbox").fill("")
+    root.get_by_role("button", name="show fewer").click()
+    root.get_by_role("button", name="commit now").click()
+    # not `page.wait_for_text`: the cell's own source has these words too
+    root.locator(".asks").get_by_text("heard while the cell is busy" if HEARS else "only between cells").wait_for(timeout=60_000)
+    return {"best": best, "filtered": filtered, "cells": cells, "answer": root.locator(".asks").inner_text()}
+
+
 @pytest.fixture(scope="module")
 def seen(lab: Lab, browser: Any) -> Iterator[dict[str, Any]]:
     """One run of the notebook and what was seen on the way; the tests below look at it."""
@@ -70,10 +101,11 @@ def seen(lab: Lab, browser: Any) -> Iterator[dict[str, Any]]:
     root = page.page.locator(".colab-guard")
     found: dict[str, Any] = {"before": root.inner_text(), "status": page.page.evaluate(PROMPT)}
     found["curve"] = page.page.locator(".colab-guard .curve").count()
+    found |= touched(page)
     go_on(page, 1)
     page.wait_for_text("would resume at model 2, step 60")
     found["saved"] = root.inner_text()
-    found["copy"] = page.page.locator(".colab-guard button").count()
+    found["copy"] = page.page.locator(".colab-guard [data-copy]").count()
     go_on(page, 2)
     page.wait_for_text("as of")
     page.page.wait_for_function("() => document.querySelectorAll('.colab-guard button').length === 0")
@@ -89,14 +121,26 @@ def test_it_shows_and_moves_on_while_the_cell_is_busy(seen: dict[str, Any]) -> N
     assert seen["status"] == "[*]:"
     assert "NOT SAVED: no commit yet" in seen["before"]
     assert "vit-tiny: step 60 of 400, loss 0.2969" in seen["before"]
-    assert re.search(r"saved \d+ s ago, sent \d+ s ago to FOLDER: would resume at model 2, step 60", seen["saved"])
+    assert re.search(r"saved \d+ s ago, sent \d+ s ago to FOLDER \(not verified there\): would resume at model 2, step 60", seen["saved"])
     assert seen["curve"] >= 1
     assert seen["copy"] == 2
 
 
+def test_runs_are_sorted_and_filtered_in_the_page_while_the_cell_is_busy(seen: dict[str, Any]) -> None:
+    assert seen["best"][:3] == ["model 31", "model 30", "model 29"]
+    assert len(seen["best"]) == 14
+    assert seen["filtered"] == [f"model {run}" for run in range(29, 19, -1)]
+    assert seen["cells"] == 2
+
+
+@pytest.mark.skipif(not HEARS, reason="this kernel hears the page only between cells: that is shown, and tested in js/test")
+def test_a_button_is_answered_while_the_cell_is_busy_and_the_panel_has_been_written_to(seen: dict[str, Any]) -> None:
+    assert "commit: heard while the cell is busy" in seen["answer"]
+
+
 def test_at_the_end_it_is_static_html_in_the_same_place_and_in_the_saved_notebook(seen: dict[str, Any]) -> None:
     assert seen["count"] == 1
-    assert "1 of 39 done, 1 failed" in seen["frozen"]
+    assert "13 of 39 done, 1 failed" in seen["frozen"]
     outputs = seen["notebook"]["cells"][1]["outputs"]
     assert [sorted(output["data"]) for output in outputs] == [["text/html", "text/plain"]]
     assert "✓ digits: done" in "".join(outputs[0]["data"]["text/plain"])
@@ -117,7 +161,7 @@ def test_without_anywidget_html_is_replaced_in_place(lab: Lab, browser: Any) -> 
     page.wait_for_text("would resume at model 2, step 60")
     assert page.page.locator(".colab-guard").count() == 1
     go_on(page, 2)
-    page.wait_for_text("1 of 39 done, 1 failed")
+    page.wait_for_text("13 of 39 done, 1 failed")
     page.page.wait_for_function("() => document.querySelector('.colab-guard .phase').textContent.includes('done')")
     page.close()
 
@@ -146,4 +190,37 @@ def test_it_takes_the_theme_of_the_host_and_fits(lab: Lab, browser: Any, theme: 
     root.screenshot(path=str(tmp_path / f"{name}.png"))
     go_on(page, 2)
     page.wait_for_text("as of")
+    page.close()
+
+
+SWEEP = """
+from colab_guard import Sweep, grid
+import time, pathlib
+sweep = Sweep("stopped", grid(rank=[1, 2, 3, 4]))
+"""
+CHECKPOINTED = """%%checkpointed stopped --fresh
+for run in sweep:
+    for step in range(10**9):
+        if pathlib.Path("next.gate").exists() or run.params["rank"] == 1:
+            break
+        time.sleep(0.02)
+    run.log(accuracy=run.params["rank"] / 10)
+"""
+
+
+@pytest.mark.skipif(not HEARS, reason="this kernel hears the page only between cells")
+def test_stop_after_this_model_lets_the_run_end_saves_it_and_stops(lab: Lab, browser: Any) -> None:
+    gate = lab.folder / "next.gate"
+    gate.unlink(missing_ok=True)
+    page = Page(lab, browser, "stopped", ["%load_ext colab_guard" + SWEEP, CHECKPOINTED], viewport={"width": 1200, "height": 1200})
+    page.run_all()
+    page.wait_for_text("1 of 4 models")
+    page.page.get_by_role("button", name="stop after this model").click()
+    page.wait_for_text("stopping after this model")
+    gate.touch()
+    page.wait_for_text("2 of 4 models")
+    page.page.wait_for_function("() => document.querySelector('.colab-guard .phase').textContent.includes('stopped')")
+    words = page.page.locator(".colab-guard").first.inner_text()
+    assert "2 of 4 done" in words
+    assert re.search(r"rank=2.*accuracy 0.2.*saved \d+-\d+", words.replace("\n", " "))
     page.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 SETUP = """
 import collections, copy, csv, dataclasses, enum, functools, heapq, itertools, json, math, random, typing
-import argparse, datetime, decimal, fractions, logging, os, pathlib, time, weakref
+from unittest import mock
+import argparse, datetime, decimal, fractions, logging, os, pathlib, threading, time, weakref
 import numpy as np
 import pandas, sklearn.ensemble, sklearn.model_selection, sklearn.linear_model, matplotlib.pyplot
 """
@@ -43,6 +44,49 @@ class Numbers(torch.utils.data.IterableDataset):
 )
 
 PLAIN: dict[str, str] = {
+    "patches of classes, libraries and dictionaries": """
+class Config:
+    rate = 1.5
+    def double(self):
+        return self.rate * 2
+table, seen = {"a": 1}, []
+with mock.patch.object(Config, "rate", 2.5), mock.patch.object(Config, "double", lambda self: 7), mock.patch.dict(table, b=2):
+    with mock.patch.object(math, "tau", 6), mock.patch.dict(os.environ, {"TOTAL_STEPS": "3"}):
+        for i in range(3):
+            seen.append((Config.rate, Config().double(), math.tau, os.environ["TOTAL_STEPS"], dict(table)))
+            table["c"] = i
+seen.append((Config.rate, Config().double(), math.tau > 6, os.environ.get("TOTAL_STEPS"), dict(table)))
+""",
+    "state kept by the id of its object": """
+class Parameter:
+    def __init__(self, value):
+        self.value = value
+class Momentum:
+    def __init__(self, parameters):
+        self.parameters, self.velocity, self.steps = parameters, {}, {(id(p), "steps"): 0 for p in parameters}
+    def step(self, pull):
+        for p in self.parameters:
+            self.velocity[id(p)] = 0.9 * self.velocity.get(id(p), 0.0) + pull * p.value
+            p.value -= 0.1 * self.velocity[id(p)]
+            self.steps[id(p), "steps"] += 1
+optimizer = Momentum([Parameter(random.random()) for _ in range(3)])
+for step in range(4):
+    optimizer.step(random.random())
+known = [id(p) in optimizer.velocity for p in optimizer.parameters], len(optimizer.velocity), list(optimizer.steps.values())
+values = [p.value for p in optimizer.parameters]
+del optimizer
+""",
+    "locks that are held, and blocks of them": """
+lock, twice, gate, ready = threading.Lock(), threading.RLock(), threading.Semaphore(3), threading.Condition()
+lock.acquire(); twice.acquire(); twice.acquire(); gate.acquire(); ready.acquire()
+drawn = []
+with twice, gate, threading.Lock():
+    for i in range(3):
+        drawn.append((random.random(), gate._value))
+ready.notify_all()
+lock.release(); twice.release(); twice.release(); gate.release(); ready.release()
+free = lock.acquire(False), gate._value, ready._is_owned(), twice._is_owned()
+""",
     "dataclass config and records": """
 @dataclasses.dataclass
 class Config:
@@ -572,6 +616,55 @@ del grid
 }
 
 WITH_TORCH: dict[str, str] = {
+    "contexts of libraries that put back what was in force before": """
+drawn, colours = [torch.rand(1).item()], []
+matplotlib.rcParams["axes.facecolor"] = "#123456"
+sklearn.set_config(assume_finite=True)
+torch.backends.mkldnn.set_flags(True)
+with torch.random.fork_rng():
+    torch.manual_seed(5)
+    for i in range(3):
+        drawn.append(torch.rand(1).item())
+drawn += torch.rand(2).tolist()
+with matplotlib.pyplot.style.context("ggplot"), sklearn.config_context(assume_finite=False), torch.device("cpu"):
+    for i in range(2):
+        colours.append((matplotlib.rcParams["axes.facecolor"], sklearn.get_config()["assume_finite"]))
+colours.append((matplotlib.rcParams["axes.facecolor"], sklearn.get_config()["assume_finite"]))
+matplotlib.rcParams["axes.facecolor"] = "white"
+sklearn.set_config(assume_finite=False)
+""",
+    "models that a cached function hands out": """
+@functools.lru_cache
+def get(name):
+    return Net()
+@functools.cache
+def vector(word):
+    return np.random.randn(3)
+optimizers = {name: torch.optim.SGD(get(name).parameters(), lr=0.1) for name in "ab"}
+total = np.zeros(3)
+for step in range(4):
+    name = "ab"[step % 2]
+    optimizers[name].zero_grad()
+    F.cross_entropy(get(name)(X), y).backward()
+    optimizers[name].step()
+    vector(name)[:] += 1
+    total += vector(name) + vector("c")
+final = [get(name).one.weight.detach().clone() for name in "ab"]
+shared = [get(name).one.weight is optimizers[name].param_groups[0]["params"][0] for name in "ab"]
+""",
+    "inference mode and other switches of torch": """
+outs = []
+net = Net()
+with torch.inference_mode(), torch.autocast("cpu", dtype=torch.bfloat16):
+    for i in range(3):
+        outs.append(net(X + torch.randn(1)).argmax(1).tolist())
+        outs.append((torch.is_inference_mode_enabled(), torch.is_grad_enabled(), torch.is_autocast_enabled("cpu")))
+outs.append(torch.is_inference_mode_enabled())
+with torch.autograd.set_detect_anomaly(True), torch.set_grad_enabled(False), torch.inference_mode(False), torch.enable_grad():
+    for i in range(3):
+        outs.append((torch.is_anomaly_enabled(), torch.is_inference_mode_enabled(), torch.is_grad_enabled()))
+outs.append((torch.is_anomaly_enabled(), torch.is_grad_enabled()))
+""",
     "an optimizer and its model": """
 model = Net()
 optimizer = torch.optim.Adam(model.parameters(), lr=0.01)

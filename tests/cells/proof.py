@@ -16,7 +16,7 @@ from colab_guard.snapshots import Position
 from tests.cells.alike import differences
 from tests.cells.harness import FakeEngine, Killed, loaded, results, run
 
-FEW = 6
+FEW = 5
 """Safe points at which a cell with many is killed."""
 COUNT = "_calls_of_tick"
 """Where `sys` counts the calls of `tick()`: the state of modules beside the notebook comes back with a snapshot."""

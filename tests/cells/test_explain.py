@@ -155,6 +155,13 @@ def test_what_is_no_long_call_is_not_told(cell: str) -> None:
     assert look(cell).calls == []
 
 
+def test_a_method_of_the_notebooks_own_is_no_long_call_of_the_library_below() -> None:
+    setup = SETUP + "class Base(Linear):\n    def fit(self, X, y):\n        for row in X:\n            pass\n"
+    for cell in ("Base().fit([1], [1])", "class Own(Base):\n    pass\nmodel = Own()\nmodel.fit([1], [1])"):
+        found = look(cell, setup)
+        assert found.calls == [] and [loop.why for loop in found.loops if loop.function == "Base.fit()"] == [""]
+
+
 def test_a_short_call_inside_a_loop_is_not_told_before_and_a_long_one_is() -> None:
     assert look("for i in range(3):\n    Linear().fit([[1]], [1])").matters == ([], [])
     assert [call.line for call in look("for i in range(3):\n    gs.fit([[1]], [1])").matters[1]] == [3]
@@ -171,6 +178,48 @@ def test_no_property_runs_and_nothing_is_imported() -> None:
     found = look("import wave\nodd.model.fit(1)\nodd.other.fit(1)\nwave.open('x').fit(1)\n", setup)
     assert "wave" not in sys.modules
     assert {call.maybe for call in found.calls} == {True}
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "t = Trainer(1)\nt.train()\ndel t",
+        "t = None\nt = Trainer(1)\nt.train()\nt = None",
+        "class Own(Trainer):\n    def compute_loss(self, model, inputs):\n        return 0\nt = Own(1)\nt.train()",
+        "class Own(Mine):\n    pass\nOwn(1).train()",
+        "def work():\n    t = Trainer(1)\n    t.train()\nwork()",
+        "def made(n):\n    if n:\n        return Mine(n)\n    t = Mine(1)\n    return t\nt = made(1)\nt.train()",
+        "t = earlier()\nt.train()",
+        "t = Trainer(1)\nresult = t.train()\nfor row in [1]:\n    pass",
+    ],
+)
+def test_a_trainer_made_in_the_cell_is_known_in_whatever_way_it_is_made(cell: str) -> None:
+    setup = "from transformers import Trainer\nclass Mine(Trainer):\n    pass\ndef earlier():\n    return Trainer(1)\n"
+    found = look(cell, setup)
+    assert [call.steps for call in found.calls if "train" in call.text] == ["transformers.Trainer"]
+    assert found.inside and found.matters == ([], [])
+
+
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "class Own(Trainer):\n    def train(self):\n        return 1\nOwn(1).train()",
+        "def made(n):\n    if n:\n        return Trainer(n)\n    return Linear()\nmade(1).train()",
+        "def again(n):\n    return again(n - 1)\nagain(1).train()",
+        "def made():\n    yield 1\n    return Trainer(1)\nt = made()\nt.train()",
+        "@odd\ndef made():\n    return Trainer(1)\nmade().train()",
+        "def made():\n    return Trainer(1)\ndef work(made):\n    t = made()\n    t.train()\nwork(Linear)",
+        "class Own(Trainer):\n    train = odd\nOwn(1).train()",
+        "Whole(1).train()",
+        "class Own(Whole):\n    pass\nOwn(1).train()",
+        "def work(Trainer):\n    t = Trainer(1)\n    t.train()\nwork(1)",
+        "def work():\n    global t\n    t = Trainer(1)\nt = Linear()\nwork()\nt.train()",
+    ],
+)
+def test_what_may_be_no_trainer_is_not_taken_for_one(cell: str) -> None:
+    setup = "from transformers import Trainer\ndef odd(f):\n    return f\nclass Whole(Trainer):\n    def train(self):\n        return 1\n"
+    found = look(cell, SETUP + setup)
+    assert not any(call.steps for call in found.calls)
 
 
 def test_the_trainer_has_a_safe_point_at_each_step_unless_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:

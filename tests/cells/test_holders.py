@@ -35,9 +35,9 @@ def test_a_cell_of_torch_that_holds(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", PLAIN)
 def test_a_function_that_holds(name: str, tmp_path: Path) -> None:
-    prove(SETUP, in_a_function(PLAIN[name]), tmp_path, few=4)
+    prove(SETUP, in_a_function(PLAIN[name]), tmp_path, few=3)
 
 
 @pytest.mark.parametrize("name", WITH_TORCH)
 def test_a_function_of_torch_that_holds(name: str, tmp_path: Path) -> None:
-    prove(TORCH, in_a_function(WITH_TORCH[name]), tmp_path, few=4)
+    prove(TORCH, in_a_function(WITH_TORCH[name]), tmp_path, few=3)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from colab_guard import hosts
 from colab_guard.errors import MirrorUnusable
-from colab_guard.hosts import SystemProbe
+from colab_guard.hosts import SystemProbe, gauges
 
 KINDS = {"COLAB_RELEASE_TAG": "colab", "KAGGLE_KERNEL_RUN_TYPE": "kaggle", "JUPYTERHUB_API_URL": "jupyterhub"}
 
@@ -50,7 +52,7 @@ def test_the_tightest_limit_up_the_tree_counts_and_cache_does_not(tmp_path: Path
             f"{group}/a/b/memory.current": "300000\n",
             f"{group}/a/memory.max": "500000\n",
             f"{group}/a/memory.current": "400000\n",
-            f"{group}/a/memory.stat": "anon 1\ninactive_file 100000\n",
+            f"{group}/a/memory.stat": "anon 1\ninactive_file 70000\nactive_file 30000\n",
         },
     )
     assert probe.host_limit() == 500_000
@@ -68,6 +70,54 @@ def test_the_old_kind_of_group_is_read_too(tmp_path: Path) -> None:
         },
     )
     assert (probe.host_limit(), probe.host_used()) == (700_000, 550_000)
+
+
+def test_the_old_kind_of_group_may_have_its_limit_above_the_process(tmp_path: Path) -> None:
+    group = "sys/fs/cgroup/memory"
+    probe = tree(
+        tmp_path,
+        {
+            "proc/self/cgroup": "4:cpu,memory:/a/b\n0::/\n",
+            f"{group}/a/b/memory.limit_in_bytes": str(2**63 - 4096),
+            f"{group}/a/b/memory.usage_in_bytes": "100000\n",
+            f"{group}/a/memory.limit_in_bytes": "800000\n",
+            f"{group}/a/memory.usage_in_bytes": "400000\n",
+            f"{group}/memory.limit_in_bytes": str(2**63 - 4096),
+        },
+    )
+    assert (probe.host_limit(), probe.host_used()) == (800_000, 400_000)
+
+
+def test_the_gpu_is_read_whichever_kind_it_is_and_none_is_woken_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    def gpu(**has: object) -> object:
+        monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(**has))  # type: ignore[arg-type]
+        return SystemProbe().gpu()
+
+    def device(initialized: bool) -> SimpleNamespace:
+        figures = {"mem_get_info": lambda: (40, 100), "memory_reserved": lambda: 10, "memory_allocated": lambda: 5}
+        return SimpleNamespace(is_available=lambda: True, is_initialized=lambda: initialized, **figures)
+
+    none = SimpleNamespace(is_available=lambda: False)
+    apples = SimpleNamespace(current_allocated_memory=lambda: 5, driver_allocated_memory=lambda: 10, recommended_max_memory=lambda: 100)
+    assert gpu(cuda=device(True)) == gpu(cuda=none, xpu=device(True)) == hosts.GpuMemory(5, 10, 50, 100)
+    assert gpu(cuda=device(False), xpu=device(False)) is None
+    works = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: True))
+    assert gpu(cuda=none, mps=apples, backends=works) == hosts.GpuMemory(5, 10, 0, 100)
+
+
+def test_kills_are_counted_where_the_process_stands_and_where_colab_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = tmp_path / "told.events"
+    told.write_text("oom 3\noom_kill 2\noom_group_kill 0\n")
+    monkeypatch.setenv(gauges.EVENTS_VARIABLE, f"{told} /nowhere/memory.events")
+    group = "sys/fs/cgroup"
+    tree(tmp_path, {"proc/self/cgroup": "0::/a/b\n", f"{group}/a/memory.events": "oom_kill 5\n", f"{group}/memory.events": "oom_kill 9\n"})
+    found = gauges.oom_kills(root=tmp_path)
+    assert found == {str(told): 2, str(tmp_path / group / "a/memory.events"): 5}, "those above hold strangers' kills"
+    told.write_text("oom_kill 3\n")
+    assert gauges.grew(found, gauges.counted(found))
+    monkeypatch.delenv(gauges.EVENTS_VARIABLE)
+    tree(tmp_path / "bare", {"proc/vmstat": "nr_free_pages 1\noom_kill 4\n"})
+    assert list(gauges.oom_kills(root=tmp_path / "bare").values()) == [4], "where no group counts, the machine does"
 
 
 def test_an_old_group_without_a_limit_is_none(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,9 +13,8 @@ import pytest
 from colab_guard import hosts
 from colab_guard.errors import MirrorUnusable
 from colab_guard.hosts import places
-from colab_guard.hosts.detect import RULES
 from colab_guard.hosts.devices import _works
-from colab_guard.hosts.fake_colab import FakeColab
+from colab_guard.hosts.fake_colab import FakeColab, SecretNotFoundError
 
 MIB = 2**20
 COLAB = ("COLAB_RELEASE_TAG", "KAGGLE_KERNEL_RUN_TYPE", "JUPYTERHUB_API_URL", "JUPYTERHUB_USER", "COLAB_GUARD_HOME")
@@ -114,10 +114,6 @@ def test_a_kernel_without_a_known_host_is_jupyter_and_no_kernel_is_a_terminal(mo
     assert hosts.detect().kind == "terminal"
 
 
-def test_every_kind_has_its_rules() -> None:
-    assert set(RULES) == {"colab", "kaggle", "jupyterhub", "sagemaker", "jupyter", "terminal"}
-
-
 def test_a_mirror_s_folder_is_named_checked_and_not_made(tmp_path: Path) -> None:
     assert hosts.mirror_folder(str(tmp_path / "new"), "sweep") == tmp_path / "new" / "colab_guard" / "sweep"
     assert list(tmp_path.iterdir()) == []
@@ -196,7 +192,7 @@ def test_the_fake_answers_like_colab_and_leaves_other_google_libraries_alone(
         files.download(str(tmp_path / "a.zip"))
         runtime.unassign()
         assert userdata.get("HF_TOKEN") == "x" and colab.unassigned and colab.downloaded == [tmp_path / "a.zip"]
-        with pytest.raises(KeyError):
+        with pytest.raises(SecretNotFoundError):
             userdata.get("other")
     assert sys.modules["google"] is library and vars(library) == {"protobuf": 1}
 
@@ -263,3 +259,17 @@ def test_a_mirror_on_this_machine_is_known_by_a_url_too() -> None:
     assert hosts.local_part("file:///mnt/x") == "/mnt/x"
     assert hosts.local_part("backup") == "backup"
     assert hosts.local_part("gs://bucket/x") is None
+
+
+def test_the_disk_of_local_stores_is_told_before_their_folder_is_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "not" / "made"))
+    told = hosts.disk()
+    usage = shutil.disk_usage(tmp_path)
+    assert told is not None
+    assert told[1] == usage.total and 0 < told[0] <= usage.total
+    assert not (tmp_path / "not").exists()
+
+
+def test_a_mounted_drive_is_not_asked_for_its_size(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLAB_GUARD_HOME", "/content/drive/MyDrive/stores")
+    assert hosts.disk() is None

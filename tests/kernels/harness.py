@@ -16,6 +16,25 @@ from typing import Any
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import KernelManager
 
+NOTES = """
+import os, time
+from colab_guard.session import current
+def note(line):
+    with open(os.environ["SIDE"], "a+") as side:
+        side.write(line + "\\n")
+        side.seek(0)
+        since = side.read().rpartition("saved inside")[2]
+    if line.startswith("step") and since.count("\\nstep") > 6:
+        time.sleep(0.5)
+def inside(event, at):
+    if type(event).__name__ == "SnapshotSaved" and "iteration" in event.position:
+        note("saved inside")
+current().bus.subscribe(inside)
+"""
+"""For the kernel: `note("step 3")` writes a line to the side file, and waits where none of the last steps was saved.
+
+A loaded disk takes seconds for a commit; the loop that a test kills goes no faster than it.
+"""
 READY_S = 90
 STARTS = 3
 CELL_S = 240

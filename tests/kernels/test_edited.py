@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
 
-LOAD = """
-%load_ext colab_guard
+LOAD = "%load_ext colab_guard" + NOTES + """
 import os, random, time, uuid
-from colab_guard.session import current
-def note(line):
-    with open(os.environ["SIDE"], "a") as side:
-        side.write(line + "\\n")
 current().bus.subscribe(lambda event, at: note(f"event {type(event).__name__} {getattr(event, 'depth', '')} {getattr(event, 'changes', '')}"))
 """
 SETUP = """

@@ -7,15 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, Output, pythons
+from tests.kernels.harness import NOTES, Machine, Output, pythons
 
-LOAD = """
-%load_ext colab_guard
+LOAD = "%load_ext colab_guard" + NOTES + """
 import os, random, time
-def note(line):
-    with open(os.environ["SIDE"], "a") as side:
-        side.write(line + "\\n")
-from colab_guard.session import current
 current().bus.subscribe(lambda event, at: note(f"event {type(event).__name__} {getattr(event, 'depth', '')}"))
 """
 SETUP = '''

@@ -10,15 +10,10 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from colab_guard.cli.runner import run_notebook
-from tests.kernels.harness import Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
 
-LOAD = """
-%load_ext colab_guard
+LOAD = "%load_ext colab_guard" + NOTES + """
 import os, time
-from colab_guard.session import current
-def note(line):
-    with open(os.environ["SIDE"], "a") as side:
-        side.write(line + "\\n")
 current().bus.subscribe(lambda event, at: note(f"event {type(event).__name__} {getattr(event, 'depth', '')} {getattr(event, 'reasons', '')} {getattr(event, 'what', '')}"))
 import matplotlib
 matplotlib.use("agg")

@@ -7,21 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, RunningKernel, pythons
 
-SETUP = """
-%load_ext colab_guard
+SETUP = "%load_ext colab_guard" + NOTES + """
 import os, random, time
-from colab_guard.session import current
-def note(line):
-    with open(os.environ["SIDE"], "a") as side:
-        side.write(line + "\\n")
 current().bus.subscribe(lambda event, at: note(f"event {type(event).__name__} {getattr(event, 'depth', '')}"))
 random.seed(7)
 """
 CELL = """%%checkpointed plain --every 0.15s --budget 90%
 out, table = [], {}
-for epoch in range(4):
+for epoch in range(6):
     seen = set()
     for step in range(10):
         time.sleep(0.02)
@@ -64,7 +59,7 @@ def run_to_end(machine: Machine) -> str:
 def test_a_cell_killed_three_times_resumes_inside_and_ends_with_the_same_bits(machine: Machine, tmp_path: Path) -> None:
     whole = Machine(tmp_path / "whole", machine.python)
     expected = run_to_end(whole)
-    for target in (12, 24, 35):
+    for target in (15, 27, 39):  # after a commit in the loop, and so early that a loaded machine is not too late
         with machine.kernel() as kernel:
             set_up(kernel)
             killed = kernel.run(CELL, kill_when=lambda target=target: len(set(steps(machine.lines()))) >= target)
@@ -74,7 +69,7 @@ def test_a_cell_killed_three_times_resumes_inside_and_ends_with_the_same_bits(ma
     resumed = [line for line in machine.lines() if line.startswith("event Resumed")]
     assert len(resumed) == 3
     assert all(int(line.split()[-1]) >= 1 for line in resumed), "it began again instead of resuming inside"
-    twice = len(steps(machine.lines())) - 40
+    twice = len(steps(machine.lines())) - 60
     assert 0 <= twice <= 3 * 15, f"{twice} steps were done twice"
 
 
@@ -129,7 +124,7 @@ def test_the_interrupt_button_saves_and_stops_and_the_cell_goes_on(machine: Mach
         stopped = kernel.run(CELL.replace("0.15s", "3600s"), kill_when=interrupt)
         assert "saved at" in stopped.error, stopped.error
     assert run_to_end(machine) == expected
-    assert len(steps(machine.lines())) == 40, "an interrupt at a safe point loses no step"
+    assert len(steps(machine.lines())) == 60, "an interrupt at a safe point loses no step"
 
 
 def test_bad_input_is_one_clear_line_and_changes_nothing(machine: Machine) -> None:
@@ -152,11 +147,14 @@ def test_bad_input_is_one_clear_line_and_changes_nothing(machine: Machine) -> No
     assert list(machine.home.iterdir()) == []
 
 
-def test_nothing_of_a_cell_stays_open_and_an_error_names_the_cell_that_people_see(machine: Machine) -> None:
+def test_of_a_cell_only_its_widgets_stay_open_until_unload_and_an_error_names_the_cell_that_people_see(machine: Machine) -> None:
     with machine.kernel() as kernel:
         kernel.run("%load_ext colab_guard\n%keepalive")
         failed = kernel.run("%%checkpointed broken\nfor i in range(3):\n    1 / (1 - i)")
+        unloaded = kernel.run("%unload_ext colab_guard")
     kinds = [message["msg_type"] for message in failed.messages]
-    assert kinds.count("comm_open") == kinds.count("comm_close") > 0
+    assert kinds.count("comm_close") > 0
+    assert kinds.count("comm_open") == kinds.count("comm_close") + 4, "a page loaded again asks for panel, connection and their layouts"
+    assert [message["msg_type"] for message in unloaded.messages].count("comm_close") == 4
     numbers = set(re.findall(r"In ?\[(\d+)\]", re.sub(r"\x1b\[[0-9;]*m", "", failed.error)))
     assert numbers <= {"2"}, failed.error

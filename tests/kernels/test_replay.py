@@ -9,16 +9,11 @@ from typing import Any
 import pytest
 
 from colab_guard.session.output.folding import folded
-from tests.kernels.harness import Machine, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, RunningKernel, pythons
 
-SETUP = """
-%load_ext colab_guard
+SETUP = "%load_ext colab_guard" + NOTES + """
 import os, sys, time
 from IPython.display import display, update_display, clear_output, HTML
-def note(line):
-    with open(os.environ["SIDE"], "a") as side:
-        side.write(line + "\\n")
-from colab_guard.session import current
 current().bus.subscribe(lambda event, at: note(f"event {type(event).__name__} {getattr(event, 'depth', '')}"))
 """
 CELL = """%%checkpointed shown --every 0.1s --budget 90%

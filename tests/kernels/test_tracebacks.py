@@ -10,15 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
 
-SETUP = """
-%load_ext colab_guard
+SETUP = "%load_ext colab_guard" + NOTES + """
 import inspect, os, random, sys, time, warnings
 from IPython.core.debugger import set_trace
-def note(line):
-    with open(os.environ["SIDE"], "a") as side:
-        side.write(line + "\\n")
 def work(n):
     total = 0
     for i in range(n):
@@ -219,6 +215,7 @@ def test_after_a_resume_errors_debugger_and_sources_are_the_users_too(stack: str
     with machine.kernel() as kernel:
         kernel.run(SETUP)
         assert kernel.run(RESUMED, kill_when=lambda: "step 15" in machine.lines()).died
+    killed = len(machine.lines())
     with machine.kernel() as kernel:
         kernel.run(SETUP)
         failed: Output = kernel.run(RESUMED)
@@ -226,7 +223,7 @@ def test_after_a_resume_errors_debugger_and_sources_are_the_users_too(stack: str
         assert "ValueError: at 30 with 31" in plain(failed.error)
         assert not OURS.search(plain(failed.error)), plain(failed.error)
         assert "Trainer.fit(self, n)" in plain(failed.error) or "fit(self, n)" in plain(failed.error), plain(failed.error)
-        assert len(machine.lines()) < 31 + 15, "it began again"
+        assert len(machine.lines()) < killed + 31, "it began again"
         shown = asked(kernel, "%debug", ["p ('here', i, count)", "up", "p ('fit', i, n, len(self.seen))", "q"])
         assert "('here', 30, 31)" in shown and "('fit', 30, 40, 31)" in shown, shown
         assert kernel.run("inspect.getsource(Trainer.fit).splitlines()[0].strip()").value == "'def fit(self, n):'"

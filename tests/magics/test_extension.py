@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 HEAVY = ("torch", "transformers", "matplotlib", "anywidget", "ipywidgets", "pandas", "numpy")
@@ -45,6 +46,7 @@ def test_loading_prints_one_line(bare_shell: Any, capsys: Any, home: Path) -> No
 
 def test_unloading_leaves_nothing_behind(bare_shell: Any, capsys: Any) -> None:
     before = fittings(bare_shell)
+    children = psutil.Process().children()
     for cell in (
         "%load_ext colab_guard",
         "%keepalive",
@@ -58,6 +60,7 @@ def test_unloading_leaves_nothing_behind(bare_shell: Any, capsys: Any) -> None:
     assert bare_shell.run_cell("%unload_ext colab_guard").success
     assert bare_shell.run_cell("del colab_guard, w").success
     assert fittings(bare_shell) == before
+    assert psutil.Process().children() == children, "a sentinel is left"
     assert not bare_shell.run_cell("%keepalive").success
 
 

@@ -2,13 +2,16 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from IPython.core.interactiveshell import InteractiveShell
 
-from colab_guard import session
-from colab_guard.session import CheckpointOptions, Session
+from colab_guard import hosts, session
+from colab_guard.hosts.fake_colab import FakeColab
+from colab_guard.magics import completion
+from colab_guard.session import CheckpointOptions, Session, found
 
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
@@ -52,14 +55,27 @@ def test_a_question_mark_shows_the_help(magic: str, shell: Any) -> None:
     [
         ("%memguard 85", "85%"),
         ("%memguard much", "not a fraction"),
-        ("%memguard 0.85 --soft 0.7", "--soft is not there yet"),
+        ("%memguard 0.85%", "type %memguard 0.85, or 85%"),
+        ("%memguard 0.85 --soft much", "--soft much is not a fraction"),
+        ("%memguard 0.85 --soft 0.95", "--soft 0.95 must be below --hard"),
+        ("%memguard 0.85 --hard 0.99", "leaves no room"),
+        ("%memguard --hard 0.9", "no limit is set"),
+        ("%memguard off --hard 0.9", "takes no --soft"),
+        ("%memguard off --allow shorter", "takes no --allow"),
+        ("%memguard 0.85 --allow longer", "--allow longer means nothing here; type --allow shorter"),
+        ("%memguard 0.85 --allow 4bit", 'autoconfig(..., allow="4bit")'),
+        ("%memguard 0.85 --allow", "expected one argument"),
         ("%memguard -1", "-1"),
         ("%keepalive --every never", "not a duration"),
         ("%keepalive for ever", "unrecognized arguments: ever"),
         ("%keepalive sometimes", "sometimes is not one of"),
-        ("%keepalive --release", "--release is not there yet"),
-        ("%keepalive --notify http://x", "--notify is not there yet"),
-        ("%keepalive --page-script", "--page-script is not there yet"),
+        ("%keepalive --notify ntfy.sh/mine", "begins with https://"),
+        ("%keepalive --notify", "expected one argument"),
+        ("%keepalive --touch", "type %keepalive --page-script --touch"),
+        ("%keepalive --page-script", "is for Colab's page, and this is"),
+        ("%keepalive off --release", "off takes no --release"),
+        ("%keepalive doctor --every 60", "doctor takes no --every"),
+        ("%keepalive status --notify https://ntfy.sh/x", "status takes no --notify"),
         ("%guard dance", "dance is not one of"),
         ("%guard stop now", "takes no further word"),
         ("%%checkpointed\nx = 1", "needs a NAME"),
@@ -207,6 +223,29 @@ def test_guard_off_takes_back_what_is_in_force(shell: Any, capsys: Any) -> None:
     assert session.current(shell).in_force() == (False, False)
 
 
+@pytest.mark.parametrize(
+    ("lines", "allowed"),
+    [
+        (["%memguard 0.85"], False),
+        (["%memguard 0.85 --allow shorter"], True),
+        (["%memguard --allow shorter"], True),
+        (["%memguard 0.85 --allow shorter", "%memguard --soft 0.8"], True),
+        (["%memguard --allow shorter", "%memguard status"], True),
+        (["%memguard 0.85 --allow shorter", "%memguard 0.9"], False),
+        (["%memguard 0.85 --allow shorter", "%memguard off"], False),
+        (["%memguard 0.85 --allow shorter", "%guard off"], False),
+        (["%memguard 0.85 --allow shorter", "%memguard 2 --allow shorter"], True),
+        (["%memguard 0.85", "%memguard much --allow shorter"], False),
+    ],
+)
+def test_sequences_may_be_cut_where_the_last_limit_says_so(lines: list[str], allowed: bool, shell: Any, capsys: Any) -> None:
+    for line in lines:
+        run(shell, line, capsys)
+    assert session.current(shell).allowed == (frozenset({"shorter"}) if allowed else frozenset())
+    for word in ("%memguard", "%guard"):
+        assert ("Sequences may be cut" in run(shell, word, capsys)[1]) == allowed
+
+
 @pytest.mark.parametrize("word", ["stop", "commit", "checkpoints"])
 def test_guard_words_say_when_there_is_nothing_to_do(word: str, shell: Any, capsys: Any, home: Path) -> None:
     success, out, _ = run(shell, f"%guard {word}", capsys)
@@ -220,7 +259,13 @@ def test_guard_words_say_when_there_is_nothing_to_do(word: str, shell: Any, caps
     [
         ("%keepalive --ev", "--every"),
         ("%keepalive of", "off"),
+        ("%keepalive doc", "doctor"),
+        ("%keepalive --rel", "--release"),
+        ("%keepalive --page", "--page-script"),
+        ("%keepalive --page-script --to", "--touch"),
+        ("%keepalive --notify htt", "https://"),
         ("%memguard --so", "--soft"),
+        ("%memguard 0.85 --allow sh", "shorter"),
         ("%guard che", "checkpoints"),
         ("%%checkpointed a --take", "--take-over"),
         ("%%checkpointed old", "old-run"),
@@ -252,13 +297,39 @@ def test_the_completer_is_as_it_was_after_unloading(shell: Any) -> None:
     assert "_jedi_matches" not in vars(shell.Completer)
 
 
-@pytest.mark.parametrize("cell", ["%keepalive --release", "%memguard 0.8 --soft 0.7"])
-def test_words_of_later_versions_say_so_where_they_are_typed(
-    cell: str, shell: Any, home: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert not shell.run_cell(cell).success
-    assert "is not there yet" in capsys.readouterr().err
-    assert not home.exists()
+def test_keepalive_release_says_what_it_does_here(shell: Any, capsys: Any) -> None:
+    out = run(shell, "%keepalive --release", capsys)[1]
+    assert "--release does nothing on" in out and "only Colab lets a notebook give its machine back" in out
+    assert len(out.strip().splitlines()) == 1
+    session.current(shell)._host = hosts_on_colab()
+    run(shell, "%keepalive off", capsys)
+
+
+def hosts_on_colab() -> Any:
+    with FakeColab():
+        return hosts.detect({})
+
+
+def test_keepalive_page_script_is_printed_on_colab_with_its_rules_and_the_touch_only_where_it_is_typed(shell: Any, capsys: Any) -> None:
+    session.current(shell)._host = hosts_on_colab()
+    success, out, err = run(shell, "%keepalive --page-script", capsys)
+    assert success, err
+    assert "Five times at most; it answers no prompt and no CAPTCHA" in out and "forbids bypassing its policies" in out
+    assert '"touch": false' in out and "RISKS YOUR ACCOUNT" not in out and "__SETTINGS__" not in out
+    assert "javascript:" in out
+    touching = run(shell, "%keepalive --page-script --touch", capsys)[1]
+    assert '"touch": true' in touching and "RISKS YOUR ACCOUNT" in touching
+    nonce = re.compile(r'"nonce": "([0-9a-f]{32})"')
+    assert set(nonce.findall(out)) == set(nonce.findall(touching)), "one nonce for one run of the kernel"
+    assert session.current(shell).keepalive.in_force
+
+
+def test_in_a_fresh_kernel_keepalive_offers_to_resume(shell: Any, capsys: Any, monkeypatch: Any) -> None:
+    unfinished = found.Found("lora", commits=(SimpleNamespace(kind="step"),))  # type: ignore[arg-type]
+    monkeypatch.setattr(found, "look", lambda: [unfinished, found.Found("done", commits=(SimpleNamespace(kind="cell"),))])  # type: ignore[arg-type]
+    out = run(shell, "%keepalive", capsys)[1]
+    assert "To resume: lora (run the same cells again)." in out and len(out.strip().splitlines()) == 1
+    assert "To resume" not in run(shell, "%keepalive", capsys)[1], "said once"
 
 
 @pytest.mark.parametrize("option", ["--keep", "--skip"])
@@ -278,3 +349,22 @@ def test_a_name_that_is_nowhere_is_said_before_anything_is_written(
 def test_the_limit_is_told_without_a_gpu_too(shell: Any, capsys: pytest.CaptureFixture[str]) -> None:
     shell.run_cell("%memguard 0.85")
     assert "0.85" in capsys.readouterr().out
+
+
+def test_time_in_the_first_line_of_a_checkpointed_cell_times_it_and_leaves_its_loops_resumable(shell: Any, capsys: Any) -> None:
+    cell = "%%checkpointed timed\n%%time\ntotal = 0\nfor i in range(3):\n    total += i\ntotal"
+    success, out, err = run(shell, cell, capsys)
+    assert success and shell.user_ns["total"] == 3, err
+    assert re.search(r"CPU time: [\d.e-]+ s\nWall time: [\d.e-]+ s", out)
+    _, told, _ = run(shell, cell.replace("timed", "other --explain", 1), capsys)
+    assert "line 4" in told and "a safe point at each iteration" in told
+
+
+def test_every_word_and_option_of_keepalive_is_completed_and_none_that_means_nothing_there() -> None:
+    def offered(line: str) -> set[str]:
+        return set(completion.candidates("keepalive", line, list))
+
+    assert offered("%keepalive ") == {"status", "doctor", "off", "--help", "--every", "--release", "--notify", "--page-script"}
+    assert "--touch" in offered("%keepalive --page-script ")
+    assert offered("%keepalive off ") == set(), "these take nothing more"
+    assert "--release" not in offered("%keepalive --release ")

@@ -204,7 +204,9 @@ class Writer:
         elif isinstance(thing, (set, frozenset)):
             yield from self._unordered("", thing)
         elif isinstance(thing, dict):
-            yield from self._mapping(dict.items(thing))
+            # an OrderedDict has an order of its own, which is the one that people see
+            kind = collections.OrderedDict if isinstance(thing, collections.OrderedDict) else dict
+            yield from self._mapping(kind.items(thing))
         elif isinstance(thing, (str, bytes, int)):
             yield _Text(repr(kind.__mro__[-2].__repr__(thing)))
         elif isinstance(thing, float):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import signal
 import sys
 import weakref
 from types import SimpleNamespace
@@ -12,12 +13,14 @@ import pytest
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
+from colab_guard import hosts
 from colab_guard.clock import FakeClock
 from colab_guard.errors import BadOption, HostMemoryPressure
 from colab_guard.events import Event, EventBus, MemoryPressure, MemorySampled
 from colab_guard.hosts import FakeProbe
 from colab_guard.memory import MemoryGuard, parse_fraction, reclaim
-from colab_guard.memory.limits import GpuCap
+from colab_guard.memory.caps import Caps
+from colab_guard.memory.sentinel import SIGNAL
 from colab_guard.workers import Workers
 
 
@@ -48,8 +51,9 @@ class Guarded:
 
 def test_pressure_is_said_once_for_each_level_until_it_has_gone() -> None:
     here = Guarded()
-    for used in (91, 92, 96, 97, 91, 96, 80, 93):
+    for used in (86, 87, 91, 92, 86, 91, 75, 88):
         here.probe.used = used
+        here.clock.advance(60)
         here.guard._look()
     assert here.levels() == ["soft", "hard", "soft"]
 
@@ -58,7 +62,7 @@ def test_whoever_wants_to_act_on_pressure_is_called() -> None:
     here = Guarded()
     asked: list[str] = []
     here.guard.on_pressure.append(asked.append)
-    here.probe.used = 96
+    here.probe.used = 91
     here.guard._look()
     assert asked == ["hard"]
 
@@ -67,15 +71,21 @@ def test_the_last_level_raises_in_the_thread_of_the_work_and_only_then() -> None
     here = Guarded()
     here.probe.used = 99
     here.guard._look()
-    here.guard._said.clear()
     here.guard.work_started("work")
     try:
+        here.guard._look()  # in the guard's own code nothing is raised
         with pytest.raises(HostMemoryPressure):
-            here.guard._look()
-            for _ in range(10_000):
-                pass
+            signal.raise_signal(SIGNAL)
+        signal.raise_signal(SIGNAL)  # time to let go of memory
+        here.probe.used = 100
+        with pytest.raises(HostMemoryPressure):
+            signal.raise_signal(SIGNAL)
+        here.probe.used = 50
+        signal.raise_signal(SIGNAL)  # somebody else's
     finally:
         here.guard.work_ended()
+    here.probe.used = 100
+    signal.raise_signal(SIGNAL)
 
 
 def test_samples_are_posted_while_work_runs_and_say_when_there_is_no_gpu() -> None:
@@ -83,8 +93,10 @@ def test_samples_are_posted_while_work_runs_and_say_when_there_is_no_gpu() -> No
     here.guard._look()
     samples = [event for event in here.events if isinstance(event, MemorySampled)]
     assert len(samples) == 1 and samples[0].gpu_total is None
+    disk = hosts.disk()
+    assert disk is not None and samples[0].disk_total == disk[1] and samples[0].disk_free
     here.guard._look()
-    assert len(here.guard.series) == 1, "it samples every two seconds"
+    assert len(here.guard.series.samples) == 1, "it samples every two seconds"
 
 
 def test_off_takes_everything_back() -> None:
@@ -107,8 +119,8 @@ def test_the_gpu_cap_leaves_what_others_use_and_is_put_back(monkeypatch: pytest.
         set_per_process_memory_fraction=lambda fraction, number: set_to.append(fraction),
     )
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(cuda=cuda))
-    cap = GpuCap()
-    assert cap.set(0.85) == [pytest.approx(0.48)]
+    cap = Caps()
+    assert [one.share for one in cap.set(0.85)] == [pytest.approx(0.48)]
     cap.lift()
     assert set_to == [pytest.approx(0.48), 1.0]
 

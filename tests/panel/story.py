@@ -31,8 +31,9 @@ class Drawn:
     def show(self, view: View) -> None:
         self.calls.append(("show", view))
 
-    def update(self, view: View) -> None:
+    def update(self, view: View) -> bool:
         self.calls.append(("update", view))
+        return True
 
     def freeze(self, view: View) -> None:
         self.calls.append(("freeze", view))
@@ -53,7 +54,7 @@ class Story:
         self.panel = Panel(None, self.bus, self.clock, self.workers, surface=self._surface)
         self.post = self.bus.post
 
-    def _surface(self, shell: object) -> Surface:
+    def _surface(self, shell: object, hear: object) -> Surface:
         self.drawn.append(Drawn())
         return self.drawn[-1]
 
@@ -65,7 +66,7 @@ class Story:
         self.start(index, total=total, steps=steps)
         status = "failed" if reason else "done"
         metrics: dict[str, object] = {} if reason else {"accuracy": accuracy}
-        self.post(UnitFinished(sweep=NAME, index=index, label=f"run {index}", status=status, metrics=metrics, reason=reason, seconds=12))
+        self.post(UnitFinished(sweep=NAME, index=index, label=f"run {index}", status=status, metrics=metrics, reason=reason, seconds=12, key=f"key {index}"))
 
     def start(self, index: int, *, total: int = 39, steps: int = 3) -> None:
         self.post(UnitStarted(sweep=NAME, index=index, total=total, label=f"run {index}", params={"rank": index}))
@@ -73,17 +74,21 @@ class Story:
             self.clock.advance(0.5)
             self.post(StepDone(step=step, total=400, loss=1 / step))
 
-    def save(self, commit: str = "1-1-a", position: str = "model 16, step 400") -> None:
+    def save(
+        self, commit: str = "1-1-a", position: str = "model 16, step 400", units: tuple[str, ...] = (), *, kind: str = "step", age_s: float = 0
+    ) -> None:
         self.post(
             SnapshotSaved(
                 name=NAME,
                 commit=commit,
-                kind="step",
+                kind=kind,
                 position=position,
                 bytes_new=1,
                 bytes_total=1,
                 stall_s=0,
                 write_s=0,
+                age_s=age_s,
+                units=units,
             )
         )
 

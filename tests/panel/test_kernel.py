@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -97,20 +98,30 @@ def test_the_widget_is_shown_once_updated_live_and_replaced_by_html(kernel: Kern
     assert frozen["transient"] == shown["transient"]
     assert set(frozen["data"]) == {"text/html", "text/plain"}
     assert frozen["data"]["text/plain"].startswith("✓ digits: done")
-    assert contents(published, "comm_close")
+    assert contents(published, "comm_close") == []  # it stays, for a page that is loaded again
     assert contents(published, "stream") == []
 
 
 def test_without_anywidget_the_same_display_is_replaced_by_newer_html(kernel: Kernel) -> None:
     kernel.run(SETUP + "sys.modules['anywidget'] = None")
     published = kernel.run(RUN)
-    (shown,) = contents(published, "display_data")
+    style, shown = contents(published, "display_data")
+    assert style["data"]["text/html"].startswith("<style>")
     assert set(shown["data"]) == {"text/html", "text/plain"}
-    updates = contents(published, "update_display_data")
-    assert len(updates) >= 2
-    assert all(update["transient"] == shown["transient"] for update in updates)
-    assert "step 7 of 9" in updates[0]["data"]["text/plain"]
+    *live, frozen, last = contents(published, "update_display_data")
+    assert live and all(update["transient"] == shown["transient"] for update in [*live, frozen])
+    assert "step 7 of 9" in live[0]["data"]["text/html"] and "<style>" not in live[0]["data"]["text/html"]
+    assert "<style>" in frozen["data"]["text/html"] and frozen["data"]["text/plain"].startswith("✓ digits: done")
+    assert last["transient"] == style["transient"] and set(last["data"].values()) == {""}
     assert contents(published, "comm_open") == []
+
+
+def test_without_anywidget_what_is_shown_while_nothing_runs_stands_by_itself(kernel: Kernel) -> None:
+    kernel.run(SETUP + "sys.modules['anywidget'] = None")
+    (shown,) = contents(kernel.run("panel.show(live=False)"), "display_data")
+    assert "<style>" in shown["data"]["text/html"]
+    (frozen,) = contents(kernel.run("panel.freeze()"), "update_display_data")
+    assert "<style>" in frozen["data"]["text/html"] and frozen["transient"] == shown["transient"]
 
 
 def test_importing_the_panel_imports_no_widget_library(kernel: Kernel) -> None:
@@ -128,3 +139,66 @@ def test_a_notebook_that_nbclient_executes_keeps_no_running_view(tmp_path: Path,
     views = [model["state"]["view"] for model in kept["state"].values() if "view" in model["state"]]
     assert [view["running"] for view in views] == [False] * len(views)
     assert "text/html" in book.cells[1].outputs[0]["data"] and WIDGET not in book.cells[1].outputs[0]["data"]
+
+
+UPDATES = """
+from tests.panel.scenes import Sweep
+from colab_guard.panel.surfaces import WidgetSurface
+from colab_guard.events import UnitFinished, UnitStarted
+story = Sweep()
+surface = WidgetSurface(lambda content: None)
+surface.show(story.panel.view())
+def told():
+    while not surface.update(story.panel.view()):
+        pass
+"""
+
+SWEEPS = {
+    "39": "for index in range(39):\n    story.whole(index)\n    told()",
+    "10,000 with long labels": """
+label = '長い "名前"' * 40
+for index in range(9_880, 10_000):
+    params = {f"{label}{n}": label for n in range(6)}
+    story.post(UnitStarted(sweep="lora-39", index=index, total=10_000, label=label, params=params))
+    story.post(UnitFinished(sweep="lora-39", index=index, label=label, status="failed", reason=label, did=label, seconds=1))
+    story.sample(index / 10_000)
+    story.commit("unit", label)
+    told()
+""",
+}
+
+
+@pytest.mark.parametrize("sweep", SWEEPS)
+def test_each_update_is_under_8_kb_and_all_of_them_together_tell_all_runs(kernel: Kernel, sweep: str) -> None:
+    kernel.run(UPDATES)
+    updates = contents(kernel.run(SWEEPS[sweep]), "comm_msg")
+    assert len(updates) >= 39
+    assert max(len(json.dumps(update, ensure_ascii=False).encode()) for update in updates) < 8192
+    ended: dict[str, list[list[Any]]] = {}
+    for update in updates:
+        ended.update({name: value for name, value in update["data"]["state"].items() if name.startswith("ended")})
+    indexes = sorted(row[0] for piece in ended.values() for row in piece)
+    assert indexes == (list(range(39)) if sweep == "39" else list(range(9_904, 10_000)))
+
+
+def test_the_controls_have_a_comm_of_their_own_on_which_only_an_answer_is_sent(kernel: Kernel) -> None:
+    kernel.run(SETUP.replace("bus, clock, workers)\n", "bus, clock, workers, ask=lambda word: word + ' heard')\n"))
+    opened = contents(kernel.run('bus.post(WorkStarted(name="digits"))\npanel.show()'), "comm_open")
+    controls = [comm["comm_id"] for comm in opened if comm["data"]["state"].get("_model_name") == "WidgetModel"]
+    (panel,) = [comm for comm in opened if "view" in comm["data"]["state"]]
+    assert controls == [panel["data"]["state"]["controls"]]
+    # `%guard panel` and long loops write to the panel's comm alone
+    kernel.run("for turn in range(3):\n    bus.post(StepDone(step=turn))\n    clock.wait(threading.Event(), 1.1)")
+    started = kernel.run("print(repr(panel.state.started))")
+    at = float(contents(started, "stream")[0]["text"])
+    message = kernel.client.session.msg(
+        "comm_msg", {"comm_id": controls[0], "data": {"method": "custom", "content": {"ask": "stop", "id": 4, "started": at}}}
+    )
+    kernel.client.shell_channel.send(message)
+    while True:
+        heard = kernel.client.get_iopub_msg(timeout=LIMIT_S)
+        if heard["msg_type"] == "comm_msg" and heard["content"]["comm_id"] == controls[0]:
+            break
+    assert heard["content"]["data"] == {"method": "custom", "content": {"id": 4, "said": "stop heard"}}
+    closed = contents(kernel.run("panel.freeze()"), "comm_close")
+    assert controls[0] in [comm["comm_id"] for comm in closed]

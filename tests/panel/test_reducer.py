@@ -9,18 +9,23 @@ import pytest
 
 from colab_guard.events import (
     CommitPassedOver,
+    Event,
     HeartbeatLost,
     HeartbeatSent,
+    HostLimitNear,
     LeaseWaitedFor,
     MemoryReclaimed,
     MemorySampled,
     MirrorChanged,
     MirrorTried,
+    OutOfMemoryRecovered,
     PingHeard,
     Resumed,
+    RuntimeReleased,
     SnapshotDurable,
     SnapshotNotTaken,
     SnapshotSent,
+    SpaceNotFreed,
     StepDone,
     StopRequested,
     SweepStarted,
@@ -29,7 +34,8 @@ from colab_guard.events import (
     WorkEnded,
     WorkStarted,
 )
-from colab_guard.panel.state import CURVE_POINTS, ROWS, SERIES_POINTS, Curve, PanelState
+from colab_guard.panel.measured import CURVE_POINTS, SERIES_POINTS, Curve
+from colab_guard.panel.state import ROWS, PanelState
 from tests.panel.story import NAME, Story
 
 
@@ -52,7 +58,7 @@ def test_the_safety_line_gives_the_age_the_place_and_the_resume_point(story: Sto
     story.clock.advance(28)
     story.save("1-2-b")
     story.clock.advance(12)
-    assert story.safety() == "saved 12 s ago, sent 40 s ago to FOLDER: would resume at model 16, step 400"
+    assert story.safety() == "saved 12 s ago, sent 40 s ago to FOLDER (not verified there): would resume at model 16, step 400"
     assert "durable" not in story.safety()
 
 
@@ -60,21 +66,34 @@ def test_sent_is_never_called_durable_and_durable_needs_its_own_event(story: Sto
     story.begin(where="nfs")
     story.save()
     story.post(SnapshotDurable(name=NAME, commit="1-1-a", where="nfs", receipt="etag"))
-    assert "durable 0 s ago at nfs" in story.safety()
+    assert "durable 0 s ago at nfs (verified by etag)" in story.safety()
     assert "sent" not in story.safety()
 
 
 def test_what_is_at_risk_tells_a_dead_kernel_from_a_lost_machine(story: Story) -> None:
     story.begin(where="FOLDER")
-    story.save("1-1-a", "model 3, step 10")
+    story.clock.advance(200)
+    story.save("1-1-a", "model 3, step 10", age_s=7)
+    story.clock.advance(30)
     story.post(SnapshotSent(name=NAME, commit="1-1-a", where="FOLDER"))
     story.clock.advance(60)
-    story.save("1-2-b", "model 4, step 20")
+    story.save("1-2-b", "model 4, step 20", age_s=3)
     story.clock.advance(5)
     assert story.risk() == (
-        "at risk now: the last 5 s if the kernel dies; if the machine is lost, the time since it was sent, "
-        "1 min 05 s (a new machine goes on at model 3, step 10)"
-    )
+        "at risk now: the last 8 s if the kernel dies; the last 1 min 42 s if the machine is lost "
+        "(sent, not verified there: a new machine goes on at model 3, step 10)"
+    ), "counted from when the state was captured, not from when it was written, sent or proved"
+    story.post(SnapshotDurable(name=NAME, commit="1-2-b", where="FOLDER", receipt="md5"))
+    assert story.risk().endswith("the last 8 s if the machine is lost (durable there: a new machine goes on at model 4, step 20)")
+
+
+def test_what_was_sent_so_long_ago_that_its_place_is_forgotten_counts_from_the_start(story: Story) -> None:
+    story.begin(where="FOLDER")
+    story.clock.advance(100)
+    story.save()
+    story.post(SnapshotSent(name=NAME, commit="0-9-z", where="FOLDER"))
+    story.clock.advance(1)
+    assert story.risk().endswith("the last 1 min 41 s if the machine is lost (sent, not verified there)")
 
 
 def test_without_a_mirror_all_of_it_is_at_risk_with_the_machine(story: Story) -> None:
@@ -93,6 +112,26 @@ def test_a_failed_write_says_not_saved_even_though_an_older_commit_is(story: Sto
     assert story.safety().startswith("saved 0 s ago")
 
 
+def test_plain_work_promises_nothing_that_it_has_not(story: Story) -> None:
+    story.post(WorkStarted(name=NAME, saves=False))
+    story.clock.advance(40)
+    view = story.panel.view()
+    assert story.safety() == "NOT SAVED: with work() saves nothing"
+    assert story.risk() == "at risk now: everything, 40 s of work, if the kernel dies"
+    assert view.asks == () and view.facts == ()
+    text = story.panel.text()
+    assert "stop: the interrupt button, at once" in text and "safe point" not in text and "--to" not in text
+    story.post(WorkEnded(name=NAME, outcome="failed"))
+    assert story.panel.view().commands == () and story.safety() == "NOT SAVED: with work() saves nothing"
+
+
+def test_one_refused_snapshot_is_one(story: Story) -> None:
+    story.begin()
+    story.save()
+    story.post(SnapshotNotTaken(name=NAME, position="p", reason="a thread"))
+    assert story.safety().endswith(". 1 later snapshot refused: a thread")
+
+
 def test_refusals_are_counted_and_said_once_among_the_events(story: Story) -> None:
     story.begin()
     for _ in range(5):
@@ -104,7 +143,37 @@ def test_refusals_are_counted_and_said_once_among_the_events(story: Story) -> No
 def test_a_resumed_work_has_something_saved_from_before(story: Story) -> None:
     story.begin()
     story.post(Resumed(name=NAME, commit="1-1-a", position="model 16, step 400", depth=2))
-    assert story.safety().startswith("saved before this start, on this machine only: would resume at model 16")
+    assert story.safety().startswith(
+        "saved before this start (verified by its checksums, when it was read), on this machine only: would resume at model 16"
+    )
+
+
+def resumed(story: Story, source: str) -> None:
+    story.begin(where="gs://runs")
+    story.post(Resumed(name=NAME, commit="1-1-a", position="model 16, step 400", depth=2, source=source))
+    story.clock.advance(60)
+
+
+def test_what_was_fetched_from_the_mirror_is_there_and_not_proved_before_a_receipt_comes(story: Story) -> None:
+    resumed(story, "mirror")
+    assert ", sent before this start to gs://runs (not verified there): would resume at model 16, step 400" in story.safety()
+    assert story.risk().endswith(
+        "the last 1 min 00 s if the machine is lost (sent, not verified there: a new machine goes on at model 16, step 400)"
+    )
+    assert "mirror: gs://runs: ok" in story.panel.text()
+    assert story.panel.state.events[-1].text == "Resumed at model 16, step 400 (from the mirror)"
+    story.save("1-2-b")
+    story.post(SnapshotDurable(name=NAME, commit="1-2-b", where="gs://runs", receipt="md5"))
+    assert story.safety().startswith("saved 0 s ago, durable 0 s ago at gs://runs (verified by md5)")
+
+
+def test_of_what_the_mirror_has_from_before_this_start_nothing_is_claimed_where_it_was_not_asked(story: Story) -> None:
+    resumed(story, "local")
+    for _ in range(2):
+        assert ", not sent to gs://runs since this start: would resume" in story.safety()
+        assert story.risk().endswith("; all that the mirror has not from before this start, if the machine is lost")
+        assert "mirror: gs://runs: nothing sent since this start" in story.panel.text()
+        story.save("1-2-b")
 
 
 def test_a_commit_that_was_passed_over_belongs_to_the_work_that_starts_next(story: Story) -> None:
@@ -117,11 +186,20 @@ def test_a_commit_that_was_passed_over_belongs_to_the_work_that_starts_next(stor
 
 def test_a_mirror_that_closes_after_the_end_still_says_what_it_sent(story: Story) -> None:
     story.begin(where="FOLDER")
-    story.save()
+    story.save(kind="cell")
     story.post(WorkEnded(name=NAME, outcome="done"))
     story.post(SnapshotSent(name=NAME, commit="1-1-a", where="FOLDER"))
-    assert "sent 0 s ago to FOLDER: finished" in story.safety()
+    assert "sent 0 s ago to FOLDER (not verified there): finished" in story.safety()
     assert story.risk() == ""
+
+
+def test_work_whose_end_could_not_be_saved_is_not_said_to_restore_its_results(story: Story) -> None:
+    story.begin()
+    story.save(kind="unit", position="the end of model 39")
+    story.post(SnapshotNotTaken(name=NAME, position="the end", reason="OSError: no space left on device", failed=True))
+    story.post(WorkEnded(name=NAME, outcome="done"))
+    assert story.safety().endswith("on this machine only: would resume at the end of model 39")
+    assert "restores its results" not in story.panel.html()
 
 
 def test_another_work_begins_empty_but_knows_the_machine(story: Story) -> None:
@@ -133,6 +211,19 @@ def test_another_work_begins_empty_but_knows_the_machine(story: Story) -> None:
     state = story.panel.state
     assert (state.name, state.sweep, state.events, state.safety.saved) == ("other", None, (), None)
     assert state.memory is not None
+
+
+def test_another_work_is_not_said_to_have_lost_the_browser_that_the_one_before_had_lost(story: Story) -> None:
+    story.begin()
+    for event in (HeartbeatSent(name=NAME), PingHeard(name=NAME), HeartbeatLost(name=NAME, silent_s=130), WorkEnded(name=NAME, outcome="done")):
+        story.post(event)
+    assert "browser LOST" in story.panel.text()
+    story.clock.advance(7200)
+    story.post(WorkStarted(name="other"))
+    assert "connection:" not in story.panel.text()
+    story.post(PingHeard(name="other", round_trip_s=0.012))
+    assert "browser heard 0 s ago (1 ping), round trip 12 ms" in story.panel.text()
+    assert "reconnect" not in story.panel.text() and story.panel.state.events == ()
 
 
 def test_runs_are_counted_once_whether_or_not_the_sweep_start_counted_them(story: Story) -> None:
@@ -156,7 +247,7 @@ def test_ten_rows_are_in_sight_and_the_rest_is_a_number(story: Story, total: int
     assert len(sweep.rows) == ROWS
     assert [row.index for row in sweep.rows if row.status == "failed"] == [2, 3, 4, 5]
     assert sweep.rows[-1].status == "running"
-    assert f"{total - 10} more" in story.panel.text()
+    assert f"{total - 10:,} more" in story.panel.text()
 
 
 def test_the_best_run_follows_the_direction_of_its_metric(story: Story) -> None:
@@ -211,8 +302,9 @@ def test_memory_without_a_gpu_is_not_available_and_with_one_stands_against_the_g
             gpu_guard=10 * gib,
         )
     )
-    assert "10.5 GiB of 15.0 GiB, peak 10.5 GiB, guard at 10.0 GiB (OVER THE GUARD)" in story.panel.text()
-    assert "2.0 GiB of 12.0 GiB, peak 3.0 GiB" in story.panel.text()
+    assert "10.5 of 15.0 GiB, peak 10.5, guard at 10.00 (OVER THE GUARD)" in story.panel.text()
+    assert "9.0 allocated, 1.0 reserved beside it, 0.5 other processes" in story.panel.text()
+    assert "2.0 of 12.0 GiB, peak 3.0" in story.panel.text()
 
 
 def test_the_memory_series_is_ten_minutes_of_ten_seconds(story: Story) -> None:
@@ -234,9 +326,10 @@ def test_the_connection_is_lost_and_found_in_words(story: Story) -> None:
     story.post(PingHeard(round_trip_s=0.012))
     story.clock.advance(90)
     story.post(HeartbeatLost(silent_s=90))
-    assert "browser LOST, last heard 1 min 30 s ago, round trip 12 ms" in story.panel.text()
+    assert "browser LOST, last heard 1 min 30 s ago (1 ping), round trip 12 ms" in story.panel.text()
     story.post(PingHeard())
     assert "LOST" not in story.panel.text()
+    assert "(2 pings), round trip 12 ms, 1 reconnect" in story.panel.text()
     assert story.panel.state.events[-1].text == "The browser is heard again"
 
 
@@ -262,6 +355,34 @@ def test_the_mirrors_measured_speed_is_shown(story: Story) -> None:
     story.begin(where="s3://runs")
     story.post(MirrorChanged(name=NAME, state="ok", lag_s=3.0, bytes_per_s=5 * 2**20))
     assert "mirror: s3://runs: ok, 3 s behind, 5 MiB/s" in story.panel.text()
+
+
+def test_a_recovery_is_said_with_what_was_full_and_what_is_tried(story: Story) -> None:
+    story.begin()
+    what = "out of GPU memory: OutOfMemoryError: CUDA out of memory"
+    story.post(OutOfMemoryRecovered(name=NAME, what=what, did="the same again", where="rows 1 to 8 of a batch of 8"))
+    assert "Out of GPU memory: OutOfMemoryError: CUDA out of memory; the same again (rows 1 to 8 of a batch of 8)" in story.panel.text()
+
+
+@pytest.mark.parametrize(
+    ("event", "told"),
+    [
+        (
+            HostLimitNear(left_s=600, limit_s=43200, whose="CPU and GPU", asked=True),
+            "This host may end the machine in 10 min 00 s, 12 h 00 min after its start (CPU and GPU); a commit was asked for",
+        ),
+        (
+            HostLimitNear(left_s=600, limit_s=43200),
+            "This host may end the machine in 10 min 00 s, 12 h 00 min after its start",
+        ),
+        (SpaceNotFreed(reason="OSError: disk"), "Older commits could not be removed, the store grows: OSError: disk"),
+        (RuntimeReleased(kept="a run failed"), "The machine is kept: a run failed"),
+        (RuntimeReleased(), "The work is done and durable: the machine is given back"),
+    ],
+)
+def test_the_hosts_end_a_machine_that_stays_and_a_store_that_grows_are_said(story: Story, event: Event, told: str) -> None:
+    story.post(event)
+    assert [line.text for line in story.panel.state.events] == [told]
 
 
 def test_the_state_is_json(story: Story) -> None:

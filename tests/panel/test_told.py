@@ -6,10 +6,29 @@ from html import unescape
 
 import pytest
 
-from colab_guard.events import LongUnsaved, NoSafePoint, NotBitExact, SnapshotNotTaken, WorkStarted
+from colab_guard.events import (
+    HeartbeatSent,
+    LongUnsaved,
+    MemoryReclaimed,
+    MemorySampled,
+    MirrorChanged,
+    NoSafePoint,
+    NotBitExact,
+    OutOfMemoryRecovered,
+    PingHeard,
+    Resumed,
+    SnapshotDurable,
+    SnapshotNotTaken,
+    SnapshotSent,
+    StepDone,
+    SweepStarted,
+    UnitFinished,
+    UnitStarted,
+    WorkStarted,
+)
 from colab_guard.panel.surfaces import TerminalSurface
 from colab_guard.panel.text import TextRenderer
-from colab_guard.panel.view import LIMIT_BYTES, weight
+from colab_guard.panel.view import LIMIT_BYTES, PIECE_BYTES, weight
 from tests.panel.story import NAME, Story
 
 PLACE = "line 7: GridSearchCV.fit() loops inside scikit-learn: no safe point until it returns; after a loss it restarts from line 7"
@@ -62,8 +81,44 @@ def test_all_of_it_together_keeps_the_panel_small(story: Story) -> None:
     story.post(NotBitExact(name=NAME, reasons=tuple(f"{number} {'y' * 500}" for number in range(9))))
     for number in range(100):
         story.post(SnapshotNotTaken(name=NAME, position="p", reason=f"{number} {'z' * 500}"))
-    assert weight(story.panel.view()) <= LIMIT_BYTES
+    assert weight(story.panel.view()) <= LIMIT_BYTES - PIECE_BYTES
     assert len(story.panel.state.safety.refusals) == 4
+
+
+@pytest.mark.parametrize("letter", ["x", "ä", "長", "🜁"])
+def test_the_worst_of_everything_together_keeps_the_panel_small(letter: str) -> None:
+    """One to four bytes for each character, every bar with its curve and marks, ten rows, all facts, six events."""
+    story, long, name, gib = Story(), letter * 900, "n" * 100, 2**30
+    story.post(WorkStarted(name=name, where=long))
+    story.post(SweepStarted(sweep=long, total=10_000, done=0, failed=0))
+    story.post(NoSafePoint(name=name, places=tuple(f"{number} {long}" for number in range(9))))
+    story.post(NotBitExact(name=name, reasons=tuple(f"{number} {long}" for number in range(9))))
+    story.post(Resumed(name=name, commit="1-1-a", position=long, depth=2))
+    for index in range(12):
+        metrics: dict[str, object] = {f"{long}{number}": index + 0.123456789 for number in range(9)}
+        story.post(UnitStarted(sweep=long, index=index, total=10_000, label=long, params={f"p{n}": long for n in range(9)}))
+        for step in range(1, 200):
+            story.post(StepDone(step=step, total=400, loss=1 / step))
+        for _ in range(8):
+            story.clock.advance(10)
+            story.post(MemorySampled(host_used=11 * gib, host_limit=12 * gib, gpu_allocated=9 * gib, gpu_reserved=10 * gib, gpu_other=gib,
+                                     gpu_total=15 * gib, gpu_guard=gib, disk_free=gib, disk_total=100 * gib))  # fmt: skip
+            story.post(MemoryReclaimed(name=name, host_before=2, host_after=1, gpu_before=2, gpu_after=1, holders=(long,) * 9))
+            story.post(OutOfMemoryRecovered(name=name, what=long, did=long, where=long))
+        if index < 11:
+            story.post(UnitFinished(sweep=long, index=index, label=long, status="failed" if index % 2 else "done", metrics=metrics,
+                                    reason=long, did=long, seconds=9.87654321))  # fmt: skip
+    story.save("1-2-b", long)
+    story.post(SnapshotSent(name=name, commit="1-1-a", where=long))
+    story.post(SnapshotDurable(name=name, commit="1-1-a", where=long, receipt=long))
+    story.post(MirrorChanged(name=name, state="degraded", reason=long, lag_s=300, bytes_per_s=5e6))
+    for number in range(100):
+        story.post(SnapshotNotTaken(name=name, position="p", reason=f"{number} {long}", failed=True))
+    story.post(HeartbeatSent())
+    story.post(PingHeard(round_trip_s=0.012))
+    view = story.panel.view()
+    assert len(view.bars) == 5 and len(view.rows) == 10 and len(view.facts) >= 7 and view.events and view.safety and view.risk
+    assert weight(view) <= LIMIT_BYTES - PIECE_BYTES
 
 
 def test_a_terminal_is_told_before_and_after_and_nothing_twice(story: Story, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from types import SimpleNamespace
 
 import pytest
@@ -11,7 +12,7 @@ import torch
 from colab_guard import hosts
 from colab_guard.errors import BadOption
 from colab_guard.plan import Plan, autoconfig
-from colab_guard.plan.choose import parameter_count
+from colab_guard.plan.fit import parameter_count
 
 GIB = 2**30
 T4 = hosts.Device("cuda", "Tesla T4", 15 * GIB, 14 * GIB, (7, 5))
@@ -50,6 +51,36 @@ def test_a_tiny_model_on_a_cpu_gets_the_whole_effective_batch() -> None:
 def test_a_model_that_nearly_fills_memory_gets_small_batches_and_checkpointing() -> None:
     plan = autoconfig(13_000_000_000, device=A100)
     assert plan.batch_size == 1 and plan.gradient_checkpointing
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"model": -5}, "-5 is no number of parameters"),
+        ({"model": 0}, "0 is no number of parameters"),
+        ({"model": True}, "True is no number of parameters"),
+        ({"model": 1.5}, "1.5 is no number of parameters"),
+        ({"model": SimpleNamespace}, "SimpleNamespace is a class; give one of it: SimpleNamespace()"),
+        ({"sequence": "long"}, "sequence='long' is no whole number; leave it out, or give e.g. sequence=512"),
+        ({"sequence": None}, "sequence=None is no whole number"),
+        ({"sequence": float("inf")}, "sequence=inf is no whole number"),
+        ({"batch_size": 2.5}, "batch_size=2.5 is no whole number"),
+        ({"effective_batch": True}, "effective_batch=True is no whole number"),
+        ({"lora_rank": "eight"}, "lora_rank='eight' is no whole number"),
+        ({"fraction": "85%"}, "fraction='85%' is no share of memory"),
+        ({"fraction": 85}, "fraction=85 is no share of memory"),
+        ({"device": "cuda"}, "device='cuda' is none; leave it out"),
+    ],
+)
+def test_what_means_nothing_is_one_line(given: dict[str, object], said: str) -> None:
+    with pytest.raises(BadOption, match=re.escape(said)) as raised:
+        autoconfig(**{"device": T4, **given})  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+def test_numbers_may_be_texts_and_have_an_exponent() -> None:
+    plan = autoconfig(7e9, device=A100, effective_batch="32", lora_rank=8.0, allow=None)  # type: ignore[arg-type]
+    assert (plan.effective_batch, plan.lora_rank) == (32, 8) and "7,000,000,000 parameters" in plan.reasons["batch_size"]
 
 
 def test_more_memory_never_gives_smaller_micro_batches() -> None:
@@ -107,7 +138,7 @@ def test_a_plan_survives_json_unchanged() -> None:
 def test_a_plan_is_shown_as_an_aligned_and_an_escaped_table() -> None:
     plan = autoconfig(device=hosts.Device("cuda", "<b>X</b>", 8 * GIB, 8 * GIB, (8, 0)))
     lines = str(plan).splitlines()
-    assert len(lines) == 10 and len({line.index(value) for line, (_, value, _) in zip(lines, plan.rows(), strict=True) if value}) <= 2
+    assert len(lines) == len(plan.rows()) == 14 and len({line.index(value) for line, (_, value, _) in zip(lines, plan.rows(), strict=True) if value}) <= 2
     assert "<b>" not in plan._repr_html_() and "&lt;b&gt;" in plan._repr_html_()
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from colab_guard.cells import loops
 from colab_guard.sweep.registry import LIVE
+from tests.cells.harness import results
 from tests.session.notebook import Kernel
 
 
@@ -27,3 +28,5 @@ def new_kernel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Call
     yield make
     for kernel in made:
         kernel.session.close()
+        for name in results(kernel.names):  # hundreds of MiB in one test, which the tests of memory would find
+            del kernel.names[name]

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from colab_guard.errors import InputChanged
+from colab_guard.store.records import json_of
 from tests.session.notebook import Kernel
 
 New = Callable[..., Kernel]
@@ -214,4 +215,4 @@ def test_a_secret_is_not_written_into_the_commit_or_the_message(new_kernel: New)
         new_kernel("api_key = 'q8-very-secret-text'").guarded(cell)
     assert "very-secret" not in str(caught.value) and "api_key" in str(caught.value)
     for record in Path("../home").rglob("commits/*.json"):
-        assert "very-secret" not in record.read_text()
+        assert b"very-secret" not in json_of(record.read_bytes())

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,7 @@ import pytest
 from colab_guard import hosts, store
 from colab_guard.clock import FakeClock
 from colab_guard.errors import MirrorUnusable, StoreInUse
-from colab_guard.events import Event, EventBus, LeaseWaitedFor, MirrorTried
+from colab_guard.events import Event, EventBus, LeaseWaitedFor, MirrorTried, Resumed
 from colab_guard.hosts import places
 from colab_guard.hosts.fake_colab import FakeColab
 from colab_guard.session import mirroring
@@ -22,6 +24,7 @@ from colab_guard.store import FolderPlace, Identity, Mirror, Store
 from colab_guard.store.leases import Owner
 from colab_guard.store.mirror import holders
 from colab_guard.workers import Workers
+from tests.session.notebook import Kernel
 from tests.store.test_store import draft
 
 ME = Identity("sweep", "/nb/sweep.ipynb")
@@ -160,3 +163,25 @@ def test_take_over_waits_for_nobody_and_calls_nothing_durable_at_first(tmp_path:
     cell = Cell(str(tmp_path / "far"), take_over=True)
     assert cell.far.look(tmp_path / "mine", ME) == 1
     assert cell.far.settle_s == store.SETTLE_S and not cell.told(LeaseWaitedFor)
+
+
+CELL = """
+total = 0
+for step in range(5):
+    here()
+    total += step
+"""
+
+
+@pytest.mark.parametrize("machine", ["new", "same"])
+def test_a_resume_says_whether_its_commit_came_from_the_mirror(new_kernel: Callable[..., Kernel], tmp_path: Path, machine: str) -> None:
+    where = str(tmp_path / "far")
+    (tmp_path / "far").mkdir()
+    new_kernel().guarded(CELL, lose_at=4, to=where)
+    if machine == "new":
+        shutil.rmtree(hosts.home())
+    second = new_kernel()
+    second.guarded(CELL, to=where)
+    (told,) = [event for event in second.events if isinstance(event, Resumed)]
+    assert told.source == ("mirror" if machine == "new" else "local")
+    assert second.names["total"] == 10

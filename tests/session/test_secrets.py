@@ -19,6 +19,7 @@ from colab_guard.events import NotKept, SnapshotNotTaken
 from colab_guard.hosts.fake_colab import FakeColab
 from colab_guard.session import found
 from colab_guard.state import tokens
+from colab_guard.store.records import json_of
 from tests.session.notebook import Kernel
 from tests.store.test_export import Bomb
 
@@ -83,7 +84,7 @@ def found_in(folder: Path, *values: str) -> list[str]:
     held = []
     for path in folder.rglob("*"):
         if path.is_file():
-            data = path.read_bytes()
+            data = json_of(path.read_bytes())
             for value in values:
                 written = {value.encode(), value.encode("utf-16-le"), value.encode("utf-32-le"), value.encode("unicode_escape")}
                 if any(form in data for form in written):
@@ -304,7 +305,7 @@ def test_the_key_of_colabs_user_data_signs_commits_and_unsigned_ones_are_refused
         assert resumed.guarded(cell) == 4 and resumed.depths == [1]
         afresh = new_kernel()
         assert afresh.guarded(cell, name="unsigned") == 4 and afresh.depths == [], "what nobody signed is not unpickled"
-    records = [path.read_text() for path in (tmp_path / "home" / "work" / "commits").glob("*.json")]
+    records = [json_of(path.read_bytes()).decode() for path in (tmp_path / "home" / "work" / "commits").glob("*.json")]
     assert records and all('"hmac"' in record and "the key" not in record for record in records)
 
 

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +11,7 @@ from typing import Any
 import pytest
 
 from colab_guard.errors import BadCell, BadOption
-from colab_guard.events import Event, EventBus, WorkEnded, WorkStarted
+from colab_guard.events import Event, EventBus, HeartbeatSent, WorkEnded, WorkStarted
 from colab_guard.session import CheckpointOptions, Guard, Session, current, twins, words, work
 from colab_guard.session.checkpointing import WorkStatus
 
@@ -17,7 +20,7 @@ class FakePanel:
     def __init__(self, calls: list[str]) -> None:
         self._calls = calls
 
-    def show(self) -> None:
+    def show(self, *, live: bool = True) -> None:
         self._calls.append("show")
 
     def freeze(self) -> None:
@@ -49,6 +52,12 @@ def session(events: list[Event]) -> Any:
     made.close()
 
 
+def test_plain_work_has_begun_before_its_first_sign_of_life(session: Any, events: list[Event], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session.keepalive, "work_started", lambda name, **more: session.bus.post(HeartbeatSent(name=name)))
+    with work("a", session=session):
+        assert events == [WorkStarted(name="a", saves=False), HeartbeatSent(name="a")]
+
+
 def test_the_same_session_is_given_until_it_is_closed() -> None:
     first = current()
     assert current() is first
@@ -76,9 +85,39 @@ def test_work_is_guarded_from_beginning_to_end(session: Session, events: list[Ev
     assert session.work is None
     assert calls == ["show", "freeze"]
     assert [e for e in events if isinstance(e, WorkStarted | WorkEnded)] == [
-        WorkStarted(name="a"),
+        WorkStarted(name="a", saves=False),
         WorkEnded(name="a", outcome="done"),
     ]
+
+
+IN_PLAIN_WORK = """
+import sys
+import colab_guard
+from colab_guard.events import EventBus, UnitStarted
+from colab_guard.session import Session, work
+
+token = "hf_" + "a" * 34
+session = Session(bus=EventBus(synchronous=True))
+told = []
+session.bus.subscribe(lambda event, at: told.append(repr(event)))
+assert "colab_guard.state" not in sys.modules
+try:
+    with work("plain", session=session):
+        session.bus.post(UnitStarted(sweep="s", index=0, total=1, label="x", params={"auth": token, "more": {"deep": [token]}}))
+        raise RuntimeError(f"401 for {token}")
+except RuntimeError:
+    pass
+session.close()
+text = " ".join(told)
+assert "401 for (secret)" in text and text.count("(secret)") == 3 and token not in text, text
+assert "torch" not in sys.modules
+"""
+
+
+def test_secrets_are_taken_out_of_what_plain_work_tells_in_a_fresh_process(tmp_path: Path) -> None:
+    environment = {**os.environ, "COLAB_GUARD_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", IN_PLAIN_WORK], capture_output=True, text=True, env=environment, timeout=120)
+    assert done.returncode == 0, done.stderr
 
 
 def test_an_error_in_guarded_work_passes_through_and_ends_it(session: Session, events: list[Event]) -> None:

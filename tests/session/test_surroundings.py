@@ -13,6 +13,7 @@ import torch
 from colab_guard import state
 from colab_guard.errors import CannotResume, DeviceMissing, PythonChanged
 from colab_guard.session import checkpointing, surroundings
+from colab_guard.store.records import json_of
 from tests.session.notebook import Kernel
 
 New = Callable[..., Kernel]
@@ -75,7 +76,7 @@ def test_a_resume_that_is_not_bit_exact_is_said_once_and_carried_along(
 
 def _newest(tmp_path: Path) -> dict[str, Any]:
     records = sorted((tmp_path / "home" / "work" / "commits").glob("*.json"))
-    meta: dict[str, Any] = json.loads(records[-1].read_text())["meta"]
+    meta: dict[str, Any] = json.loads(json_of(records[-1].read_bytes()))["meta"]
     return meta
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from colab_guard.events import SweepBypassed, UnitFinished, UnitSkipped
+from colab_guard.events import MemoryReclaimed, SweepBypassed, UnitFinished, UnitSkipped
 from colab_guard.sweep.registry import LIVE
 from tests.session.notebook import Kernel
 
@@ -61,6 +61,12 @@ def test_a_sweep_that_the_guarded_cell_makes_itself_comes_back_with_it(new_kerne
     sweep = third.shell.user_ns["sweep"]
     assert [run.status for run in sweep.runs] == ["done", "failed", "done", "done"] and sweep.metric == "loss"
     assert sweep.runs[0].path("notes.txt").read_text() == "1" and "does not fit" in sweep.runs[1].error
+
+
+def test_memory_is_not_cleared_after_each_of_many_short_runs_that_leave_nothing(new_kernel: New) -> None:
+    kernel = new_kernel(SETUP)
+    kernel.guarded("for run in Sweep('short', grid(a=list(range(8)))):\n    pass")
+    assert 1 <= sum(isinstance(event, MemoryReclaimed) for event in kernel.events) <= 4
 
 
 def test_a_loop_over_a_sweep_inside_another_loop_is_governed(new_kernel: New) -> None:
@@ -122,6 +128,13 @@ def test_a_loop_over_a_list_of_runs_is_said_by_name(new_kernel: New, way: str) -
     assert [event.sweep for event in kernel.events if isinstance(event, SweepBypassed)] == ["ways"]
 
 
+def test_of_a_failed_run_it_is_told_that_the_next_began(new_kernel: New) -> None:
+    kernel = new_kernel(SETUP)
+    kernel.guarded(f"trained = []\nfor run in sweep:{BODY}")
+    told = {e.index: e.did for e in kernel.events if isinstance(e, UnitFinished)}
+    assert told == {0: "", 1: "the next run began", 2: "", 3: ""}
+
+
 def test_a_look_at_the_runs_after_the_work_is_not(new_kernel: New) -> None:
     kernel = new_kernel(SETUP)
     kernel.guarded("for run in sweep:\n    run.log(loss=1.0)\nfor run in sweep.runs:\n    run.metrics\nfor x in [1, 2]:\n    pass")
@@ -147,7 +160,8 @@ def test_a_run_that_stops_the_cell_is_marked_and_goes_on_when_the_cell_is_run_ag
     failed = kernel.names["sweep"].runs[1]
     assert (failed.status, failed.error) == ("failed", "ValueError: does not fit")
     assert 'raise ValueError("does not fit")' in failed.traceback
-    assert [(e.index, e.status) for e in kernel.events if isinstance(e, UnitFinished)] == [(0, "done"), (1, "failed")]
+    ended = [(e.index, e.status, e.did) for e in kernel.events if isinstance(e, UnitFinished)]
+    assert ended == [(0, "done", ""), (1, "failed", "stopped here, to go on inside this run")]
     Path("fits").touch()
     assert kernel.guarded(cell) == ([1, 2, 3, 4], ["done"] * 4)
     assert failed.error == ""

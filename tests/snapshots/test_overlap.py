@@ -52,6 +52,7 @@ class Sink:
     """Keeps the bytes of each commit as they are while it is written."""
 
     commits: list[tuple[int, dict[str, bytes], dict[str, bytearray]]] = field(default_factory=list)
+    not_removed: str = ""
 
     def commit(self, draft: CommitDraft) -> CommitRecord:
         buffers = {buffer.key: bytearray(buffer.data) for buffer in draft.buffers}
@@ -383,6 +384,66 @@ def test_moments_that_code_may_reach_unseen_are_copied_at_the_safe_point() -> No
     careful = Live({}, {}, reaches_moments=True)
     assert state.capture({"names": names}, {"names": {}}, careful, Split(), "params").overlap is None
     assert state.capture({"names": names}, {"names": {}}, LIVE, Split(), "params").overlap is not None
+
+
+def frozen_work() -> Work:
+    """With a frozen matrix that was seen unchanged often enough."""
+    names = started(torch.optim.AdamW)
+    names["base"] = torch.randn(256, 256)
+    work = Work(names, "params")
+    for number in range(6):
+        iterate(names)
+        assert work.safe_point(number)
+    work.engine.wait()
+    return work
+
+
+def left_of(names: dict[str, Any], split: Split, live: Live = LIVE) -> set[int]:
+    """Addresses of what the next capture leaves to be compared or copied beside training."""
+    overlap = state.capture({"names": names}, {"names": {}}, live, split, "params").overlap
+    places = {copy.place[1] for copy in overlap.copies} if overlap is not None else set()
+    if overlap is not None:
+        overlap.join()
+    return places
+
+
+def test_frozen_memory_is_compared_beside_training() -> None:
+    work = frozen_work()
+    base = work.names["base"]
+    assert base.data_ptr() in left_of(work.names, work._split)
+    assert base.data_ptr() not in left_of(work.names, work._split, Live({}, {}, writes_unseen=True))
+    assert base.data_ptr() not in left_of(work.names, Split()), "nothing is known of it yet"
+    assert not work.given_up
+    assert work.check() == 6
+
+
+@pytest.mark.parametrize("write", [lambda base: base.mul_(2), lambda base: base.data[3].zero_()], ids=["counted", "uncounted"])
+def test_frozen_memory_that_is_written_to_meanwhile_gives_the_snapshot_up_once(
+    write: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Overlap, "work_beside", lambda self: None)  # all is looked at by whoever joins
+    work = frozen_work()
+    assert work.safe_point(6)
+    write(work.names["base"])
+    iterate(work.names)
+    assert work.given_up
+    for number in range(7, 10):
+        assert work.safe_point(number)
+        write(work.names["base"])
+        iterate(work.names)
+    assert len(work.given_up) == 1
+    assert work.check() == 9
+
+
+def test_frozen_memory_that_is_written_to_before_the_safe_point_is_seen_to_differ() -> None:
+    work = frozen_work()
+    with torch.no_grad():
+        work.names["base"][0, 0] += 1
+    work.safe_point(6)
+    iterate(work.names)
+    work.safe_point(7)
+    assert len(work.given_up) == 1
+    assert work.check() == 7
 
 
 def test_memory_that_numpy_looks_into_is_copied_at_the_safe_point() -> None:

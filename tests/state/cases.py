@@ -304,6 +304,87 @@ with three() as value: assert value == 3
 """,
 )
 case(
+    "caches of functions remember what they did, in order, and count as they did",
+    before="""
+import functools, random
+class Key:
+    def __init__(self, n): self.n = n
+    def __hash__(self): return hash(self.n)
+    def __eq__(self, other): return self.n == other.n
+class Owner:
+    @functools.lru_cache(maxsize=None)
+    def of(self, x): return [x, random.random()]
+    @staticmethod
+    @functools.cache
+    def free(x): return [x]
+@functools.lru_cache
+def model(name, *, size=1): return [name, size]
+model("there already")
+""",
+    cell="""
+@functools.lru_cache(maxsize=2, typed=True)
+def last(*a, **k): return [a, k]
+def counter():
+    n = 0
+    @functools.cache
+    def up(key):
+        nonlocal n
+        n += 1
+        return n, up
+    return up
+class Own:
+    def __init__(self): self.get = functools.lru_cache(self.slow)
+    def slow(self, key): return [self, key]
+up, owner, own = counter(), Owner(), Own()
+up(Key(1)); up(2); up(2)
+first = model("a"); model.cache_clear(); first = model("a"); named = model("b", size=2); model("a"); model("a")
+kept = owner.of(3); free = Owner.free("x"); mine = own.get("k")
+for one in (1, 1.0, True, 1): last(one)
+pair = last(1, k=2)
+info = [f.cache_info() for f in (model, last, up, Owner.of, own.get)]
+""",
+    then="""
+assert info == [f.cache_info() for f in (model, last, up, Owner.of, own.get)], info
+assert model("a") is first and model("b", size=2) is named and model.cache_info().currsize == 2
+assert owner.of(3) is kept and Owner.free("x") is free and own.get("k") is mine and mine[0] is own
+assert last(1, k=2) is pair and up(Key(1)) == (1, up) and up(2) == (2, up) and up(9) == (3, up) and model("new") == ["new", 1]
+last(1); assert last.cache_info().hits == info[1].hits + 2
+last(1.0); last(1); assert last.cache_info().hits == info[1].hits + 3, "the oldest goes first"
+""",
+)
+case(
+    "ids of objects are those that they have now, in their places",
+    before="import collections\nclass P: pass",
+    cell="""
+ps = [P() for _ in range(5)]
+byid = {id(p): n for n, p in enumerate(ps)}; tupled = collections.OrderedDict(((id(p), "w"), id(p)) for p in ps)
+listed = [id(ps[0]), 5, (1, (id(ps[1]),))]; seen = {id(p) for p in ps} | {3}; counts = collections.Counter(map(id, ps))
+ps[0].of = id(ps[1]); one = id(ps[2]); huge = {2**40: 1, -(2**47): 2}; groups = collections.defaultdict(list, {id(ps): [1]})
+def shared():
+    key = id(ps[3])
+    return lambda: key
+get = shared()
+""",
+    then="""
+ids = [id(p) for p in ps]
+assert list(byid.items()) == list(zip(ids, range(5))) and list(tupled.items()) == [((i, "w"), i) for i in ids]
+assert listed == [ids[0], 5, (1, (ids[1],))] and seen == {*ids, 3} and list(counts) == ids and counts.total() == 5
+assert ps[0].of == ids[1] and one == ids[2] and huge == {2**40: 1, -(2**47): 2} and groups == {id(ps): [1]} and get() == ids[3]
+""",
+)
+case(
+    "context variables are the live ones, with their values",
+    before="import contextvars, decimal\nearlier = contextvars.ContextVar('earlier')\nsame = earlier",
+    cell="""
+made = contextvars.ContextVar("made", default=[1]); unset = contextvars.ContextVar("unset"); also = [earlier, made]
+earlier.set({"run": 3}); mine = earlier.get()
+""",
+    then="""
+assert earlier is same and also[0] is earlier and also[1] is made and earlier.get() is mine and mine == {"run": 3}
+assert made.get() == [1] and made.name == "made" and unset.get("none") == "none"
+""",
+)
+case(
     "standard library objects come back",
     before="import collections, logging, pathlib, queue, re, threading",
     cell="""
@@ -362,4 +443,214 @@ def make():
 a = make()
 """,
     then="assert W.known['V'] is V and v.me() is V and type(v) is V and v.p == 5 and c() is V and a()[0] is a",
+)
+case(
+    "attributes that are held as a dictionary too are still the instance's",
+    cell="""
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--lr", type=float, default=0.1)
+settings = parser.parse_args([])
+words = vars(settings)
+class Borg:
+    shared = {}
+    def __init__(self):
+        self.__dict__ = Borg.shared
+one, other = Borg(), Borg()
+one.steps = 1
+class Base:
+    __slots__ = ("size", "__dict__")
+class Module(Base):
+    def __init__(self):
+        self.size, self.rate, self.me = 3, 0.5, self
+        self.values = self.__dict__
+module, free = Module(), Base()
+free.rate = 1
+""",
+    then="""
+words["lr"] = 0.2
+assert settings.lr == 0.2 and vars(settings) is words
+one.steps += 1
+assert other.steps == 2 and Borg.shared is vars(one) is vars(other) and Borg().steps == 2
+module.values["rate"] = 0.25
+assert module.rate == 0.25 and module.size == 3 and module.me is module and vars(module) is module.values
+assert vars(free) == {"rate": 1}
+""",
+)
+case(
+    "what looks into a class goes on looking into it",
+    cell="""
+class Base:
+    pass
+class Settings(Base):
+    rate = 0.1
+seen, below = vars(Settings), vars(Base)
+""",
+    then="""
+Settings.rate = 0.2
+Base.rate = 0.3
+assert seen["rate"] == 0.2 and below["rate"] == 0.3
+""",
+)
+case(
+    "views of memory look into the very object, at their place, in their format",
+    before="import array, io",
+    cell="""
+buf = bytearray(range(64)); view = memoryview(buf); part = view[8:40]; words = part.cast("I"); grid = view.cast("H", [4, 8])
+back = view[::-2]; some = words[1:7:2]; none = view[9:9]; sealed = part.toreadonly(); of_bytes = memoryview(b"abc")[1:]
+numbers = array.array("d", [1, 2, 3]); tail = memoryview(numbers)[1:]; alone = memoryview(bytearray(4))
+stream = io.BytesIO(bytes(100)); stream.seek(7); live = stream.getbuffer()[10:]
+gone = memoryview(buf); gone.release()
+""",
+    then="""
+assert view.obj is part.obj is words.obj is back.obj is sealed.obj is buf and tail.obj is numbers
+view[8] = 200; assert buf[8] == part[0] == sealed[0] == 200 and sealed.readonly and not part.readonly
+words[1] = 0x01020304; assert part[4:8] == bytes([4, 3, 2, 1]) and some[0] == 0x01020304 and some.shape == (3,)
+grid[3, 7] = 0xBBAA; assert buf[62:] == b"\\xaa\\xbb" and back[0] == 0xBB and back[1] == 61 and back.strides == (-2,)
+assert len(none) == 0 and none.obj is buf and of_bytes == b"bc" and of_bytes.readonly
+tail[0] = 9.0; assert numbers[1] == 9 and tail.format == "d"; alone[0] = 1
+live[0] = 5; assert stream.getvalue()[10] == 5 and stream.tell() == 7
+live.release(); words.release()
+try: gone[0]
+except ValueError: pass
+else: raise AssertionError("it had been released")
+""",
+)
+case(
+    "masked arrays share their data and masks with their views, and keep what they are",
+    before="import numpy as np",
+    cell="""
+m = np.ma.zeros(500); d = m.data; m[3] = np.ma.masked; top = m[:10]; k = m.mask
+hard = np.ma.array([1.0, 2, 3], mask=[0, 1, 0], hard_mask=True, fill_value=7); hard.note = "kept"; none = np.ma.ones(4)
+rows = np.ma.array([(1, 2.0)], mask=[(0, 1)], dtype=[("a", "i4"), ("b", "f8")]); row = rows[0]; one = np.ma.masked
+objects = np.ma.array([(), {}], mask=[0, 1], dtype=object); objects[0] = "p"; same = m
+matrix = np.ma.array(np.matrix([[1, 2]]), mask=[[0, 1]])
+""",
+    then="""
+d += 1; assert m.sum() == 499 and top[0] == 1 and m[3] is np.ma.masked and k[3] and same is m and one is np.ma.masked
+top[4] = np.ma.masked; assert m[4] is np.ma.masked and k[4]
+hard[1] = 9; assert hard.hardmask and hard[1] is np.ma.masked and hard.fill_value == 7 and hard.note == "kept"
+assert none.mask is np.ma.nomask and type(none) is np.ma.MaskedArray and none.tolist() == [1] * 4
+assert rows.mask["b"][0] and rows["a"][0] == 1 and row["b"] is np.ma.masked and type(row) is np.ma.core.mvoid
+assert objects[0] == "p" and objects[1] is np.ma.masked and type(matrix.data) is np.matrix and matrix.mask[0, 1]
+""",
+)
+case(
+    "arrays of subclasses share memory with their views, and keep attributes",
+    before="""
+import numpy as np, sys
+class A(np.ndarray):
+    def __new__(cls, data, info=None): made = np.asarray(data).view(cls); made.info = info; return made
+    def __array_finalize__(self, other): self.info = getattr(other, "info", "from finalize")
+class Slow(np.ndarray):
+    __slots__ = ("unit",)
+    def __array_finalize__(self, other):
+        if other is not None: self.unit = other.unit
+class Own(np.ndarray):
+    def __reduce__(self): return (Own, (self.shape,))
+""",
+    cell="""
+a = A(np.zeros(400), info={"of": 1}); half = a[::2]; plain = a.view(np.ndarray); a.me = a; t = A(np.zeros((3, 4)), "t").T
+s = np.ndarray.__new__(Slow, (6,)); s.unit = "K"; s[:] = 2; none = A([], "none"); read = A([1.0, 2.0], "read"); read.flags.writeable = False
+objects = A(np.array([[1], None], dtype=object), "objects"); tail = objects[1:]; objects.last = objects
+own = np.ndarray.__new__(Own, (3,)); lone = A(np.arange(9.0), "lone")[3:5]; box = np.empty(1, object).view(A); box[0] = box
+square = np.matrix([[1, 2], [3, 4]]); square.tag = "x"; row = square[0]
+""",
+    then="""
+assert type(a) is A and a.info == {"of": 1} and half.info is a.info and a.me is a
+half[1] = 5; assert a[2] == 5 and plain[2] == 5
+t[3, 0] = 7; assert t.base is not None and type(t) is A and t.info == "t" and t.strides == (8, 32)
+assert type(s) is Slow and s.unit == "K" and s.tolist() == [2] * 6 and none.info == "none" and none.shape == (0,)
+assert read.info == "read" and not read.flags.writeable and type(own) is Own and lone.tolist() == [3, 4] and lone.info == "lone"
+tail[0] = "new"; assert objects[1] == "new" and objects[0] == [1] and type(tail) is A and objects.last is objects and box[0] is box
+row[0, 1] = 9; assert square[0, 1] == 9 and square.tag == "x" and type(row) is np.matrix
+""",
+)
+case(
+    "fields and rows of structured arrays look into their arrays",
+    before="import numpy as np",
+    cell="""
+a = np.zeros(4, [("n", object), ("h", "i8"), ("w", "f4", (2,))]); a["n"] = ["p", "q", None, a.dtype]; n = a["n"]; h = a["h"]; w = a["w"][1:]
+both = a[["n", "h"]]; r = np.zeros(3, [("x", "f8"), ("y", "i4")])[1]; table = np.zeros(300, [("x", "f8")]); second = table[1]
+third = a[2]; P = np.recarray(200, dtype=[("x", "f8"), ("base", "f8")]); P.x = 0; P["base"] = 1; xs = P["x"]; p = P[5]; rec = P[:3]
+ob = np.array([[1], None, "z"], dtype=object); every = ob[::2]; windows = np.lib.stride_tricks.sliding_window_view(ob, 2)
+days = np.array(["2020-01-01", "2021-01-01"], "M8[D]"); last = days[1:]; sealed = np.array([[1]], dtype=object); early = sealed[:]; sealed.flags.writeable = False
+alone = np.zeros(1, [("x", "f8")])[0].copy()
+""",
+    then="""
+n[0] = "new"; h[1] = 5; w[0] = 3; assert a["n"][0] == "new" and a["h"][1] == 5 and a["w"][1].tolist() == [3, 3] and n[1] == "q"
+both["n"][1] = 8; assert n[1] == 8 and both["h"][1] == 5 and n[3] == a.dtype
+r["x"] = 2; assert r["x"] == 2 and r["y"] == 0; second["x"] = 4; assert table["x"][1] == 4 and table["x"].sum() == 4
+third["n"] = "row"; assert a["n"][2] == "row" and type(third) is np.void
+xs += 1; p.x = 9; assert P.x[5] == 9 and P.x[4] == 1 and P["base"][0] == 1 and np.shares_memory(P, xs) and type(p) is np.record
+rec.x[0] = 3; assert xs[0] == 3 and type(rec) is np.recarray and P.dtype.type is np.record
+every[1] = "end"; assert ob[2] == "end"; ob[1] = "mid"; assert windows[0, 1] == "mid" and windows[1, 1] == "end"
+last[0] = "2022-02-02"; assert str(days[1]) == "2022-02-02" and not sealed.flags.writeable and alone["x"] == 0
+early[0] = [2]; assert sealed[0, 0] == 2
+""",
+)
+case(
+    "views of a mapped file look into the file, and are not copied",
+    before="import numpy as np",
+    cell="""
+whole = np.memmap("mapped.bin", "f8", "w+", shape=(20, 3)); whole[:] = 1; part = whole[2:5, 1]; plain = np.asarray(whole)[::2]
+column = np.memmap("alone.bin", "i4", "w+", shape=(6,))[1:3]; column[:] = 4
+""",
+    then="""
+part[0] = 7; assert whole[2, 1] == 7 and plain[1, 1] == 7 and type(part) is np.memmap and type(plain) is np.ndarray
+assert part.filename == whole.filename and part.mode == whole.mode and part.base is not None
+column[1] = 5; column.flush(); assert np.fromfile("alone.bin", "i4").tolist() == [0, 4, 5, 0, 0, 0]
+""",
+)
+case(
+    "objects that libraries make from little are made again",
+    before="import functools, random, numpy as np",
+    cell="""
+f, i = np.finfo(np.float32), np.iinfo("i2"); lots = {"eps": f}; system = random.SystemRandom()
+key = functools.cmp_to_key(lambda a, b: b - a); some = [key(1), key(5)]
+""",
+    then="""
+assert f.eps == np.finfo("f4").eps and f is lots["eps"] and i.max == 32767 and type(system) is random.SystemRandom
+assert 0 <= system.random() < 1 and sorted([1, 3, 2], key=key) == [3, 2, 1] and some[1] < some[0] and some[0].obj == 1
+""",
+)
+case(
+    "limits of torch's types are made again",
+    before="import torch",
+    cell="f, i = torch.finfo(torch.bfloat16), torch.iinfo(torch.uint8)",
+    then="assert f.max == torch.finfo(torch.bfloat16).max and f.dtype == 'bfloat16' and i.max == 255",
+)
+case(
+    "threads that have ended, and temporary files that are closed, are that",
+    before="import threading, tempfile\nclass Worker(threading.Thread):\n    def run(self): self.found = [self.name]",
+    cell="""
+done = threading.Thread(target=print, args=(), name="done", daemon=False); done.start(); done.join()
+worker = Worker(daemon=True); worker.start(); worker.join(); timer = threading.Timer(0.0, len, ([1],)); timer.start(); timer.join()
+names = [done.name, done.ident, worker.name, worker.found, done.native_id]
+with tempfile.NamedTemporaryFile("w") as kept: kept.write("x")
+""",
+    then="""
+assert not done.is_alive() and not worker.is_alive() and names == [done.name, done.ident, worker.name, worker.found, done.native_id]
+assert worker.found is names[3] and worker.daemon and not done.daemon and timer.finished.is_set() and timer.args == ([1],)
+done.join(); worker.join()
+assert repr(done).startswith("<Thread(done, stopped") and kept.closed and kept.name and "run" not in vars(worker)
+try: worker.start()
+except RuntimeError: pass
+else: raise AssertionError("a thread starts once")
+""",
+)
+case(
+    "parsers of arguments suppress what they suppressed",
+    before="import argparse",
+    cell="""
+parser = argparse.ArgumentParser(prog="p", usage=argparse.SUPPRESS); parser.add_argument("--n", type=int, default=3)
+parser.add_argument("--quiet", default=argparse.SUPPRESS, help=argparse.SUPPRESS, action="store_true")
+more = parser.add_subparsers(); one = more.add_parser("one", argument_default=argparse.SUPPRESS); one.add_argument("--x")
+group = parser.add_mutually_exclusive_group(); group.add_argument("-a", action="store_const", const=1)
+""",
+    then="""
+assert parser.parse_args([]) == argparse.Namespace(n=3, a=None) and "quiet" not in parser.format_help()
+assert parser.parse_args(["one"]) == argparse.Namespace(n=3, a=None) and parser.parse_args(["--quiet"]).quiet is True
+assert parser.parse_args(["one", "--x", "2", ]).x == "2" and parser.usage is argparse.SUPPRESS
+""",
 )

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import collections
 import functools
+import mmap
 import os
 import pickle
 import subprocess
 import sys
 import threading
+import types
 from pathlib import Path
 from typing import Any
 
@@ -121,11 +123,61 @@ def test_a_thing_that_cannot_be_kept_refuses_by_its_path() -> None:
     assert lock_holder["ok"] == 1
 
 
-def test_locks_come_back_fresh() -> None:
+def test_a_simple_namespace_whose_attributes_are_held_as_a_dictionary_is_refused_by_name() -> None:
+    settings = types.SimpleNamespace(rate=0.1)
+    assert there_and_back({"settings": settings})["settings"] == settings
+    with pytest.raises(state.SnapshotRefused, match=r"^settings \(SimpleNamespace\): its vars\(\) are held beside it"):
+        there_and_back({"settings": settings, "words": vars(settings)})
+
+
+def test_an_array_over_a_bytearray_that_is_kept_too_is_named() -> None:
+    numpy = pytest.importorskip("numpy")
+    raw = bytearray(64)
+    for names, lost in (
+        ({"raw": raw, "seen": numpy.frombuffer(raw, numpy.uint8)}, ["seen"]),
+        ({"seen": numpy.frombuffer(raw, numpy.uint8)}, []),
+        ({"raw": bytes(raw), "seen": numpy.frombuffer(bytes(raw), numpy.uint8)}, []),
+    ):
+        captured = state.capture({"names": names}, {"names": {}}, Live({}, {}))
+        assert [placeholder.path for placeholder in captured.placeholders] == lost
+        assert "comes back apart" in str(captured.placeholders) or not lost
+
+
+def test_locks_come_back_held_unless_another_thread_of_the_notebook_may_hold_them() -> None:
     lock = threading.Lock()
     lock.acquire()
     back = there_and_back({"lock": lock})["lock"]
-    assert back.acquire(blocking=False)
+    assert not back.acquire(blocking=False)
+    names = {"lock": lock, "begun": threading.Event(), "ended": threading.Event()}
+    exec("def wait():\n    begun.set()\n    ended.wait(10)", names)
+    thread = threading.Thread(target=names["wait"])
+    thread.start()
+    names["begun"].wait(10)
+    captured = state.capture({"names": {"lock": lock}}, {"names": {}}, Live(names, {}))
+    names["ended"].set()
+    thread.join()
+    assert state.restore(captured.parts, {}, Live({}, {}))[0]["names"]["lock"].acquire(blocking=False)
+
+
+def test_reentrant_locks_come_back_held_as_often_and_free_where_another_thread_held_them() -> None:
+    own, others = threading.RLock(), threading.RLock()
+    own.acquire()
+    own.acquire()
+    thread = threading.Thread(target=others.acquire)
+    thread.start()
+    thread.join()
+    back = there_and_back({"own": own, "others": others})
+    assert back["others"].acquire(blocking=False)
+    back["own"].release()
+    back["own"].release()
+    with pytest.raises(RuntimeError):
+        back["own"].release()
+
+
+def test_a_lock_whose_block_goes_on_is_held_whatever_other_threads_run() -> None:
+    for manager in (threading.Lock(), threading.Condition(threading.Lock())):
+        state.in_force_again(manager)
+        manager.release()
 
 
 def test_a_file_open_for_writing_goes_on_at_its_position(tmp_path: Path) -> None:
@@ -140,6 +192,20 @@ def test_a_file_open_for_writing_goes_on_at_its_position(tmp_path: Path) -> None
     back["names"]["file"].write("two\n")
     back["names"]["file"].close()
     assert path.read_text() == "one\ntwo\n"
+
+
+def test_views_of_memory_that_cannot_be_made_again_refuse_by_their_path(tmp_path: Path) -> None:
+    np = pytest.importorskip("numpy")
+    (tmp_path / "mapped").write_bytes(bytes(64))
+    with (tmp_path / "mapped").open("r+b") as file, mmap.mmap(file.fileno(), 64) as mapped:
+        view = memoryview(mapped)
+        with pytest.raises(state.SnapshotRefused, match=r"^view"):
+            there_and_back({"view": view})
+        captured = state.capture({"names": {}}, {"names": {"view": view}}, Live({}, {}))
+        assert isinstance(state.restore(captured.parts, {}, Live({}, {}))[1]["names"]["view"], state.Placeholder)
+        view.release()
+    with pytest.raises(state.SnapshotRefused, match=r"^strange .*memoryview of this layout"):
+        there_and_back({"strange": memoryview(np.zeros((4, 4), ">i4"))[1:]})
 
 
 def test_a_chain_of_30000_objects_comes_back() -> None:
@@ -176,3 +242,17 @@ def test_fingerprints_differ_between_values_that_are_equal_but_not_the_same() ->
     values: list[Any] = [1, 1.0, True, "1", b"1", (1,), [1], {1: 1}, {1}]
     assert len({state.fingerprint(value) for value in values}) == len(values)
     assert state.fingerprint(object()) is None
+
+
+def test_tables_of_pandas_that_share_memory_until_one_is_written_to_stay_apart() -> None:
+    np, pandas = pytest.importorskip("numpy"), pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"x": np.arange(300.0), "y": np.arange(300.0), "s": ["a"] * 300})
+    names = {"frame": frame, "fewer": frame.drop(columns=["y"]), "column": frame["x"]}
+    before = {name: value.copy() for name, value in names.items()}
+    captured = state.capture({"names": names}, {"names": {}}, Live({}, {}))
+    back = state.restore(captured.parts, {b.key: bytearray(b.data) for b in captured.buffers}, Live({}, {}))[0]["names"]
+    for name, value in before.items():
+        assert back[name].equals(value)
+    for each in (names, back):
+        each["frame"].loc[0, "x"] = -1.0
+    assert back["fewer"].equals(names["fewer"]) and back["column"].equals(names["column"])

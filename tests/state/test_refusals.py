@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 import socket
+import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,7 @@ from torch.utils.checkpoint import checkpoint
 
 from colab_guard import state
 from colab_guard.errors import CannotResume, SnapshotRefused
-from colab_guard.state import Live
+from colab_guard.state import Live, graph
 
 LIVE = Live({}, {})
 
@@ -41,6 +42,7 @@ def busy_executor() -> ThreadPoolExecutor:
 MAKERS: dict[str, Callable[[], Any]] = {
     "thread": threading.Thread,
     "executor with work in flight": busy_executor,
+    "open temporary file": tempfile.NamedTemporaryFile,
     "socket": lambda: socket.socketpair()[0],
     "generator": lambda: (n for n in range(3)),
     "fails": FailsToReduce,
@@ -130,3 +132,54 @@ def test_a_data_set_that_iterating_changes_is_refused_by_name_and_another_goes_o
         assert [b.tolist() for b in needed["names"]["batches"]] == [b.tolist() for b in batches]
     finally:
         undo()
+
+
+def test_an_id_that_cannot_be_put_right_is_named() -> None:
+    thing = [1]
+    names = {"thing": thing, "ids": frozenset({id(thing)}), "key": (id(names_of := {"a": 1}),), "of": names_of}
+    captured = state.capture({"names": names}, {"names": {}}, LIVE)
+    assert [(lost.path, lost.reason) for lost in captured.placeholders] == [
+        ("an id() that is kept", "it is no object's id after a resume; use the object itself as the key (thing)")
+    ]
+    back, _ = state.restore(captured.parts, {b.key: bytearray(b.data) for b in captured.buffers}, LIVE)
+    assert back["names"]["key"] == (id(back["names"]["of"]),)
+
+
+class Round:
+    """Its reduction asks for a method of the very object."""
+
+    def __reduce__(self) -> Any:
+        return Round, (self.__reduce__,)
+
+
+def test_a_reduction_that_leads_back_to_its_own_object_is_refused_by_name_and_soon() -> None:
+    names = {"box": [Round()]}
+    with pytest.raises(SnapshotRefused, match=r"^box\[0\] \(Round\): what it is made from .* leads back to itself"):
+        state.capture({"names": names}, {"names": {}}, LIVE)
+    got = state.capture({"names": {}}, {"names": names}, LIVE)
+    assert [lost.path for lost in got.placeholders] == ["box[0]"]
+
+
+def test_a_loss_beside_a_deep_graph_is_named() -> None:
+    chain: Any = None
+    for number in range(2_000):
+        chain = [(number, "a"), chain]
+    got = state.capture({"names": {}}, {"names": {"chain": chain, "fails": FailsToReduce()}}, LIVE)
+    assert [lost.path for lost in got.placeholders] == ["fails"]
+
+
+class Deeper:
+    def __reduce__(self) -> Any:
+        return Deeper, (Deeper(),)
+
+
+def test_what_is_too_deep_for_the_deep_stack_is_refused_and_not_tried_there_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    tried = []
+    on_deep_stack = graph._on_deep_stack
+    monkeypatch.setattr(graph, "DEEP_RECURSION", 5_000)
+    monkeypatch.setattr(graph, "_on_deep_stack", lambda work: (tried.append(1), on_deep_stack(work))[1])
+    split = state.Split()
+    for _ in range(2):
+        with pytest.raises(SnapshotRefused, match="leads on from object to object without end"):
+            state.capture({"names": {"deeper": Deeper()}}, {"names": {}}, LIVE, split)
+    assert tried == [1]

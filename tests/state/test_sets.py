@@ -147,7 +147,7 @@ def test_found_sets_are_put_in_order_in_place() -> None:
     kept = set_order.orders(names)
     back = {"table": {"x": [1, (rebuilt(), 2)]}, "grid": Grid()}
     back["grid"].open = same = rebuilt()
-    assert set_order.put_in_order(kept, back) == []
+    assert set_order.put_in_order(kept, back) == {}
     assert list(back["table"]["x"][1][0]) == list(worn())
     assert back["grid"].open is same and list(same) == list(worn())
 
@@ -155,7 +155,7 @@ def test_found_sets_are_put_in_order_in_place() -> None:
 def test_a_frozenset_in_another_order_and_a_set_of_other_hashes_are_told() -> None:
     names = {"frozen": frozenset(worn()), "texts": {"a", "b", "c"}, "fine": frozenset({1, 2})}
     kept = set_order.orders(names)
-    script = "import pickle, sys; from colab_guard.state import set_order; kept, names = pickle.load(sys.stdin.buffer); print(set_order.put_in_order(kept, names))"
+    script = "import pickle, sys; from colab_guard.state import set_order; kept, names = pickle.load(sys.stdin.buffer); print(list(set_order.put_in_order(kept, names)))"
     seeds = {"PYTHONHASHSEED": "17", "PYTHONPATH": ":".join(sys.path)}
     done = subprocess.run([sys.executable, "-c", script], input=pickle.dumps((kept, names)), capture_output=True, env=seeds, check=True)
     told = done.stdout.decode()
@@ -166,3 +166,11 @@ def test_bytes_without_a_set_are_not_looked_through() -> None:
     assert not set_order.holds_sets({"graph": pickle.dumps([1, "a", set(), {}], 5)})
     assert set_order.holds_sets({"graph": pickle.dumps([{1}], 5)})
     assert set_order.holds_sets({"graph": pickle.dumps([frozenset({1})], 5)})
+
+
+def test_a_frozenset_that_lies_otherwise_is_named_for_what_it_is() -> None:
+    grown = {16, 0, 8}
+    names = {"frozen": frozenset(grown)}
+    kept = set_order.orders({"frozen": frozenset([8, 0, 16])})
+    assert list(names["frozen"]) != [8, 0, 16]
+    assert set_order.put_in_order(kept, names) == {"frozen": set_order.FROZEN}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import math
 import random
+import struct
 import types
 from collections.abc import Callable
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 import torch
 
 from colab_guard import state
-from colab_guard.state import Live, Split
+from colab_guard.state import Live, Split, pointers
 from colab_guard.state.split import RESTLESS
 
 LIVE = Live({}, {})
@@ -195,8 +196,8 @@ def restored(got: state.Captured) -> dict[str, Any]:
     return names
 
 
-def check(names: dict[str, Any], split: Split) -> state.Captured:
-    got = state.capture({"names": names}, {"names": {}}, LIVE, split)
+def check(names: dict[str, Any], split: Split, *, shares: bool = False) -> state.Captured:
+    got = state.capture({"names": names}, {"names": {}}, LIVE, split, shares=shares)
     same(names, restored(got))
     return got
 
@@ -284,8 +285,29 @@ def test_what_shares_memory_with_a_segment_is_known() -> None:
     names, split = started(), Split()
     view = names.pop("view")
     check(names, split)
-    got = check(names, split)
+    got = check(names, split, shares=True)
     assert split.reused == 2
     assert got.shares(view)
     assert got.shares([names["model"].layers[0]])
     assert not got.shares([1, 2])
+
+
+def test_memory_that_is_shared_in_another_way_is_told_apart() -> None:
+    # the same four blocks by size and kind, at other distances from each other
+    memory = np.arange(4000, dtype=np.float64)
+    split = Split()
+    for distance in (100, 100, 300, 2000):
+        names = {"low": memory[:1000], "high": memory[distance : distance + 1000], "torch": torch.from_numpy(memory[distance : distance + 1000])}
+        captured = state.capture({"names": names}, {"names": {}}, LIVE, split)
+        back = restored(captured)
+        assert np.array_equal(back["low"], memory[:1000])
+        assert np.array_equal(back["high"], memory[distance : distance + 1000])
+        back["high"][0] = -1.0
+        assert float(back["torch"][0]) == -1.0
+        assert (back["low"][distance : distance + 1] == -1.0).all()
+
+
+def test_addresses_at_once_are_the_addresses() -> None:
+    things = (object(), 1, "x", None, [], [], torch.ones(1))
+    assert pointers.addresses_of(things) == struct.pack("7P", *map(id, things)) == pointers._one_by_one(things)
+    assert pointers.addresses_of(()) == b""

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 from colab_guard.errors import ForeignStore, StoreFull
-from colab_guard.store import Store, disk, verify
+from colab_guard.store import Store, describe_newest, disk, verify
+from colab_guard.store.index import state_packs
 from tests.store.test_store import ME, draft, filled
 
 
-def flip(path: Path) -> None:
+def flip(path: Path, at: int = 9) -> None:
     data = bytearray(path.read_bytes())
-    data[9] ^= 1
+    data[at] ^= 1
     path.write_bytes(data)
 
 
@@ -37,6 +38,31 @@ def test_verify_tells_a_missing_pack_and_who_needs_it(tmp_path: Path) -> None:
     assert verify(tmp_path / "s") == []
     next((tmp_path / "s" / "packs").iterdir()).unlink()
     assert any("is missing; needed by 00000001-" in line for line in verify(tmp_path / "s"))
+
+
+def test_a_damaged_pack_is_told_with_who_needs_it_and_shown_where_its_end_is_gone(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    newest = describe_newest(tmp_path / "s", None)[0][0]
+    assert newest.whole
+    packs = state_packs(next(record for record in Store.view(tmp_path / "s").commits() if record.id == newest.commit))
+    pack = tmp_path / "s" / "packs" / f"{min(packs)}.pack"
+    flip(pack, at=100)
+    assert [line for line in verify(tmp_path / "s") if "is damaged; needed by" in line and newest.commit in line]
+    assert describe_newest(tmp_path / "s", None)[0][0].whole, "its ends are as they were"
+    os.truncate(pack, pack.stat().st_size - 1)
+    assert [line for line in verify(tmp_path / "s") if "is cut short or damaged; needed by" in line and newest.commit in line]
+    assert not describe_newest(tmp_path / "s", None)[0][0].whole
+
+
+def test_whether_a_commit_is_readable_is_answered_as_the_newest_one_is_found_where_records_are_damaged(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    view = Store.view(tmp_path / "s")
+    assert len(view.commits()) == 2 and view.readable()
+    for path in sorted((tmp_path / "s" / "commits").iterdir(), reverse=True):
+        path.chmod(0o600)
+        flip(path, at=path.stat().st_size // 2)
+        assert view.readable() == (view.newest()[0] is not None)
+    assert not view.readable()
 
 
 def test_a_flipped_bit_in_a_lease_is_said_and_the_commits_are_used(tmp_path: Path) -> None:

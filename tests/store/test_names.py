@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 from collections.abc import Callable
@@ -13,6 +14,7 @@ import pytest
 from colab_guard.errors import ForeignStore, StoreDamaged
 from colab_guard.store import Store, packs, verify
 from colab_guard.store.names import is_inside
+from colab_guard.store.records import json_of, read_record
 from tests.store.test_store import ME, draft, filled
 
 Alter = Callable[[dict[str, Any]], object]
@@ -26,7 +28,7 @@ def entry(**more: Any) -> dict[str, Any]:
 def altered(path: Path, alter: Alter, seq: int = 9) -> Path:
     """A commit like the newest one of the store at `path`, newer and altered, with a name that fits its bytes."""
     record = Store.view(path).commits()[0]
-    content = json.loads((path / "commits" / f"{record.id}.json").read_bytes())
+    content = json.loads(json_of((path / "commits" / f"{record.id}.json").read_bytes()))
     content["seq"] = seq
     alter(content)
     data = json.dumps(content).encode()
@@ -138,3 +140,20 @@ def test_a_packs_index_that_leads_out_of_it_is_damage(tmp_path: Path, where: lis
 @pytest.mark.parametrize("name", ["a", "a/b", ".hidden", "a..b", "..a", "a b/ö.txt"])
 def test_names_inside_are_inside(name: str) -> None:
     assert is_inside(name)
+
+
+def test_a_record_that_unzips_to_more_than_any_is_damaged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path / "s", 1)
+    monkeypatch.setattr("colab_guard.store.records.MOST_BYTES", 1000)
+    data = gzip.compress(json.dumps({"x": "y" * 2000}).encode())
+    name = f"00000001-{9:010d}-{packs.digest(data)[:32]}"
+    (tmp_path / "s" / "commits" / f"{name}.json").write_bytes(data)
+    with pytest.raises(StoreDamaged, match="longer than any"):
+        read_record(tmp_path / "s" / "commits" / f"{name}.json")
+
+
+@pytest.mark.parametrize("alter", [lambda data: data[:-3], lambda data: data + b"x", lambda data: data[:30] + b"?" + data[31:]])
+def test_a_record_that_is_not_whole_gzip_is_damaged(alter: Callable[[bytes], bytes]) -> None:
+    assert json_of(gzip.compress(b"{}" * 500)) == b"{}" * 500 and json_of(b"{}") == b"{}"
+    with pytest.raises(StoreDamaged):
+        json_of(alter(gzip.compress(b"{}" * 500)))

@@ -15,6 +15,7 @@ import pytest
 
 from colab_guard.errors import ForeignStore, StoreInUse, StoreTooNew, UserMistake
 from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, describe, disk, packs, verify
+from colab_guard.store.records import json_of
 
 ME = Identity("sweep", "/nb/sweep.ipynb", "c0ffee")
 
@@ -227,9 +228,9 @@ def test_another_notebook_with_the_same_name_is_told_both_names(tmp_path: Path) 
 
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     filled(tmp_path / "s", 1)
-    (tmp_path / "s" / "FORMAT").write_text("colab_guard store 2\n")
+    (tmp_path / "s" / "FORMAT").write_text("colab_guard store 3\n")
     before = sorted(p.name for p in (tmp_path / "s").rglob("*"))
-    with pytest.raises(StoreTooNew, match="format 2"):
+    with pytest.raises(StoreTooNew, match="format 3"):
         Store.open(tmp_path / "s", ME)
     assert sorted(p.name for p in (tmp_path / "s").rglob("*")) == before
 
@@ -302,7 +303,7 @@ def test_a_signed_store_refuses_what_is_altered_or_unsigned(tmp_path: Path, monk
     record = store.commit(draft("signed"))
     store.close()
     path = tmp_path / "s" / "commits" / f"{record.id}.json"
-    content = json.loads(path.read_bytes())
+    content = json.loads(json_of(path.read_bytes()))
     content["position"]["text"] = "altered"
     data = json.dumps(content, sort_keys=True, separators=(",", ":")).encode()
     path.unlink()

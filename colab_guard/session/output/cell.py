@@ -49,6 +49,12 @@ class CellOutput:
         """For the snapshot that is taken now."""
         return self._taps.parts() if self._taps is not None else {}
 
+    def go_back(self, parts: Mapping[str, bytes]) -> None:
+        """The running cell goes back to a commit: what it has said since stands on the screen, and will be said again."""
+        self.take_up(parts)
+        if self._taps is not None:
+            self._taps.go_back(self._record)
+
     # the way back of a resume, as `cells` tells of it
 
     def begin(self) -> None:

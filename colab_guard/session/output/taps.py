@@ -124,6 +124,12 @@ class Taps:
 
     # the way back
 
+    def go_back(self, record: Record) -> None:
+        """The cell goes back to where it had said what is in `record`: the rest will be said again."""
+        with self._working:
+            self._work_out()
+            self.record = record
+
     def hold(self) -> None:
         """From now on, hold back what the cell's thread says."""
         with self._working:

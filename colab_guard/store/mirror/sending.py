@@ -80,6 +80,11 @@ class Mirror:
         self._worker = workers.start("mirror", self._loop)
         self._beats = workers.periodic("mirror: beat", holders.BEAT_S, self._beat) if self._place.traits.beats else None
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether what was sent last is only not called durable yet, since the lease was taken from one who may live."""
+        return self._unsettled
+
     def nudge(self) -> None:
         """A commit was saved: send it when the schedule allows."""
         with self._turned:

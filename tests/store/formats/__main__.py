@@ -48,6 +48,7 @@ def make(target: Path) -> None:
     taken = state()
     # without what tells of the machine, and without the inputs' code, which may change here
     meta = {name: taken.record.meta[name] for name in ("cell", "source", "inexact", "not_kept")}
+    target.parent.mkdir(exist_ok=True)
     (target.parent / "file.txt").write_text("a file that the cell wrote\n")
     with patch.object(Owner, "me", classmethod(lambda cls: NOBODY)):
         store = Store.open(target, Identity("work", "", meta["cell"]), clock=FakeClock(1_700_000_000.0))
