@@ -20,7 +20,7 @@ def test_a_loop_that_grows_is_stopped_before_the_limit_and_what_was_saved_stays(
     found = one(tmp_path, python=python)
     assert found.stopped, found
     assert found.levels[-1] == "last", "a fast one may come to it at once"
-    assert found.step - found.saved < found.step / 2 and found.lost_s < found.interval_s + 1.0
+    assert found.lost_s < found.interval_s + 2.0, "no more than one interval and what one write takes is lost"
 
 
 def test_under_a_real_cgroup_it_is_stopped_before_the_system_kills(tmp_path: Path) -> None:
