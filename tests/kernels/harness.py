@@ -47,6 +47,11 @@ def pythons() -> dict[str, str]:
     return {"this": sys.executable, **others}
 
 
+def stacks() -> dict[str, str]:
+    """Of these, one for each Python and for each stack, not each Python with each stack: the matrix has all of them."""
+    return {name: path for name, path in pythons().items() if name != "colab313"}
+
+
 @dataclass
 class Output:
     """What a cell gave, as text; `died` says that the kernel was killed meanwhile."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, stacks
 
 LOAD = "%load_ext colab_guard" + NOTES + """
 import os, random, time, uuid
@@ -41,7 +41,7 @@ for epoch in range(30):
     note(f"step {epoch}")
 (len(history), run_id, started, sorted(order), letters)
 """
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

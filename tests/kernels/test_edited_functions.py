@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import NOTES, Machine, Output, pythons
+from tests.kernels.harness import NOTES, Machine, Output, stacks
 
 LOAD = "%load_ext colab_guard" + NOTES + """
 import os, random, time
@@ -36,7 +36,7 @@ for epoch in range(2):
     done = model.fit(15)
 (done, sum(model.seen), random.random())
 """
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

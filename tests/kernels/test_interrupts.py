@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import Machine, Output, RunningKernel, stacks
 
 SETUP = """
 %load_ext colab_guard
@@ -32,7 +32,7 @@ before = handler()
 random.seed(5)
 """
 OPTIONS = "--every 1h --budget 90%"
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

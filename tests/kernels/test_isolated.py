@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import Machine, Output, RunningKernel, stacks
 
-STACKS = pythons()
+STACKS = stacks()
 STEPS = 12
 STEP_S = 0.05
 SETUP = f"""

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.kernels.harness import Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import Machine, Output, RunningKernel, stacks
 
-STACKS = pythons()
+STACKS = stacks()
 WORK = """
 import time
 from colab_guard.session import current

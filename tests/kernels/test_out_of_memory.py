@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, RunningKernel, pythons
+from tests.kernels.harness import Machine, RunningKernel, stacks
 
-STACKS = pythons()
+STACKS = stacks()
 SETUP = """
 %load_ext colab_guard
 import gc

@@ -10,7 +10,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from colab_guard.cli.runner import run_notebook
-from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, stacks
 
 LOAD = "%load_ext colab_guard" + NOTES + """
 import os, time
@@ -50,7 +50,7 @@ for step in range(30):
  os.path.basename(os.getcwd()), pd.get_option("display.max_rows"), plt.rcParams["lines.linewidth"], logging.getLogger("mine").level,
  len(plt.gca().lines), plt.get_fignums(), warnings.filters[0][0], sorted(words))
 """
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

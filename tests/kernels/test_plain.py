@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import NOTES, Machine, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, RunningKernel, stacks
 
 SETUP = "%load_ext colab_guard" + NOTES + """
 import os, random, time
@@ -30,7 +30,7 @@ with open("result.txt", "w") as file:
         file.write(f"{value!r}\\n")
 (sum(out), random.random())
 """
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

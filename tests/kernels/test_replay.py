@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from colab_guard.session.output.folding import folded
-from tests.kernels.harness import NOTES, Machine, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, RunningKernel, stacks
 
 SETUP = "%load_ext colab_guard" + NOTES + """
 import os, sys, time
@@ -59,7 +59,7 @@ update_display("the very last", display_id="last")
 "the value"
 """
 BAR = re.compile(r"training: *\d+%\|[^|]*\| (\d+)/30(?: \[[^\]\n]*\])? *\n?")
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import Machine, pythons
+from tests.kernels.harness import Machine, stacks
 
-STACKS = pythons()
+STACKS = stacks()
 SETUP = """
 %load_ext colab_guard
 import colab_guard

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, stacks
 
 LOAD = "%load_ext colab_guard" + NOTES + """
 import asyncio, os, random, threading, time
@@ -42,7 +42,7 @@ for i in range(30):
     held.name
 held = None
 """
-STACKS = pythons()
+STACKS = stacks()
 
 
 @pytest.fixture(params=STACKS, ids=list(STACKS))

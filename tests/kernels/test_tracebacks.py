@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, pythons
+from tests.kernels.harness import NOTES, Machine, Output, RunningKernel, stacks
 
 SETUP = "%load_ext colab_guard" + NOTES + """
 import inspect, os, random, sys, time, warnings
@@ -28,7 +28,7 @@ class Model:
         for i in range(n):
             self.x = 1 / (1 - i)
 """
-STACKS = pythons()
+STACKS = stacks()
 OURS = re.compile(r"_cg_|_cgv|/colab_guard/|cells/\w+\.py")
 
 
