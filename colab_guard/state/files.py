@@ -43,6 +43,8 @@ def reduce_file(pickler: GraphPickler, file: Any) -> Any:
     if below is not None and not isinstance(below, (io.BufferedReader, io.BufferedWriter, io.BufferedRandom, io.FileIO)):
         raise CannotKeep(f"a text file over a {type(below).__name__} cannot be kept")
     name = getattr(file, "name", None)
+    if isinstance(name, int) and file.closed:  # an end of a pipe
+        return rebuild_closed_file, (name, _mode(file))
     if not isinstance(name, (str, os.PathLike)) or str(name).startswith("<"):
         return streams.reduce_process_stream(file)
     mode = _mode(file)
@@ -126,15 +128,15 @@ def _open_as_it_is(path: str, flags: int) -> int:
     return os.open(path, flags & ~(os.O_TRUNC | os.O_EXCL | os.O_CREAT), 0o666)
 
 
-def rebuild_closed_file(name: str | os.PathLike[str], mode: str) -> Any:
+def rebuild_closed_file(name: str | os.PathLike[str] | int, mode: str) -> Any:
     file = open(os.devnull, mode, opener=_open_as_it_is)  # noqa: SIM115
     _call(file, name)
     file.close()
     return file
 
 
-def _call(file: Any, name: str | os.PathLike[str]) -> None:
-    """Let `file` have the name under which it had been opened."""
+def _call(file: Any, name: str | os.PathLike[str] | int) -> None:
+    """Let `file` have the name (or number) under which it had been opened."""
     raw = getattr(file, "buffer", file)
     getattr(raw, "raw", raw).name = name
 
