@@ -12,11 +12,13 @@ import csv
 import gc
 import io
 import os
+import sys
+import time
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.errors import CannotResume
 from colab_guard.state import streams
-from colab_guard.state.things import CannotKeep
+from colab_guard.state.things import ATOM_TYPES, CannotKeep
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
@@ -33,7 +35,7 @@ DIALECT = (
     "skipinitialspace",
     "strict",
 )
-BAR_SETTINGS = ("unit", "unit_scale", "unit_divisor", "smoothing", "mininterval", "maxinterval", "bar_format")
+BAR_SETTINGS = ("unit", "unit_scale", "unit_divisor", "smoothing", "mininterval", "maxinterval", "bar_format", "ncols", "ascii", "colour")
 """Settings of a bar that are attributes under the same name."""
 
 
@@ -191,12 +193,17 @@ class _CountedLines:
 def reduce_bar(pickler: GraphPickler, bar: Any) -> Any:
     """A tqdm bar by its settings, count and time so far; the iterable below it travels too.
 
-    One that is disabled, or was so from the start, has few of a bar's attributes.
+    One that was disabled from the start has few of a bar's attributes. One that was closed has them all, and is disabled.
     """
     held = vars(bar)
     settings = {name: held[name] for name in ("total", "leave", *BAR_SETTINGS) if name in held}
     settings |= {"initial": bar.n, "disable": bar.disable, "desc": (held.get("desc") or "").removesuffix(": ") or None}
+    file = getattr(held.get("fp"), "_wrapped", None)
+    if not bar.disable and file is not None and file is not sys.stderr:
+        settings["file"] = file
     state = {name: held[name] for name in ("postfix", "iterable") if name in held}
+    if bar.disable and "desc" in held:
+        state["closed"] = {name: value for name, value in held.items() if type(value) in ATOM_TYPES or name.startswith("_ema_")}
     if "start_t" in held:
         state["elapsed"] = bar._time() - bar.start_t
     return rebuild_bar, (type(bar), settings), state, None, None, set_bar
@@ -207,6 +214,9 @@ def rebuild_bar(cls: Any, settings: dict[str, Any]) -> Any:
 
 
 def set_bar(bar: Any, state: dict[str, Any]) -> None:
+    closed = state.pop("closed", None)
+    if closed is not None:
+        vars(bar).update(closed, _time=time.time)
     elapsed = state.pop("elapsed", None)
     if elapsed is not None and hasattr(bar, "start_t"):
         bar.start_t = bar._time() - elapsed

@@ -225,7 +225,7 @@ def _judge(cell: Cell, place: _Place, total: int, found: Trial) -> None:
 
 
 def _allowed(cell: Cell, life: _Run, times: list[float]) -> int:
-    """How many units the time between two commits holds, at the end of one kernel's life (see `Schedule`)."""
+    """How many units may be lost at the end of one kernel's life: those between two commits (see `Schedule`)."""
     done = times[life.began : life.ended]
     if not done:
         return 0
@@ -235,7 +235,11 @@ def _allowed(cell: Cell, life: _Run, times: list[float]) -> int:
     interval = max(cell.every_s, 3 * (stall + write), stall / BUDGET)
     # a safe point further out is waited for, and a commit that was being written is lost too
     at_risk = 1.25 * interval + stall + write + NOISE_S
-    return sum(at >= done[-1] - at_risk for at in done) + 2
+    held = sum(at >= done[-1] - at_risk for at in done) + 2
+    # where snapshots have been refused since the last one, which was told, all units since then are at risk
+    last = max((event["count"] for event in saved), default=life.began)
+    refused = any(event["event"] == "SnapshotNotTaken" and event["count"] >= last for event in life.events)
+    return held + (life.ended - last if refused else 0)
 
 
 def _refusals(events: list[dict[str, Any]]) -> str:

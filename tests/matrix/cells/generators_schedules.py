@@ -26,8 +26,9 @@ def counter(store):
 def task(name, n):
     got = 0
     for i in range(n):
-        try: got += (yield (name, i)) or 0
+        try: back = yield name, i
         except ValueError as e: got -= int(str(e))
+        else: got += back or 0
     return name, got
 # %% cell
 store = {}

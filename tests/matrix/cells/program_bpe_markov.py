@@ -1,5 +1,4 @@
 """BPE tokenizer training with Counter.most_common, Markov text by defaultdict(lambda: defaultdict(int)), string.Template, str.translate, print(end)."""
-# depth: 2
 # %% setup
 import random, re, string, textwrap
 from collections import Counter, defaultdict

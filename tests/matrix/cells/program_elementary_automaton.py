@@ -1,5 +1,4 @@
 """Rule 110 as nested loops over lists, the rows printed into one string, with a generator of rows."""
-# depth: 2
 # unit: 0.003
 # %% setup
 import random

@@ -30,7 +30,7 @@ Q = np.zeros((5, 5, 4))
 visits = {}
 epsilon, alpha, gamma = 1.0, 0.2, 0.95
 lengths, total = [], 0
-for episode in range(4000):
+for episode in range(20_000):
     state, done, steps = (0, 0), False, 0
     while not done and steps < 40:
         if rng.random() < epsilon:
