@@ -24,6 +24,6 @@ for step in range(400_000):
     if step % 100 == 0:
         tick()
 ends = []
-for turn in range(12):
+for turn in range(40):
     ends.append(walk(100_000))
 (total, ends)
