@@ -21,8 +21,8 @@ from tests.matrix.running import hashed
 from tests.matrix.test_matrix import key
 
 FOLDER = Path(__file__).parent.parent / "matrix" / "cells"
-NEED_A_SESSION = {"accelerate", "hf_trainer", "sweep"}
-"""Loops and objects of theirs are known to parts that a session brings along: they are tried in kernels only."""
+NEED_A_SESSION = {"accelerate", "hf_trainer", "plots_and_logs", "sweep"}
+"""Loops, objects and magics of theirs are known to parts that a session brings along: they are tried in kernels only."""
 CELLS = {name: path for path in sorted(FOLDER.glob("train_*.py")) if (name := path.stem.removeprefix("train_")) not in NEED_A_SESSION}
 BY = key()
 MOST = int(os.environ.get("COLAB_GUARD_TRAINING_CELLS", "10"))
