@@ -103,9 +103,8 @@ def _has_driver() -> bool:
 
 def _to_resume() -> str:
     stores = found.look()
-    unfinished = [store.name for store in stores if store.to_resume]
-    if unfinished:
-        return f"To resume: {', '.join(unfinished)} (run the same cells again)."
+    if unfinished := found.to_resume(stores):
+        return unfinished
     broken = [store.name for store in stores if store.problem]
     if broken:
         return f"Nothing to resume; cannot be read: {', '.join(broken)} (%guard checkpoints says why)."

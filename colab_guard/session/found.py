@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -48,6 +49,12 @@ def one(folder: Path) -> Found:
         return Found(folder.name, tuple(view(folder).commits()))
     except (GuardError, OSError) as error:
         return Found(folder.name, problem=str(error))
+
+
+def to_resume(stores: Iterable[Found]) -> str:
+    """One line that names what is unfinished among them, with what to do; empty where all is finished."""
+    unfinished = [store.name for store in stores if store.to_resume]
+    return f"To resume: {', '.join(unfinished)} (run the same cells again)." if unfinished else ""
 
 
 def words(found: Found, limit: int = SHOWN) -> list[str]:

@@ -87,10 +87,7 @@ class Guard:
     def _to_resume(self) -> str:
         """In a kernel that has run no guarded work yet: what was left unfinished here."""
         session = self._session()
-        if session.work is not None or session.ended:
-            return ""
-        unfinished = [store.name for store in found.look() if store.to_resume]
-        return f"To resume: {', '.join(unfinished)} (run the same cells again)." if unfinished else ""
+        return "" if session.work is not None or session.ended else found.to_resume(found.look())
 
     def memguard(
         self,

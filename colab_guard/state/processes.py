@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import copyreg
 import multiprocessing
-import multiprocessing.pool
 import os
 import queue
 import threading
@@ -77,9 +76,11 @@ def fill_pool(pool: Any, state: tuple[str, str, dict[str, Any], dict[str, Any]])
 
         def begin() -> None:
             """What every method that takes work asks first."""
+            from multiprocessing.pool import Pool
+
             del pool._check_running
             if pool._state == RUNNING:
-                multiprocessing.pool.Pool.__init__(pool, **words, context=context)
+                Pool.__init__(pool, **words, context=context)
             pool._check_running()
 
         pool._check_running = begin

@@ -35,7 +35,6 @@ NEVER = {
     "threading.Thread": "a thread in flight cannot be kept",
     "subprocess.Popen": "a running process cannot be kept",
     "multiprocessing.process.BaseProcess": "a running process cannot be kept",
-    "multiprocessing.pool.Pool": "running processes cannot be kept",
     "concurrent.futures._base.Executor": "running threads or processes cannot be kept",
     "asyncio.events.AbstractEventLoop": "an event loop cannot be kept",
     "_asyncio.Future": "work in flight cannot be kept",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -339,7 +340,7 @@ class Page:
         text: str = self.cell(number).locator(".jp-Cell-outputArea").inner_text()
         return text
 
-    def wait_for_text(self, text: str, limit_s: float = 30) -> None:
+    def wait_for_text(self, text: str | re.Pattern[str], limit_s: float = 30) -> None:
         self.page.get_by_text(text).first.wait_for(timeout=limit_s * 1000)
 
     def save(self) -> None:

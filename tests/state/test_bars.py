@@ -3,29 +3,18 @@
 from __future__ import annotations
 
 import io
-from typing import Any
 
 import pytest
 from tqdm import tqdm, trange
 
-from colab_guard import state
-from colab_guard.state import Live
-
-LIVE = Live({}, {})
-
-
-def through(**names: Any) -> dict[str, Any]:
-    got = state.capture({"names": names}, {"names": {}}, LIVE)
-    back, _ = state.restore(got.parts, {}, LIVE)
-    found: dict[str, Any] = back["names"]
-    return found
+from tests.state.snapshot import there_and_back
 
 
 def test_one_that_runs_goes_on_where_it_wrote_before() -> None:
     screen = io.StringIO()
     bar = tqdm(total=10, desc="steps", file=screen, ncols=50, ascii=" #", colour=None, unit="img", mininterval=0)
     bar.update(4)
-    back = through(bar=bar, screen=screen)
+    back = there_and_back(bar=bar, screen=screen)
     again, written = back["bar"], back["screen"]
     assert again.fp._wrapped is written
     again.update(1)
@@ -39,7 +28,7 @@ def test_a_closed_one_has_all_that_it_had() -> None:
     bar = trange(3, desc="inner", file=io.StringIO(), leave=False)
     for _ in bar:
         bar.set_postfix(loss=1)
-    back = through(bar=bar, twice=through(bar=bar)["bar"])
+    back = there_and_back(bar=bar, twice=there_and_back(bar=bar)["bar"])
     for again in back.values():
         assert (again.desc, again.n, again.total, again.postfix, again.disable) == ("inner", 3, 3, "loss=1", True)
         assert str(again).split("[")[0] == str(bar).split("[")[0] and again.pos == bar.pos
@@ -50,5 +39,5 @@ def test_a_closed_one_has_all_that_it_had() -> None:
 
 def test_a_disabled_one_has_as_little_as_it_had() -> None:
     bar = tqdm(range(3), disable=True, desc="quiet")
-    again = through(bar=bar)["bar"]
+    again = there_and_back(bar=bar)["bar"]
     assert set(vars(again)) == set(vars(bar)) and list(again) == [0, 1, 2]

@@ -12,19 +12,10 @@ from typing import Any
 
 import pytest
 
-from colab_guard import state
 from colab_guard.errors import SnapshotRefused
-from colab_guard.state import Live
+from tests.state.snapshot import there_and_back
 
-LIVE = Live({}, {})
 FORK = multiprocessing.get_context("fork")
-
-
-def through(**names: Any) -> dict[str, Any]:
-    got = state.capture({"names": names}, {"names": {}}, LIVE)
-    back, _ = state.restore(got.parts, {}, LIVE)
-    found: dict[str, Any] = back["names"]
-    return found
 
 
 def double(n: int) -> int:
@@ -43,10 +34,10 @@ def make(request: pytest.FixtureRequest) -> Callable[..., Any]:
 def test_a_pool_without_work_starts_again_when_it_is_used(make: Callable[..., Any]) -> None:
     with make(2) as pool:
         assert pool.map(double, range(4)) == [0, 2, 4, 6]
-        back = through(pool=pool, again=[pool])
+        back = there_and_back(pool=pool, again=[pool])
         assert back["again"][0] is back["pool"] and type(back["pool"]) is type(pool)
         assert not back["pool"]._pool, "nothing runs before it is used"
-        twice = through(pool=back["pool"])["pool"]
+        twice = there_and_back(pool=back["pool"])["pool"]
     for other in (back["pool"], twice):
         with other:
             assert other.map(double, range(3)) == [0, 2, 4]
@@ -57,7 +48,7 @@ def test_its_initializer_runs_in_the_workers_that_are_made_anew() -> None:
     begun: list[int] = []
     with multiprocessing.pool.ThreadPool(1, begun.append, (7,)) as pool:
         pool.map(double, [1])
-        back = through(pool=pool, begun=begun)
+        back = there_and_back(pool=pool, begun=begun)
     assert back["begun"] == [7]
     with back["pool"] as again:
         assert again.map(double, [1]) == [2]
@@ -69,13 +60,13 @@ def test_a_pool_that_is_over_stays_over(make: Callable[..., Any], used: bool) ->
     with make(1) as pool:
         if used:
             pool.map(double, [1])
-    back = through(pool=pool)["pool"]
+    back = there_and_back(pool=pool)["pool"]
     with pytest.raises(ValueError, match="not running"):
         back.map(double, [1])
     back.join()
     closed = make(1)
     closed.close()
-    back = through(pool=closed)["pool"]
+    back = there_and_back(pool=closed)["pool"]
     with pytest.raises(ValueError, match="not running"):
         back.apply(double, (1,))
     back.join()
@@ -84,7 +75,7 @@ def test_a_pool_that_is_over_stays_over(make: Callable[..., Any], used: bool) ->
 
 def test_a_pool_that_came_back_is_closed_or_ended_without_having_been_used(make: Callable[..., Any]) -> None:
     with make(1) as pool:
-        first, second = through(pool=pool)["pool"], through(pool=pool)["pool"]
+        first, second = there_and_back(pool=pool)["pool"], there_and_back(pool=pool)["pool"]
     first.close()
     first.join()
     with pytest.raises(ValueError, match="not running"):
@@ -99,24 +90,24 @@ def test_results_that_have_come_stay_and_work_in_flight_is_refused(make: Callabl
         results = [pool.apply_async(double, (4,)), pool.map_async(double, [1, 2]), pool.apply_async(fail, (3,))]
         for result in results:
             result.wait()
-        good, many, bad = through(results=results)["results"]
+        good, many, bad = there_and_back(results=results)["results"]
         assert (good.get(), many.get()) == (8, [2, 4]) and not bad.successful()
         with pytest.raises(ValueError, match="3"):
             bad.get()
         pending = pool.apply_async(time.sleep, (0.5,))
         for thing in (pool, pending):
             with pytest.raises(SnapshotRefused, match=r"^thing .*work in flight"):
-                through(thing=thing)
+                there_and_back(thing=thing)
         pending.wait()
 
 
 def test_a_process_that_has_ended_is_that() -> None:
     process = FORK.Process(target=sys.exit, args=(3,), name="child")
     with pytest.raises(SnapshotRefused, match=r"^process .*a running process"):
-        through(process=process)
+        there_and_back(process=process)
     process.start()
     process.join()
-    back = through(process=process, twice=through(process=process)["process"])
+    back = there_and_back(process=process, twice=there_and_back(process=process)["process"])
     for found in back.values():
         found.join()
         assert (found.exitcode, found.name, found.pid, found.is_alive()) == (3, "child", process.pid, False)
@@ -126,11 +117,11 @@ def test_a_process_that_has_ended_is_that() -> None:
 def test_a_command_that_has_been_waited_for_is_that() -> None:
     command = subprocess.Popen([sys.executable, "-c", "import time; print('said'); time.sleep(0.3)"], stdout=subprocess.PIPE)
     with pytest.raises(SnapshotRefused, match=r"^command .*a running process"):
-        through(command=command)
+        there_and_back(command=command)
     command.wait()
     with pytest.raises(SnapshotRefused, match=r"^command.stdout"):
-        through(command=command)
+        there_and_back(command=command)
     text = command.communicate()[0]
-    back = through(command=command)["command"]
+    back = there_and_back(command=command)["command"]
     assert text == b"said\n" and back.stdout.closed and back.stdout.name == command.stdout.name
     assert (back.returncode, back.poll(), back.args, back.pid) == (0, 0, command.args, command.pid)

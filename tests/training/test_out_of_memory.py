@@ -335,20 +335,25 @@ trainer.train()
 """
 
 
-@pytest.fixture
-def room(monkeypatch: pytest.MonkeyPatch) -> Full:
-    """Full memory in the forward pass of a GPT-2, in training."""
-    found = Full(lambda call, rows: False)
+def full_in_forward(monkeypatch: pytest.MonkeyPatch, asked: Callable[[Any, Any], int]) -> Full:
+    """Memory that fills in the forward pass of a GPT-2, in training; `asked` tells how much, of the model and its ids."""
+    found = Full(lambda call, amount: False)
     own = transformers.GPT2LMHeadModel.forward
 
     @functools.wraps(own)
     def forward(self: Any, input_ids: Any = None, **more: Any) -> Any:
         if self.training:
-            found(len(input_ids) if not self.is_gradient_checkpointing else -len(input_ids))
+            found(asked(self, input_ids))
         return own(self, input_ids, **more)
 
     monkeypatch.setattr(transformers.GPT2LMHeadModel, "forward", forward)
     return found
+
+
+@pytest.fixture
+def room(monkeypatch: pytest.MonkeyPatch) -> Full:
+    """By rows; negative under gradient checkpointing."""
+    return full_in_forward(monkeypatch, lambda model, ids: len(ids) if not model.is_gradient_checkpointing else -len(ids))
 
 
 @pytest.mark.parametrize("loss", LOSSES)
@@ -429,18 +434,8 @@ step + 1
 
 @pytest.fixture
 def tokens(monkeypatch: pytest.MonkeyPatch) -> Full:
-    """Full memory in the forward pass of a GPT-2 in training, by the tokens of a row."""
-    found = Full(lambda call, tokens: False)
-    own = transformers.GPT2LMHeadModel.forward
-
-    @functools.wraps(own)
-    def forward(self: Any, input_ids: Any = None, **more: Any) -> Any:
-        if self.training:
-            found(input_ids.shape[1])
-        return own(self, input_ids, **more)
-
-    monkeypatch.setattr(transformers.GPT2LMHeadModel, "forward", forward)
-    return found
+    """By the tokens of a row."""
+    return full_in_forward(monkeypatch, lambda model, ids: int(ids.shape[1]))
 
 
 def weights_of(kernel: Kernel) -> dict[str, torch.Tensor]:
