@@ -1,9 +1,9 @@
 """Durable bytes: chunks, packs, commits, leases, a mirror, verification. Knows nothing of Python objects.
 
 What enters: drafts of commits (pickled parts, buffers, files) and the name of the notebook that writes. What leaves:
-commit records, and state whose every byte was checked. The format, version 2, is meant to be read without colab_guard:
+commit records, and state whose every byte was checked. The format, version 3, is meant to be read without colab_guard:
 
-    STORE/FORMAT                                 one line: "colab_guard store 2" and its end, nothing else
+    STORE/FORMAT                                 one line: "colab_guard store 3" and its end, nothing else
     STORE/packs/<blake3>.pack                    chunks; header, index and checksum as told in `packs`
     STORE/commits/<generation>-<seq>-<hash>.json the commit record, written last; <hash> is the first 32 hex digits of
                                                  the BLAKE3-256 of the file's bytes
@@ -14,7 +14,7 @@ commit records, and state whose every byte was checked. The format, version 2, i
 
 Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `.tmp-` are of writers that were killed.
 
-A commit record is JSON, gzipped: `format` (2), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
+A commit record is JSON, gzipped: `format` (3), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
 is done), `created` (seconds since the epoch), `parent` (the id, that is name without ".json", of the commit before, or
 null), `name` (the NAME), `notebook` ("" where unknown), `cell` (hash of the code), `position` (`text` for people, `depth`,
 `unit`, `signature`, `frames`, `functions`: where the code stood), `meta` (versions, source, inputs, what was not kept),
@@ -38,7 +38,8 @@ commits, the newest unit end and the newest cell end keep their state; earlier u
 `unit_files`. While a record or lease cannot be read, nothing is removed but what the writing process wrote itself.
 
 Versions: a reader refuses a store whose FORMAT has a higher number than it knows, and goes on reading all lower ones. A
-store keeps its version as long as it lives. In version 1 commit records are plain JSON.
+store keeps its version as long as it lives. In versions 1 and 2 a pack's name is the hash of all its bytes, as told in
+`packs`; in version 1 commit records are plain JSON.
 """
 
 from __future__ import annotations

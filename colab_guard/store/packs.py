@@ -1,20 +1,24 @@
 """Packs: files of chunks. What a reader gets from one is checked against its BLAKE3-256.
 
-    offset 0       magic `CGPACK01`, then 8 zero bytes
-    16             the chunks, one after the other
+    offset 0       magic `CGPACK02`, then 8 zero bytes
+    16             the chunks, one after the other, without gaps
     …              the index: JSON list of [chunk hash, offset, length]
     end − 48       length of the index, 8 bytes little-endian
-    end − 40       BLAKE3-256 of all bytes before it; its hex is the pack's name
+    end − 40       BLAKE3-256 of the index and its length; its hex is the pack's name
     end − 8        magic `CGPACKEN`
+
+So every byte is hashed once: those of a chunk by the chunk's name, those names by the pack's. In stores of formats 1 and
+2 the magic is `CGPACK01`, and the checksum is that of all bytes before it.
 """
 
 from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from blake3 import blake3
 
@@ -22,9 +26,16 @@ from colab_guard.errors import StoreDamaged
 from colab_guard.store.disk import TEMPORARY, write_whole
 from colab_guard.store.names import CHUNK_BYTES, open_plain
 
-MAGIC = b"CGPACK01" + bytes(8)
+BY_BYTES = b"CGPACK01" + bytes(8)
+BY_INDEX = b"CGPACK02" + bytes(8)
+BY_INDEX_SINCE = 3
+"""The format of stores from which on the checksum is the index's."""
+HEAD = len(BY_INDEX)
 END = b"CGPACKEN"
 TAIL = 8 + 32 + len(END)
+PIECE_BYTES = 4 * CHUNK_BYTES
+Read = Callable[[int, int], bytes]
+"""Gives so many bytes from an offset on, or fewer where the file ends."""
 
 
 def digest(data: bytes | bytearray | memoryview) -> str:
@@ -61,22 +72,23 @@ class Pack:
         return data
 
 
-def write_pack(folder: Path, chunks: Iterable[tuple[str, memoryview]]) -> Pack:
-    """Write a pack of (hash, bytes) into `folder`, whole and synced."""
-    pieces: list[bytes | memoryview] = [MAGIC]
+def write_pack(folder: Path, chunks: Iterable[tuple[str, memoryview]], version: int) -> Pack:
+    """Write a pack of (hash, bytes) into `folder`, whole and synced, as stores of the format `version` have it."""
+    by_index = version >= BY_INDEX_SINCE
+    pieces: list[bytes | memoryview] = [BY_INDEX if by_index else BY_BYTES]
     index: dict[str, tuple[int, int]] = {}
-    offset = len(MAGIC)
+    offset = HEAD
     for name, data in chunks:
         index[name] = (offset, len(data))
         pieces.append(data)
         offset += len(data)
     listing = json.dumps([[name, *where] for name, where in index.items()], separators=(",", ":")).encode()
-    pieces += [listing, len(listing).to_bytes(8, "little")]
+    ending = [listing, len(listing).to_bytes(8, "little")]
     hasher = blake3()
-    for piece in pieces:
+    for piece in ending if by_index else [*pieces, *ending]:
         hasher.update(piece)
     path = folder / f"{hasher.hexdigest()}.pack"
-    pieces += [hasher.digest(), END]
+    pieces += [*ending, hasher.digest(), END]
     write_whole(path, pieces)
     return Pack(path, hasher.hexdigest(), sum(len(piece) for piece in pieces), index)
 
@@ -92,37 +104,86 @@ def open_pack(path: Path) -> Pack:
     try:
         with open_plain(path) as file:
             size = os.fstat(file.fileno()).st_size
-            head = file.read(len(MAGIC))
-            file.seek(max(size - TAIL, 0))
-            tail = file.read(TAIL)
-            listed = int.from_bytes(tail[:8], "little")
-            if head != MAGIC or tail[40:] != END or tail[8:40].hex() != name or listed > size - TAIL - len(MAGIC):
-                raise StoreDamaged(f"pack {name[:12]} is cut short or damaged")
-            file.seek(size - TAIL - listed)
-            listing = file.read(listed)
+            _, index = _index(name, size, _reading(file))
     except OSError as error:
         raise StoreDamaged(f"pack {name[:12]} is missing or cannot be read: {error}") from error
-    try:
-        index = {str(chunk): (int(offset), int(length)) for chunk, offset, length in json.loads(listing)}
-    except (ValueError, TypeError, RecursionError) as error:
-        raise StoreDamaged(f"the index of pack {name[:12]} is damaged") from error
-    end = size - TAIL - listed
-    if not all(offset >= len(MAGIC) and 0 <= length <= CHUNK_BYTES and offset + length <= end for offset, length in index.values()):
-        raise StoreDamaged(f"the index of pack {name[:12]} leads out of the pack")
-    return Pack(path, name, size, index)
+    return Pack(path, name, size, {chunk: (offset, length) for chunk, offset, length in index})
 
 
 def verify_pack(path: Path) -> None:
     """Read every byte of a pack; StoreDamaged if any is not as written."""
-    pack = open_pack(path)
+    name = path.name.removesuffix(".pack")
+    try:
+        with open_plain(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            check_pack(name, size, _reading(file), _pieces(file))
+    except OSError as error:
+        raise StoreDamaged(f"pack {name[:12]} is missing or cannot be read: {error}") from error
+
+
+def check_pack(name: str, size: int, read: Read, parts: Iterable[bytes]) -> None:
+    """StoreDamaged if any byte of a pack of `size` bytes is not as written; `parts` are all of them, asked for at the end."""
+    by_index, index = _index(name, size, read)
+    if not (_are_chunks(index, parts) if by_index else _is_hash(name, size - 32 - len(END), parts)):
+        raise StoreDamaged(f"pack {name[:12]} is damaged")
+
+
+def _reading(file: BinaryIO) -> Read:
+    def read(offset: int, length: int) -> bytes:
+        file.seek(offset)
+        return file.read(length)
+
+    return read
+
+
+def _pieces(file: BinaryIO) -> Iterator[bytes]:
+    file.seek(0)
+    while piece := file.read(PIECE_BYTES):
+        yield piece
+
+
+def _index(name: str, size: int, read: Read) -> tuple[bool, list[tuple[str, int, int]]]:
+    """What a pack's ends tell: whether its name is the hash of its index alone, and the index; StoreDamaged if not whole."""
+    head = read(0, HEAD)
+    tail = read(max(size - TAIL, 0), TAIL)
+    listed = int.from_bytes(tail[:8], "little")
+    end = size - TAIL - listed
+    if head not in (BY_BYTES, BY_INDEX) or tail[40:] != END or tail[8:40].hex() != name or end < HEAD:
+        raise StoreDamaged(f"pack {name[:12]} is cut short or damaged")
+    listing = read(end, listed)
+    by_index = head == BY_INDEX
+    if by_index and digest(listing + tail[:8]) != name:
+        raise StoreDamaged(f"the index of pack {name[:12]} is damaged")
+    try:
+        index = [(str(chunk), int(offset), int(length)) for chunk, offset, length in json.loads(listing)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise StoreDamaged(f"the index of pack {name[:12]} is damaged") from error
+    if not all(offset >= HEAD and 0 <= length <= CHUNK_BYTES and offset + length <= end for _, offset, length in index):
+        raise StoreDamaged(f"the index of pack {name[:12]} leads out of the pack")
+    if by_index and [HEAD, *(offset + length for _, offset, length in index)] != [*(offset for _, offset, _ in index), end]:
+        raise StoreDamaged(f"the index of pack {name[:12]} leaves bytes out")
+    return by_index, index
+
+
+def _are_chunks(index: Iterable[tuple[str, int, int]], parts: Iterable[bytes]) -> bool:
+    """Whether `parts` are a pack's head and then the chunks of `index`."""
+    data, rest = bytearray(), iter(parts)
+    for name, offset, length in [("", 0, HEAD), *index]:
+        while len(data) < length:
+            part = next(rest, b"")
+            if not part:
+                return False
+            data += part
+        if offset and digest(bytes(data[:length])) != name:
+            return False
+        del data[:length]
+    return True
+
+
+def _is_hash(name: str, size: int, parts: Iterable[bytes]) -> bool:
+    """Whether the first `size` bytes of `parts` have the hash `name`."""
     hasher = blake3()
-    left = pack.size - len(END) - 32
-    with open_plain(path) as file:
-        while left:
-            piece = file.read(min(left, 4 * CHUNK_BYTES))
-            if not piece:
-                break
-            hasher.update(piece)
-            left -= len(piece)
-    if hasher.hexdigest() != pack.id:
-        raise StoreDamaged(f"pack {pack.id[:12]} is damaged")
+    for part in parts:
+        hasher.update(part[: max(size, 0)])
+        size -= len(part)
+    return hasher.hexdigest() == name

@@ -18,7 +18,7 @@ from colab_guard.store.records import packs_of
 from colab_guard.store.types import CommitRecord, Loaded, PassedOver
 
 FORMAT_NAME = "colab_guard store"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 FORMAT_LINE = re.compile(r"colab_guard store [1-9][0-9]{0,5}\n")
 KEPT_COMMITS = 2
 FOLDERS = ("packs", "commits", "leases")

@@ -199,7 +199,8 @@ class Store(StoreView):
             ) from error
 
     def _commit(self, draft: CommitDraft) -> CommitRecord:
-        writing = Writing(self.path / "packs", self._known)
+        version = format_of(self.path)
+        writing = Writing(self.path / "packs", self._known, version)
         parts = {name: writing.entry(data) for name, data in draft.parts.items()}
         buffers = [
             {
@@ -226,7 +227,7 @@ class Store(StoreView):
             self.generation,
             self._seq,
             {
-                "format": format_of(self.path),
+                "format": version,
                 "generation": self.generation,
                 "seq": self._seq,
                 "kind": draft.kind,

@@ -56,8 +56,9 @@ class KnownByRole:
 class Writing:
     """The chunks of one commit on their way into at most two packs: one for state, one for what a unit saved."""
 
-    def __init__(self, folder: Path, known: KnownByRole) -> None:
+    def __init__(self, folder: Path, known: KnownByRole, version: int) -> None:
         self._folder = folder
+        self._version = version
         self._chunks = known
         self.written: set[str] = set()
         self._fresh: dict[bool, dict[str, memoryview]] = {False: {}, True: {}}
@@ -94,7 +95,7 @@ class Writing:
         fresh = self._fresh[unit]
         if not fresh:
             return
-        pack = write_pack(self._folder, fresh.items())
+        pack = write_pack(self._folder, fresh.items(), self._version)
         self.bytes_new += pack.size
         self.written.add(pack.id)
         for chunk in fresh:

@@ -68,6 +68,8 @@ def main() -> None:
     began = time.perf_counter()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
+        (folder / "work").mkdir()
+        os.chdir(folder / "work")  # every snapshot looks through the working folder
         for word, make in (("lora", cases.lora), ("full", cases.full)):
             if word in words:
                 compare(make, folder / word, ROUNDS[word])

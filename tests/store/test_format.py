@@ -16,6 +16,7 @@ import colab_guard.store
 from colab_guard.errors import StoreTooNew
 from colab_guard.store import Identity, Store, verify
 from colab_guard.store.records import json_of
+from colab_guard.store.view import FORMAT_VERSION
 from tests.session.notebook import Kernel
 from tests.store.formats.__main__ import CELL
 from tests.store.test_store import draft, filled
@@ -29,9 +30,10 @@ STORES = sorted(FORMATS.glob("*/store"))
 
 def chunks_of_pack(path: Path) -> dict[str, bytes]:
     data = path.read_bytes()
-    assert data[:16] == b"CGPACK01" + bytes(8) and data[-8:] == b"CGPACKEN"
-    assert blake3(data[:-40]).digest() == data[-40:-8] and data[-40:-8].hex() == path.stem
     listed = int.from_bytes(data[-48:-40], "little")
+    hashed = {b"CGPACK01": data[:-40], b"CGPACK02": data[-48 - listed : -40]}[data[:8]]
+    assert data[8:16] == bytes(8) and data[-8:] == b"CGPACKEN"
+    assert blake3(hashed).digest() == data[-40:-8] and data[-40:-8].hex() == path.stem
     index = json.loads(data[-48 - listed : -48])
     assert sum(length for _, _, length in index) == len(data) - 16 - listed - 48
     found = {name: data[offset : offset + length] for name, offset, length in index}
@@ -131,6 +133,10 @@ def test_a_store_of_an_older_version_verifies_and_goes_on(path: Path, tmp_path: 
         kernel.session.close()
     assert (tmp_path / "cwd" / "notes" / "file.txt").exists()
     assert verify(tmp_path / "home" / "work") == []
+    # a store keeps its version, and those who know no newer one go on reading it
+    new = {pack.name for pack in (tmp_path / "home/work/packs").iterdir()} - {pack.name for pack in (path / "packs").iterdir()}
+    heads = {(tmp_path / "home/work/packs" / name).read_bytes()[:8] for name in new}
+    assert heads == {b"CGPACK02" if int(path.parent.name) >= 3 else b"CGPACK01"}
 
 
 def test_a_committed_store_tells_nothing_of_the_machine_that_made_it() -> None:
@@ -140,7 +146,7 @@ def test_a_committed_store_tells_nothing_of_the_machine_that_made_it() -> None:
 
 def test_a_store_of_a_newer_version_is_refused_in_one_line(tmp_path: Path) -> None:
     filled(tmp_path / "s", 1, 5000)
-    (tmp_path / "s" / "FORMAT").write_text("colab_guard store 3\n")
+    (tmp_path / "s" / "FORMAT").write_text(f"colab_guard store {FORMAT_VERSION + 1}\n")
     for look in (Store.view, lambda path: Store.open(path, Identity("sweep", ""))):
         with pytest.raises(StoreTooNew, match="upgrade colab_guard") as caught:
             look(tmp_path / "s")

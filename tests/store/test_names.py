@@ -126,15 +126,52 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("where", [[0, 4], [-5, 4], [16, -1], [16, 2**40], [2**70, 1], ["x", 1]])
-def test_a_packs_index_that_leads_out_of_it_is_damage(tmp_path: Path, where: list[Any]) -> None:
-    body = packs.MAGIC + b"data"
-    listing = json.dumps([[CHUNK, *where]]).encode()
-    whole = body + listing + len(listing).to_bytes(8, "little")
-    name = packs.digest(whole)
-    path = tmp_path / f"{name}.pack"
-    path.write_bytes(whole + bytes.fromhex(name) + packs.END)
-    with pytest.raises(StoreDamaged):
-        packs.open_pack(path)
+@pytest.mark.parametrize("head", [packs.BY_BYTES, packs.BY_INDEX])
+def test_a_packs_index_that_leads_out_of_it_is_damage(tmp_path: Path, where: list[Any], head: bytes) -> None:
+    with pytest.raises(StoreDamaged, match="index"):
+        packs.open_pack(pack_of(tmp_path, head, [[CHUNK, *where]]))
+
+
+def pack_of(folder: Path, head: bytes, index: list[Any], data: bytes = b"data") -> Path:
+    """A pack that says of itself what `index` says."""
+    listing = json.dumps(index).encode()
+    ending = listing + len(listing).to_bytes(8, "little")
+    name = packs.digest(ending if head == packs.BY_INDEX else head + data + ending)
+    path = folder / f"{name}.pack"
+    path.write_bytes(head + data + ending + bytes.fromhex(name) + packs.END)
+    return path
+
+
+def test_a_pack_holds_nothing_but_its_chunks(tmp_path: Path) -> None:
+    data, rest = b"one" + b"two", b"and more"
+    one, two = packs.digest(b"one"), packs.digest(b"two")
+    packs.verify_pack(pack_of(tmp_path, packs.BY_INDEX, [[one, 16, 3], [two, 19, 3]], data))
+    for index in ([[one, 16, 3], [two, 19, 3]], [[two, 19, 3]], [[one, 16, 3], [one, 16, 3]], []):
+        with pytest.raises(StoreDamaged, match="leaves bytes out"):
+            packs.open_pack(pack_of(tmp_path, packs.BY_INDEX, index, data + rest))
+    with pytest.raises(StoreDamaged, match="is damaged"):
+        packs.verify_pack(pack_of(tmp_path, packs.BY_INDEX, [[two, 16, 3], [one, 19, 3]], data))
+    packs.verify_pack(pack_of(tmp_path, packs.BY_INDEX, [], b""))
+
+
+@pytest.mark.parametrize("piece", [1, 7, 64, 1000])
+def test_a_pack_is_checked_in_pieces_of_any_size(tmp_path: Path, piece: int) -> None:
+    chunks = [bytes([n]) * (n * 37 + 1) for n in range(12)]
+    for version in (packs.BY_INDEX_SINCE - 1, packs.BY_INDEX_SINCE):
+        made = packs.write_pack(tmp_path, [(packs.digest(chunk), memoryview(chunk)) for chunk in chunks], version)
+        whole = made.path.read_bytes()
+
+        def check(data: bytes) -> None:
+            parts = (data[at : at + piece] for at in range(0, len(data), piece))
+            packs.check_pack(made.id, len(data), lambda at, length: data[at : at + length], parts)
+
+        check(whole)
+        for at in range(len(whole)):
+            with pytest.raises(StoreDamaged):
+                check(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+        for cut in (0, 1, 15, 16, 40, len(whole) - 1):
+            with pytest.raises(StoreDamaged):
+                check(whole[:cut])
 
 
 @pytest.mark.parametrize("name", ["a", "a/b", ".hidden", "a..b", "..a", "a b/ö.txt"])

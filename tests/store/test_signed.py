@@ -12,6 +12,7 @@ import pytest
 
 from colab_guard.errors import ForeignStore
 from colab_guard.store import Identity, Store, packs, verify
+from colab_guard.store.view import FORMAT_VERSION
 from tests.store.test_store import ME, draft, filled
 
 
@@ -88,7 +89,7 @@ def test_a_lost_newest_commit_is_said_where_a_lease_tells_of_it(tmp_path: Path) 
 def test_a_pack_of_another_content_is_damage(tmp_path: Path) -> None:
     filled(tmp_path / "s", 1, 5000)
     whole = next((tmp_path / "s" / "packs").iterdir())
-    other = packs.write_pack(tmp_path, [(packs.digest(b"other"), memoryview(b"other"))])
+    other = packs.write_pack(tmp_path, [(packs.digest(b"other"), memoryview(b"other"))], FORMAT_VERSION)
     os.replace(other.path, whole)
     text, said = newest_text(tmp_path / "s")
     assert text is None and said

@@ -16,6 +16,7 @@ import pytest
 from colab_guard.errors import ForeignStore, StoreInUse, StoreTooNew, UserMistake
 from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, describe, disk, packs, verify
 from colab_guard.store.records import json_of
+from colab_guard.store.view import FORMAT_VERSION
 
 ME = Identity("sweep", "/nb/sweep.ipynb", "c0ffee")
 
@@ -228,9 +229,9 @@ def test_another_notebook_with_the_same_name_is_told_both_names(tmp_path: Path) 
 
 def test_a_newer_format_is_refused_and_left_alone(tmp_path: Path) -> None:
     filled(tmp_path / "s", 1)
-    (tmp_path / "s" / "FORMAT").write_text("colab_guard store 3\n")
+    (tmp_path / "s" / "FORMAT").write_text(f"colab_guard store {FORMAT_VERSION + 1}\n")
     before = sorted(p.name for p in (tmp_path / "s").rglob("*"))
-    with pytest.raises(StoreTooNew, match="format 3"):
+    with pytest.raises(StoreTooNew, match=f"format {FORMAT_VERSION + 1}, this one reads {FORMAT_VERSION}"):
         Store.open(tmp_path / "s", ME)
     assert sorted(p.name for p in (tmp_path / "s").rglob("*")) == before
 

@@ -9,7 +9,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from colab_guard.store import disk
-from colab_guard.store.mirror.place import PIECE_BYTES, Moved, Receipt, Traits, go_on
+from colab_guard.store.mirror.place import Moved, Receipt, Traits, go_on
+from colab_guard.store.packs import PIECE_BYTES
 
 _numbers = itertools.count()
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
-from blake3 import blake3
-
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.packs import END, digest
+from colab_guard.store.packs import PIECE_BYTES, check_pack, digest
 
 PARTS = ("packs", "commits", "leases")
-PIECE_BYTES = 4 * 2**20
 Moved = Callable[[], None]
 
 
@@ -113,20 +111,13 @@ def intact(place: Place, name: str, original: Path | None = None, moved: Moved =
     if size is None:
         return False
     if name.endswith(".pack"):
-        return _pack_intact(pieces(place, name, moved), size, Path(name).stem)
+        try:
+            check_pack(Path(name).stem, size, partial(place.read, name), pieces(place, name, moved))
+        except StoreDamaged:
+            return False
+        return True
     data = place.read(name)
     hashed = re.search(r"-([0-9a-f]+)\.json$", name)
     if hashed is not None:
         return digest(data).startswith(hashed[1])
     return original is not None and original.exists() and data == original.read_bytes()
-
-
-def _pack_intact(parts: Iterable[bytes], size: int, name: str) -> bool:
-    """As `verify_pack`: all bytes up to the checksum give the pack's name, and the checksum and the end are there."""
-    tail_bytes = 32 + len(END)
-    hasher, left, tail = blake3(), size - tail_bytes, b""
-    for part in parts:
-        hasher.update(part[: max(left, 0)])
-        tail += part[max(left, 0) :]
-        left -= len(part)
-    return hasher.hexdigest() == name and tail == bytes.fromhex(name) + END

@@ -20,7 +20,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from colab_guard.store.mirror.place import PIECE_BYTES, Receipt
+from colab_guard.store.mirror.place import Receipt
+from colab_guard.store.packs import PIECE_BYTES
 
 KINDS = {"gs": "gs", "gcs": "gs", "s3": "s3", "s3a": "s3", "hf": "hf"}
 """Protocols whose checksums are understood, by the service behind them."""
