@@ -39,7 +39,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except GuardError as error:
         print(f"colab-guard: {error}", file=sys.stderr)
         return FAILED
+    except OSError as error:
+        print(f"colab-guard: {_of_the_disk(error)}", file=sys.stderr)
+        return FAILED
     return status
+
+
+def _of_the_disk(error: OSError) -> str:
+    return f"{error.strerror or error}{f': {error.filename}' if error.filename else ''}"
 
 
 def parser() -> argparse.ArgumentParser:
@@ -110,7 +117,11 @@ def _status(options: argparse.Namespace) -> int:
     if not found:
         print(f"nothing is saved under {home}")
     for path in found:
-        rows = store.describe(path)
+        try:
+            rows = store.describe(path)
+        except (GuardError, OSError) as error:
+            print(f"{path.name}: cannot be read: {_of_the_disk(error) if isinstance(error, OSError) else error}")
+            continue
         newest = f"{looking.age(rows[0].created)} ago at {rows[0].position}" if rows else "no commit"
         print(f"{path.name}: {newest}; {sum(bool(row.unit) for row in rows)} units done")
     if before := blackbox.last_kernel(home):

@@ -21,6 +21,7 @@ import psutil
 from colab_guard.errors import CannotResume
 from colab_guard.snapshots.bringing import Bringing, BroughtBack, is_edited
 from colab_guard.state import file_holds_secret
+from colab_guard.store import name_is_text
 
 FILE_LIMIT = 256 * 2**20
 ENTRY_LIMIT = 20_000
@@ -65,6 +66,9 @@ class FolderWatch:
         found: dict[str, Path] = {}
         for name, stamp in self._scan():
             if self._start.get(name) == stamp and name not in self._carried:
+                continue
+            if not name_is_text(name):
+                self.not_kept[name.encode(errors="surrogateescape").decode(errors="backslashreplace")] = "its name is no UTF-8 text"
                 continue
             if stamp[0] > self.limit and not self._named(name):
                 self.not_kept[name] = f"{stamp[0] / 2**20:.0f} MiB; --files '{name}' keeps it"

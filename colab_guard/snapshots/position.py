@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from colab_guard.errors import StoreDamaged
+
 
 @dataclass(frozen=True, slots=True)
 class Position:
@@ -30,5 +32,9 @@ class Position:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Position:
-        lists = (list(data.get(name, [])) for name in ("signature", "frames", "functions"))
-        return cls(str(data["text"]), int(data["depth"]), data.get("unit"), *lists)
+        """StoreDamaged where it is none."""
+        try:
+            lists = [list(data.get(name, [])) for name in ("signature", "frames", "functions")]
+            return cls(str(data["text"]), int(data["depth"]), data.get("unit"), *lists)
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise StoreDamaged(f"the commit's record does not tell where the code stood ({error})") from error

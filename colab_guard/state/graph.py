@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import re
 import sys
 import threading
 import types
@@ -31,6 +32,8 @@ T = TypeVar("T")
 Overlapping = Literal["params", "full"]
 
 SMALL = "small"
+OF_TEXTS = re.compile(r"(?:^|['<>|=])(?:[SU]\d|str|bytes)")
+"""In the name of a dtype, also one of records: that there are texts."""
 PICKLED_TWICE = 2
 """A pickle grows in a buffer and is taken out of it as bytes."""
 DEEP_STACK = 512 * 2**20
@@ -211,15 +214,11 @@ def _without_secrets(
 
 def _check_memory(small: bytes, buffers: list[BufferDraft]) -> None:
     """Arrays of texts are memory, which is not rewritten: SnapshotRefused where one holds a secret."""
-    # numpy's texts have four bytes a character, and small arrays lie one after the other
-    of_texts = {kind for kind in {buffer.dtype for buffer in buffers} if kind.lstrip("<>|=").startswith(("U", "S", "str", "bytes"))}
-    held = [("a small array", data) for data in (small, *(small[first::4] for first in range(4)))] + [
-        (buffer.label or "an array", bytes(buffer.data)[:: 4 if "U" in buffer.dtype else 1])
-        for buffer in buffers
-        if buffer.dtype in of_texts
-    ]
-    for label, data in held:
-        if what := tokens.holds(data):
+    # numpy's texts have four bytes a character, and may lie at any place of a record or among other small arrays
+    of_texts = {kind for kind in {buffer.dtype for buffer in buffers} if OF_TEXTS.search(kind)}
+    texts = [(buffer.label or "an array", bytes(buffer.data)) for buffer in buffers if buffer.dtype in of_texts]
+    for label, data in [("a small array", small), *texts]:
+        if what := next(filter(None, map(tokens.holds, (data, *(data[first::4] for first in range(4))))), ""):
             raise SnapshotRefused(f"{label} holds {what}, which no snapshot stores; keep it as a text in os.environ or a variable")
 
 

@@ -1,9 +1,9 @@
 """Durable bytes: chunks, packs, commits, leases, a mirror, verification. Knows nothing of Python objects.
 
 What enters: drafts of commits (pickled parts, buffers, files) and the name of the notebook that writes. What leaves:
-commit records, and state whose every byte was checked. The format, version 3, is meant to be read without colab_guard:
+commit records, and state whose every byte was checked. The format, version 4, is meant to be read without colab_guard:
 
-    STORE/FORMAT                                 one line: "colab_guard store 3" and its end, nothing else
+    STORE/FORMAT                                 one line: "colab_guard store 4" and its end, nothing else
     STORE/packs/<blake3>.pack                    chunks; header, index and checksum as told in `packs`
     STORE/commits/<generation>-<seq>-<hash>.json the commit record, written last; <hash> is the first 32 hex digits of
                                                  the BLAKE3-256 of the file's bytes
@@ -14,7 +14,7 @@ commit records, and state whose every byte was checked. The format, version 3, i
 
 Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `.tmp-` are of writers that were killed.
 
-A commit record is JSON, gzipped: `format` (3), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
+A commit record is JSON, gzipped: `format` (4), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
 is done), `created` (seconds since the epoch), `parent` (the id, that is name without ".json", of the commit before, or
 null), `name` (the NAME), `notebook` ("" where unknown), `cell` (hash of the code), `position` (`text` for people, `depth`,
 `unit`, `signature`, `frames`, `functions`: where the code stood), `meta` (versions, source, inputs, what was not kept),
@@ -38,8 +38,9 @@ commits, the newest unit end and the newest cell end keep their state; earlier u
 `unit_files`. While a record or lease cannot be read, nothing is removed but what the writing process wrote itself.
 
 Versions: a reader refuses a store whose FORMAT has a higher number than it knows, and goes on reading all lower ones. A
-store keeps its version as long as it lives. In versions 1 and 2 a pack's name is the hash of all its bytes, as told in
-`packs`; in version 1 commit records are plain JSON.
+store keeps its version as long as it lives; one that goes on elsewhere from a mirror, or replaces what lay there, brings
+its own. There are 1, 2 and 4, of which no flipped bit makes another. In versions 1 and 2 a pack's name is the hash of all
+its bytes, as told in `packs`; in version 1 commit records are plain JSON.
 """
 
 from __future__ import annotations
@@ -66,6 +67,7 @@ from colab_guard.store.mirror import (
     try_place,
     viewed,
 )
+from colab_guard.store.names import is_text as name_is_text
 from colab_guard.store.signing import KEY_VARIABLE, the_key, use_key
 from colab_guard.store.types import (
     BufferDraft,
@@ -113,6 +115,7 @@ __all__ = [
     "holder",
     "limited",
     "make_private_folder",
+    "name_is_text",
     "mirror_generation",
     "newest_generation",
     "the_key",

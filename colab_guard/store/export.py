@@ -15,6 +15,7 @@ something else (`:`, `\\`, a device's name) are written with `%` and two digits.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -29,7 +30,7 @@ from colab_guard.errors import StoreDamaged, UserMistake
 from colab_guard.store import tensors
 from colab_guard.store.disk import PRIVATE_FOLDER, make_folder, sync_folder, write_whole
 from colab_guard.store.index import whole_of
-from colab_guard.store.names import is_inside
+from colab_guard.store.names import is_inside, is_text
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import StoreView
 
@@ -37,6 +38,9 @@ MADE = "export.json"
 UNSAFE = frozenset('<>:"\\|?*%') | frozenset(map(chr, range(32))) | {chr(127)}
 DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))})
 LONGEST_PART = 200
+SHOWN = 200
+CANNOT_BE_NAMED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""Why one file has no place beside the others, where there is room: a folder has its name, or the way is too long."""
 OUTPUT = "output/"
 
 
@@ -180,8 +184,14 @@ class _Writing:
         if target != f"{folder}/{name}":
             self._done.renamed[f"{folder}/{name}"] = target
         path = self._root / target
-        make_folder(path.parent)
-        write_whole(path, [content])
+        try:
+            make_folder(path.parent)
+            write_whole(path, [content])
+        except OSError as error:
+            if error.errno not in CANNOT_BE_NAMED:
+                raise
+            self._done.missing.append(f"{folder}/{name[:SHOWN]}: {error.strerror}")
+            return False
         return True
 
     def _free(self, name: str) -> str:
@@ -192,7 +202,7 @@ class _Writing:
     @staticmethod
     def _safe_part(part: str) -> str:
         """`part` as one step of a path on every system; it leads nowhere."""
-        safe = "".join(f"%{ord(char):02X}" if char in UNSAFE or char == "/" else char for char in part)
+        safe = "".join(f"%{ord(char):02X}" if char in UNSAFE or char == "/" or not is_text(char) else char for char in part)
         if safe[-1:] in (".", " "):
             safe = f"{safe[:-1]}%{ord(safe[-1]):02X}"
         if safe.partition(".")[0].lower() in DEVICES or not safe:

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ PACK_NAME = re.compile(r"^[0-9a-f]{64}\.pack$")
 MARK_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.released$")
 BEAT_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.beat$")
 """On a mirror: a living holder writes it again and again. It says nothing of what is stored."""
+MORE_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,14 +81,23 @@ def describe(path: Path) -> list[Row]:
 
 
 def describe_newest(path: Path, most: int | None) -> tuple[list[Row], int]:
-    """The newest `most` commits (None: all) with what each changed; and how many there are. Only those are looked into."""
+    """The newest `most` commits (None: all) with what each changed; and how many there are. Only those are looked into.
+
+    Where a record went meanwhile, as it does in a store that is written, all of it is looked at again.
+    """
+    for _ in range(MORE_LOOKS):
+        with suppress(StoreDamaged):
+            return _described(path, most)
+    return _described(path, most)
+
+
+def _described(path: Path, most: int | None) -> tuple[list[Row], int]:
     view = StoreView(path)
     names = view.standing()
     found = [view.record(name) for name in (names if most is None else names[: most + 1])]
     records = [record for record in found if isinstance(record, CommitRecord)]
-    older: list[CommitRecord | None] = [*records[1:], None]
     packs = _packs_there(path, records)
-    rows = [_row(record, packs, changes(record, before)) for record, before in zip(records, older, strict=True)]
+    rows = [_row(record, packs, changes(record, before)) for record, before in zip_longest(records, records[1:])]
     return rows[:most], len(names)
 
 
@@ -155,7 +167,16 @@ def holder(path: Path) -> Holder | None:
 
 
 def verify(path: Path) -> list[str]:
-    """Read every byte of the store at `path`; one line for each thing that is not as it was written."""
+    """Read every byte of the store at `path`; one line for each thing that is not as it was written.
+
+    What somebody writes there meanwhile comes and goes: only what is wrong at two looks is told.
+    """
+    found = _looked_through(path)
+    again = set(_looked_through(path)) if found else set()
+    return [line for line in found if line in again]
+
+
+def _looked_through(path: Path) -> list[str]:
     view = StoreView(path)
     whole, units = view.retained()
     found = [f"commit {problem.commit}: {problem.reason}" for problem in view.problems]
@@ -210,7 +231,12 @@ def _missing_chunks(path: Path, records: list[CommitRecord]) -> list[str]:
     found: dict[str, None] = {}
     indices: dict[str, Mapping[str, tuple[int, int]]] = {}
     for record in records:
-        for kind, name, entry in entries(record):
+        try:
+            listed = list(entries(record))
+        except StoreDamaged as error:
+            found[f"commit {record.id}: {error}"] = None
+            continue
+        for kind, name, entry in listed:
             sizes = [min(CHUNK_BYTES, entry["size"] - start) for start in range(0, entry["size"], CHUNK_BYTES)]
             for chunk, pack, size in zip(entry["chunks"], entry["packs"], sizes, strict=True):
                 if pack not in indices:

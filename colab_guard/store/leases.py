@@ -21,7 +21,7 @@ import psutil
 
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.disk import write_whole
-from colab_guard.store.names import read_plain
+from colab_guard.store.names import is_moment, read_plain
 from colab_guard.store.packs import digest
 from colab_guard.store.signing import mark as mark_of
 from colab_guard.store.signing import opened, signed, the_key
@@ -126,7 +126,7 @@ def leases_among(files: Mapping[str, bytes | Exception]) -> tuple[list[Lease], l
             found.append(replace(lease, released=True, last=given_back[0] if given_back is not None else None))
             if given_back is None:
                 damaged.append(PassedOver(stem, "what says that the lease was given back is damaged, or not signed"))
-        except (StoreDamaged, ValueError, TypeError, KeyError, IndexError, RecursionError) as error:
+        except (StoreDamaged, ValueError, TypeError, KeyError, IndexError, OverflowError, RecursionError) as error:
             damaged.append(PassedOver(stem, f"the lease cannot be used: {error}"))
     return found, damaged
 
@@ -199,6 +199,8 @@ def _decode(content: dict[str, Any], generation: int) -> Lease:
     continues, owner = content["continues"], content["owner"]
     if content["generation"] != generation:
         raise StoreDamaged("the lease does not belong to its name")
+    if not is_moment(content["created"]):
+        raise StoreDamaged("the lease is of no time that can be")
     place = None if continues is None else (int(continues[0]), int(continues[1]))
     known = Owner(int(owner["pid"]), float(owner["started"]), str(owner["boot"]), str(owner["host"]))
     return Lease(generation, known, str(content["notebook"]), place, float(content["created"]))

@@ -21,6 +21,8 @@ HASH_DIGITS = 64
 DIGITS = re.compile(r"[0-9a-f]*")
 LARGEST = 2**50
 """Bytes of an entry, and a commit's number in its generation."""
+LATEST = 10**11
+"""Seconds since the epoch."""
 LONGEST_NAME = 4096
 PIECE_BYTES = 2**16
 KINDS = ("step", "unit", "cell")
@@ -47,6 +49,10 @@ def check_record(content: Any) -> None:
     for field, kind in NEEDED.items():
         if not isinstance(content.get(field), kind) or isinstance(content.get(field), bool):
             raise StoreDamaged(f"the record's {field!r} is missing or of another kind")
+    if not {"parent", "unit"} <= content.keys() or not is_moment(content["created"]):
+        raise StoreDamaged("the record lacks what a record has, or is of no time that can be")
+    if not isinstance(content["meta"].get("inexact", []), list):
+        raise StoreDamaged("the record's 'inexact' is no list")
     if content["kind"] not in KINDS or not all(0 <= content[name] <= LARGEST for name in ("bytes_total", "bytes_new")):
         raise StoreDamaged("the record's kind or sizes mean nothing")
     parent, unit = content.get("parent"), content.get("unit")
@@ -57,6 +63,8 @@ def check_record(content: Any) -> None:
     for buffer in content["buffers"]:
         if not isinstance(buffer, dict) or not isinstance(buffer.get("key"), str):
             raise StoreDamaged("the record's buffers are not as the format has them")
+        if not all(isinstance(buffer.get(name, []), list) for name in ("shape", "stride")):
+            raise StoreDamaged("the record has a buffer whose shape is no list")
     _check_entries([*content["parts"].values(), *content["buffers"], *content["files"].values(), *content["unit_files"].values()])
     for name, entry in [*content["files"].items(), *content["unit_files"].items()]:
         if not is_inside(name):
@@ -81,11 +89,23 @@ def _check_entries(entries: Iterable[Any]) -> None:
         raise StoreDamaged("the record names a chunk or a pack that is no hash")
 
 
+def is_moment(seconds: Any) -> bool:
+    """Whether that is a time of this world, in seconds since the epoch."""
+    return isinstance(seconds, (int, float)) and 0 <= seconds <= LATEST
+
+
 def is_inside(name: Any) -> bool:
     """Whether the relative file name `name` stays in whatever folder it is put into."""
     if not isinstance(name, str) or not 0 < len(name) <= LONGEST_NAME or "\0" in name or name.startswith("/"):
         return False
+    if not is_text(name):
+        return False
     return all(part not in ("", ".", "..") for part in name.split("/"))
+
+
+def is_text(name: str) -> bool:
+    """Whether `name` can be written as UTF-8; a file's name may hold any bytes."""
+    return not any("\ud800" <= char <= "\udfff" for char in name)
 
 
 def check_no_links(path: Path, parts: Iterable[str]) -> str:

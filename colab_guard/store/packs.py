@@ -28,12 +28,14 @@ from colab_guard.store.names import CHUNK_BYTES, open_plain
 
 BY_BYTES = b"CGPACK01" + bytes(8)
 BY_INDEX = b"CGPACK02" + bytes(8)
-BY_INDEX_SINCE = 3
+BY_INDEX_SINCE = 4
 """The format of stores from which on the checksum is the index's."""
 HEAD = len(BY_INDEX)
 END = b"CGPACKEN"
 TAIL = 8 + 32 + len(END)
 PIECE_BYTES = 4 * CHUNK_BYTES
+MOST_INDEX = 2**29
+"""Bytes of an index; one of a terabyte of chunks has a hundred million."""
 Read = Callable[[int, int], bytes]
 """Gives so many bytes from an offset on, or fewer where the file ends."""
 
@@ -148,7 +150,7 @@ def _index(name: str, size: int, read: Read) -> tuple[bool, list[tuple[str, int,
     tail = read(max(size - TAIL, 0), TAIL)
     listed = int.from_bytes(tail[:8], "little")
     end = size - TAIL - listed
-    if head not in (BY_BYTES, BY_INDEX) or tail[40:] != END or tail[8:40].hex() != name or end < HEAD:
+    if head not in (BY_BYTES, BY_INDEX) or tail[40:] != END or tail[8:40].hex() != name or end < HEAD or listed > MOST_INDEX:
         raise StoreDamaged(f"pack {name[:12]} is cut short or damaged")
     listing = read(end, listed)
     by_index = head == BY_INDEX
@@ -156,7 +158,7 @@ def _index(name: str, size: int, read: Read) -> tuple[bool, list[tuple[str, int,
         raise StoreDamaged(f"the index of pack {name[:12]} is damaged")
     try:
         index = [(str(chunk), int(offset), int(length)) for chunk, offset, length in json.loads(listing)]
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise StoreDamaged(f"the index of pack {name[:12]} is damaged") from error
     if not all(offset >= HEAD and 0 <= length <= CHUNK_BYTES and offset + length <= end for _, offset, length in index):
         raise StoreDamaged(f"the index of pack {name[:12]} leads out of the pack")

@@ -6,7 +6,7 @@ import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from colab_guard.clock import Clock, SystemClock
@@ -70,15 +70,16 @@ class Store(StoreView):
                 if any((path / "commits").iterdir()):
                     raise ForeignStore(f"{path} holds commits but no FORMAT; it was damaged or is no store")
                 disk.write_whole(path / "FORMAT", [f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode()])
+            store = cls(path, identity, clock or SystemClock())
+            with one_at_a_time(path / "FORMAT"):
+                store._take_lease(take_over, above)
+            store._tidy()
         except OSError as error:
+            what = "free some space there, or " if error.errno in NO_SPACE else ""
             raise UserMistake(
-                f"the local store {path} cannot be written ({error.strerror or error}); set COLAB_GUARD_HOME to a folder "
+                f"the local store {path} cannot be written ({error.strerror or error}); {what}set COLAB_GUARD_HOME to a folder "
                 "that can be"
             ) from error
-        store = cls(path, identity, clock or SystemClock())
-        with one_at_a_time(path / "FORMAT"):
-            store._take_lease(take_over, above)
-        store._tidy()
         return store
 
     @property
@@ -172,9 +173,11 @@ class Store(StoreView):
             raise StoreInUse(f"{self.identity.name!r} was taken over by another process; this one commits no more")
         try:
             record = self._commit(draft)
-        except OSError as error:
+        except Exception as error:
             self._retention = None  # what was half written is to go as well
-            if error.errno not in NO_SPACE:
+            if not isinstance(error, OSError) or error.errno not in NO_SPACE:
+                with suppress(OSError):  # what went wrong first is told
+                    self._collect()
                 raise
             self._collect(keep=1, pinned=False)
             record = self._commit_or_say(draft)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard.errors import BadOption
 from colab_guard.snapshots import UnitRecord
+from colab_guard.store import make_private_folder
 from colab_guard.sweep.failure import RunFailed
 from colab_guard.sweep.params import label_of
 from colab_guard.sweep.saving import save_thing
@@ -101,7 +102,7 @@ class Run:
             if relative == name or relative.startswith(f"{name}/"):
                 file, content = self._inside(relative), read()
                 if not file.is_file() or file.read_bytes() != content:
-                    file.parent.mkdir(parents=True, exist_ok=True)
+                    make_private_folder(file.parent)
                     file.write_bytes(content)
         earlier = self.sweep.earlier_folder / self.key
         if not target.exists() and not self._readers and not self.folder.exists() and (earlier / name).exists():
@@ -251,7 +252,7 @@ class Run:
             shutil.rmtree(self.folder)
         for name, content in files.items():
             target = self._inside(name)
-            target.parent.mkdir(parents=True, exist_ok=True)
+            make_private_folder(target.parent)
             target.write_bytes(content)
 
     def _inside(self, name: str) -> Path:

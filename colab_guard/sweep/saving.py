@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from colab_guard.errors import BadOption
+from colab_guard.store import make_private_folder
 
 
 def save_thing(thing: Any, target: Path) -> None:
@@ -15,7 +16,7 @@ def save_thing(thing: Any, target: Path) -> None:
     if target.is_dir():
         shutil.rmtree(target)
     target.unlink(missing_ok=True)
-    target.parent.mkdir(parents=True, exist_ok=True)
+    make_private_folder(target.parent)
     if hasattr(thing, "save_pretrained"):
         thing.save_pretrained(str(target))
     elif hasattr(thing, "state_dict") and hasattr(thing, "parameters"):

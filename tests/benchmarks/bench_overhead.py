@@ -1,10 +1,12 @@
 """What instrumentation costs: nanoseconds per iteration and per call, and shares of whole training cells.
 
-    python tests/benchmarks/bench_overhead.py [micro|cells] [NAME ...]
+    python tests/benchmarks/bench_overhead.py [micro|cells|long] [NAME ...]
 
 Every case runs plain and under `%%checkpointed` (default schedule) in one process, in turn. `micro` takes the processor
 time of the training thread around the loop alone, and the best of its pairs. `cells` takes that time around whole
-training loops, and prints the ratio of each pair beside the share that the runtime itself measured inside.
+training loops, and prints the ratio of each pair beside the share that the runtime itself measured inside. `long` takes
+the processor time of the whole process (the writer's and the guard's own are in it) around a minute of LoRA, and two of a
+full fine-tune, in which several snapshots are taken.
 """
 
 from __future__ import annotations
@@ -150,6 +152,16 @@ CELLS: dict[str, Case] = {
     ),
 }
 
+FULL = (
+    TORCH + "layer = torch.nn.TransformerEncoderLayer(768, 12, 3072, batch_first=True, dropout=0.0)\n"
+    "model = torch.nn.Sequential(torch.nn.Embedding(8000, 768), torch.nn.TransformerEncoder(layer, 7, enable_nested_tensor=False), torch.nn.Linear(768, 8000))\n"
+    "optimizer = torch.optim.AdamW(model.parameters())\nids = torch.randint(0, 8000, (8, 64))",
+    "for step in range(STEPS):\n    loss = torch.nn.functional.cross_entropy(model(ids).flatten(0, 1), ids.flatten())\n"
+    "    loss.backward()\n    optimizer.step()\n    optimizer.zero_grad()",
+)
+LONG = {"LoRA": (CELLS["LoRA"][0], CELLS["LoRA"][1].replace("range(60)", "range(STEPS)"), 60.0), "full": (*FULL, 120.0)}
+"""Setup, the loop, and how many seconds it is to last."""
+
 
 class Bench:
     """A shell with the extension, and the two ways to run a case."""
@@ -217,16 +229,40 @@ def cells(bench: Bench, words: list[str]) -> None:
         print(f"{name:20}{iteration:8.1f} µs{inside:9.2%}{statistics.median(ratios):15.3f}  {each}", flush=True)
 
 
+def long(bench: Bench, words: list[str]) -> None:
+    for name, (setup, loop, seconds) in LONG.items():
+        if words and name not in words:
+            continue
+        bench.setup(setup)
+        bench.plain(timed(loop.replace("STEPS", "2"), "perf_counter"))
+        steps = max(2, round(10 * seconds / bench.plain(timed(loop.replace("STEPS", "10"), "perf_counter"))))
+        source = timed(loop.replace("STEPS", str(steps)), "process_time")
+        bench.shares.clear()
+        bench.saved.clear()
+        print(f"{name}: {steps} steps; processor seconds plain, guarded, ratio, snapshots, share measured inside", flush=True)
+        ratios = []
+        for _ in range(PAIRS):
+            before = len(bench.saved)
+            plain, guarded = bench.plain(source), bench.guarded(source)
+            bench.session.bus.flush()
+            ratios.append(guarded / plain)
+            print(f"  {plain:8.2f} {guarded:8.2f} {ratios[-1]:7.4f} {len(bench.saved) - before:3} {bench.shares[-1]:8.2%}", flush=True)
+        spread = statistics.stdev(ratios) / len(ratios) ** 0.5
+        print(f"  mean {statistics.mean(ratios):.4f} ± {spread:.4f}, median {statistics.median(ratios):.4f}")
+
+
 def main() -> None:
     words: list[str] = sys.argv[1:]
-    which: Any = words.pop(0) if words and words[0] in ("micro", "cells") else None
+    which: Any = words.pop(0) if words and words[0] in ("micro", "cells", "long") else None
     print(f"Python {platform.python_version()}, {PAIRS} interleaved pairs")
     began = time.perf_counter()
     bench = Bench()
-    if which != "cells":
+    if which in (None, "micro"):
         micro(bench, words)
-    if which != "micro":
+    if which in (None, "cells"):
         cells(bench, words)
+    if which == "long":
+        long(bench, words)
     print(f"{time.perf_counter() - began:.0f} s")
 
 

@@ -202,3 +202,82 @@ def test_a_mirror_folder_verifies_shows_and_exports_like_a_store(tmp_path: Path)
     data[40] ^= 1
     path.write_bytes(data)
     assert any(record.id in line for line in verify(here.far))
+
+
+DAMAGES = {
+    "cut": lambda data: data[:1000],
+    "flipped": lambda data: data[:100] + bytes([data[100] ^ 1]) + data[101:],
+    "empty": lambda data: b"",
+}
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("part", ["packs", "commits", "leases"])
+def test_a_file_damaged_here_is_brought_back_and_harms_no_copy(part: str, how: str, tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    saved = tmp_path / "adapter.bin"
+    saved.write_bytes(os.urandom(5000))
+    unit = {"group": "sweep", "key": "k", "record": {"accuracy": 0.5}}
+    here.store.commit(draft("unit", os.urandom(5000), "unit", unit=unit, unit_files={"adapter.bin": saved}))
+    here.store.commit(draft("step", os.urandom(5000)))
+    assert here.mirror.flush(20)
+    here.close()
+    for path in (path for path in (here.local / part).iterdir() if path.suffix in (".pack", ".json")):
+        path.write_bytes(DAMAGES[how](path.read_bytes()))
+    here = Setup(tmp_path)
+    here.store.commit(draft("later", os.urandom(5000)))
+    assert here.mirror.flush(20)
+    here.close()
+    assert [verify(here.far)] == [[]]
+    found = Store.view(here.far)
+    assert part != "packs" or found.read_unit_file(found.units()[0], "adapter.bin") == saved.read_bytes()
+
+
+def test_what_is_damaged_before_it_was_sent_is_sent_nowhere_and_said(tmp_path: Path) -> None:
+    here = Setup(tmp_path, proof="nfs: fsync is acknowledged by the server")
+    saved = tmp_path / "adapter.bin"
+    saved.write_bytes(os.urandom(5000))
+    unit = {"group": "sweep", "key": "k", "record": {"accuracy": 0.5}}
+    record = here.store.commit(draft("unit", b"", "unit", unit=unit, unit_files={"adapter.bin": saved}))
+    (pack,) = record.raw["unit_files"]["adapter.bin"]["packs"]
+    path = here.local / "packs" / f"{pack}.pack"
+    path.write_bytes(path.read_bytes()[:1000])
+    here.store.commit(draft("step", os.urandom(5000)))
+    newest = here.store.commit(draft("later", os.urandom(5000)))
+    assert here.mirror.flush(20)
+    assert here.mirror.status.state == "degraded" and "is damaged on this machine's disk" in here.mirror.status.reason
+    assert here.mirror.status.last_sent_commit == newest.id and SnapshotDurable not in here.kinds()
+    assert not (here.far / "packs" / path.name).exists()
+    here.close()
+    loaded, _ = Store.view(here.far).newest()
+    assert loaded is not None and loaded.parts["graph"] == b"later"
+
+
+def test_a_mirrors_folder_that_is_a_link_is_left_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colab_guard.store.mirror.copying.ORPHAN_S", 0.0)
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs/thesis.tex").write_text("mine")
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far/packs").symlink_to(tmp_path / "docs")
+    here = Setup(tmp_path)
+    here.store.commit(draft("a", os.urandom(5000)))
+    assert not here.mirror.flush(20)
+    assert "packs is a link" in here.mirror.status.reason
+    here.close()
+    assert [path.name for path in (tmp_path / "docs").iterdir()] == ["thesis.tex"]
+
+
+def test_what_no_store_has_is_not_tidied_away_and_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("colab_guard.store.mirror.copying.ORPHAN_S", 0.0)
+    here = Setup(tmp_path)
+    here.store.commit(draft("a", os.urandom(5000)))
+    assert here.mirror.flush(20)
+    (here.far / "packs/notes.txt").write_text("mine")
+    os.mkfifo(here.far / "leases/00000001-0123456789abcdef.released")
+    for number in range(3):
+        here.store.commit(draft(f"b{number}", os.urandom(5000)))
+        assert here.mirror.flush(20)
+    here.close()
+    assert (here.far / "packs/notes.txt").read_text() == "mine"
+    shutil.rmtree(here.local)
+    assert fetch_from_mirror(here.far, here.local, ME)

@@ -5,12 +5,15 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from colab_guard.cli import main
 from colab_guard.errors import ForeignStore, StoreDamaged
 from colab_guard.store import Store, packs, verify
 from colab_guard.store.names import is_inside
@@ -19,6 +22,8 @@ from tests.store.test_store import ME, draft, filled
 
 Alter = Callable[[dict[str, Any]], object]
 CHUNK = "0" * 64
+LEASE = b'{"generation": 9, "owner": {"pid": %b, "started": 1, "boot": "", "host": ""}, "notebook": "", "continues": %b, "created": %b}'
+MADE = [(b"1e999", b"null", b"1"), (b"1", b"[1e999, 0]", b"1"), (b"1", b"null", b"9" * 400), (b"1", b"null", b"NaN")]
 
 
 def entry(**more: Any) -> dict[str, Any]:
@@ -62,6 +67,14 @@ HOSTILE: dict[str, Alter] = {
     "a parent that is none": lambda c: c.update(parent="../../x"),
     "a unit without a key": lambda c: c.update(unit={"group": "g"}),
     "no position": lambda c: c.pop("position"),
+    "no parent": lambda c: c.pop("parent"),
+    "no unit": lambda c: c.pop("unit"),
+    "made at the end of time": lambda c: c.update(created=float("inf")),
+    "made at no time": lambda c: c.update(created=float("nan")),
+    "made in a number of 400 digits": lambda c: c.update(created=10**400),
+    "what is inexact is a number": lambda c: c["meta"].update(inexact=5),
+    "a shape that is a number": lambda c: c["buffers"].append(entry(key="b", shape=5)),
+    "a file's name that is no text": lambda c: c["files"].update({"a\ud800": entry()}),
     "a position that is a list": lambda c: c.update(position=[]),
 }
 
@@ -88,7 +101,7 @@ def test_a_record_that_is_other_json_is_passed_over(tmp_path: Path, data: bytes)
     assert loaded is not None and [step.commit for step in passed] == [name]
 
 
-@pytest.mark.parametrize("data", [b"[]", b"{}", b"[" * 100_000, b'{"owner": {}, "generation": 9, "continues": 7}'])
+@pytest.mark.parametrize("data", [b"[]", b"{}", b"[" * 100_000, b'{"owner": {}, "generation": 9, "continues": 7}', *(LEASE % x for x in MADE)])
 def test_a_lease_that_is_other_json_is_said(tmp_path: Path, data: bytes) -> None:
     filled(tmp_path / "s", 1, 5000)
     (tmp_path / "s" / "leases" / f"{9:08d}-{packs.digest(data)[:16]}.json").write_bytes(data)
@@ -125,7 +138,7 @@ def test_a_pipe_in_place_of_a_file_is_not_waited_for(tmp_path: Path) -> None:
     assert Store.view(tmp_path / "s").newest()[0] is None
 
 
-@pytest.mark.parametrize("where", [[0, 4], [-5, 4], [16, -1], [16, 2**40], [2**70, 1], ["x", 1]])
+@pytest.mark.parametrize("where", [[0, 4], [-5, 4], [16, -1], [16, 2**40], [2**70, 1], ["x", 1], [float("inf"), 4], [16, float("nan")]])
 @pytest.mark.parametrize("head", [packs.BY_BYTES, packs.BY_INDEX])
 def test_a_packs_index_that_leads_out_of_it_is_damage(tmp_path: Path, where: list[Any], head: bytes) -> None:
     with pytest.raises(StoreDamaged, match="index"):
@@ -194,3 +207,41 @@ def test_a_record_that_is_not_whole_gzip_is_damaged(alter: Callable[[bytes], byt
     assert json_of(gzip.compress(b"{}" * 500)) == b"{}" * 500 and json_of(b"{}") == b"{}"
     with pytest.raises(StoreDamaged):
         json_of(alter(gzip.compress(b"{}" * 500)))
+
+
+def test_an_index_that_says_it_is_gigabytes_long_is_not_read(tmp_path: Path) -> None:
+    path = tmp_path / f"{CHUNK}.pack"
+    with path.open("wb") as file:
+        file.write(packs.BY_INDEX)
+        file.truncate(2**33)
+        file.seek(2**33)
+        file.write((2**33 - 100).to_bytes(8, "little") + bytes.fromhex(CHUNK) + packs.END)
+    began = time.monotonic()
+    with pytest.raises(StoreDamaged, match="cut short or damaged"):
+        packs.open_pack(path)
+    assert time.monotonic() - began < 1
+
+
+@pytest.mark.parametrize("word", [["verify"], ["show"], ["show", "--json"], ["show", "--all"], ["export", "--to", "out"]])
+def test_the_terminals_words_say_in_one_line_what_a_hostile_store_is(
+    word: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    filled(tmp_path / "s", 1, 5000)
+    record = Store.view(tmp_path / "s").commits()[0]
+    altered(tmp_path / "s", lambda c: c.update(created=float("inf")))
+    altered(tmp_path / "s", lambda c: c["files"].update({"a": c["parts"]["graph"] | {"mode": 0o644}, "a/b": c["parts"]["graph"] | {"mode": 0o644}}), 10)
+    assert main([word[0], "s", *word[1:]]) in (0, 1)
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err
+    if word[0] == "export":
+        assert "not exported: files/a/b" in said.err and (tmp_path / "out/files/a").is_file()
+    (tmp_path / "s" / "commits" / f"{record.id}.json").write_bytes(b"")
+    for path in (tmp_path / "s" / "commits").iterdir():
+        path.unlink()
+    assert main([word[0], "s", *word[1:]]) in (0, 1, 2)  # a store in which nothing was saved yet
+    shutil.rmtree(tmp_path / "s" / "commits")
+    (tmp_path / "s" / "commits").write_bytes(b"")
+    assert main([word[0], "s", *word[1:]]) in (1, 2)
+    said = capsys.readouterr()
+    assert "Traceback" not in said.out + said.err and said.err.splitlines()[-1].startswith("colab-guard: ")

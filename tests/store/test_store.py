@@ -9,12 +9,13 @@ import random
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from colab_guard.errors import ForeignStore, StoreInUse, StoreTooNew, UserMistake
-from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, describe, disk, packs, verify
+from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, describe, describe_newest, disk, packs, verify
 from colab_guard.store.records import json_of
 from colab_guard.store.view import FORMAT_VERSION
 
@@ -342,3 +343,48 @@ def test_a_writer_that_was_displaced_while_it_committed_removes_nothing(tmp_path
     old._collect()
     assert all(path.exists() for path in unfinished)
     new.close()
+
+
+def test_a_commit_that_cannot_be_described_leaves_nothing_behind(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "s", ME)
+    store.commit(draft("a", os.urandom(5000)))
+    before = sorted((tmp_path / "s" / "packs").iterdir())
+    for _ in range(3):
+        with pytest.raises(TypeError):
+            store.commit(draft("b", os.urandom(5000), meta={"what": object()}))
+        assert sorted((tmp_path / "s" / "packs").iterdir()) == before
+    store.commit(draft("c", os.urandom(5000)))
+    store.close()
+    assert verify(tmp_path / "s") == []
+
+
+def test_a_store_that_is_opened_on_a_full_disk_says_so_in_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path / "s", 1, 5000)
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("colab_guard.store.leases.write_whole", full)
+    with pytest.raises(UserMistake, match=r"No space left on device.*free some space there"):
+        Store.open(tmp_path / "s", ME)
+    monkeypatch.undo()
+    assert Store.view(tmp_path / "s").newest()[0] is not None
+
+
+def test_a_store_that_is_being_written_is_not_called_damaged(tmp_path: Path) -> None:
+    store, stopping = Store.open(tmp_path / "s", ME), threading.Event()
+
+    def write() -> None:
+        while not stopping.is_set():
+            store.commit(draft("a", os.urandom(5000)))
+
+    store.commit(draft("a", os.urandom(5000)))
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        assert [verify(tmp_path / "s") for _ in range(40)] == [[]] * 40
+        assert all(describe_newest(tmp_path / "s", 20)[0] for _ in range(40))
+    finally:
+        stopping.set()
+        writer.join()
+    store.close()

@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from colab_guard.errors import StoreDamaged
+from colab_guard.store.disk import write_whole
 from colab_guard.store.mirror.calls import Call
 from colab_guard.store.mirror.catalogue import FarLeases
+from colab_guard.store.mirror.folder import FolderPlace
 from colab_guard.store.mirror.owners import check_holder
-from colab_guard.store.mirror.place import PARTS, NotThereYet, Place, Receipt, intact
+from colab_guard.store.mirror.place import PARTS, NotThereYet, Place, Receipt, intact, pieces
 from colab_guard.store.writer import Store
 
 ORPHAN_S = 3600.0
 """A file there that nobody here ever had is removed when it was seen for so long: a killed writer's, not a new one's."""
 AWAIT_S = 60.0
 """For so long a file that was sent may stay unseen before it is sent again."""
+OWN_NAMES = re.compile(r"packs/[0-9a-f]{64}\.pack|commits/\d{8}-\d{10}-[0-9a-f]{32}\.json")
+"""What a store has in these folders: whatever else lies there is somebody else's, and stays."""
 LEASE_FRESH_S = 10.0
 """Before each removal the leases have been looked at within so many seconds."""
+
+
+class DamagedHere(StoreDamaged):
+    """A file of the local store is not what its name says."""
 
 
 @dataclass
@@ -64,11 +73,21 @@ class Copies:
             there = self._seen_at_last(name)
         if name in self.receipts and there == size:
             return 0
+        self._check_here(source, name, call)
+        size = source.stat().st_size
         if there == size and self._as_it_should_be(source, name, call):
             return 0
         call.moved()
         self._send(source, name, call)
         return size
+
+    def _check_here(self, source: Path, name: str, call: Call) -> None:
+        """What is damaged on this machine is sent nowhere: it is brought back from there if it is whole there, else said."""
+        if intact(FolderPlace(self.store.path), name, source, call.moved):
+            return
+        if not intact(self.place, name, moved=call.moved):
+            raise DamagedHere(f"{name} is damaged on this machine's disk, and the mirror has no whole one; colab-guard verify tells more")
+        write_whole(source, pieces(self.place, name, call.moved))
 
     def _seen_at_last(self, name: str) -> int | None:
         """What was sent a moment ago and is not seen is not sent again at once: places show files late."""
@@ -124,7 +143,7 @@ class Copies:
         The lease is looked at first: another machine may have taken over meanwhile, and what is there is its own then.
         """
         now = time.monotonic()
-        spare = [name for name in self.listed if name.partition("/")[0] in ("packs", "commits") and name not in kept]
+        spare = [name for name in self.listed if OWN_NAMES.fullmatch(name) and name not in kept]
         self._strange = {name: self._strange.get(name, now) for name in spare if name not in self.mine}
         looked = -LEASE_FRESH_S
         for name in sorted(spare):  # records go before packs

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+from colab_guard.errors import ForeignStore
 from colab_guard.store import disk
 from colab_guard.store.mirror.place import Moved, Receipt, Traits, go_on
+from colab_guard.store.names import check_no_links, open_plain
 from colab_guard.store.packs import PIECE_BYTES
 
 _numbers = itertools.count()
@@ -32,6 +35,7 @@ class FolderPlace:
         return self._traits
 
     def names(self, part: str) -> dict[str, int]:
+        self._check_no_links([part])
         try:
             found = [path for path in (self.path / part).iterdir() if not path.name.startswith(disk.TEMPORARY)]
         except FileNotFoundError:
@@ -41,12 +45,13 @@ class FolderPlace:
 
     def size(self, name: str) -> int | None:
         try:
-            return (self.path / name).stat().st_size
+            status = (self.path / name).lstat()
         except (FileNotFoundError, NotADirectoryError):
             return None
+        return status.st_size if stat.S_ISREG(status.st_mode) else None
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
-        with (self.path / name).open("rb") as file:
+        with open_plain(self.path / name) as file:
             file.seek(start)
             return file.read(-1 if length is None else length)
 
@@ -95,8 +100,15 @@ class FolderPlace:
         (self.path / name).unlink(missing_ok=True)
 
     def make_folders(self, parts: Iterable[str]) -> None:
+        parts = list(parts)
+        self._check_no_links(parts)
         for part in parts:
             (self.path / part).mkdir(mode=disk.PRIVATE_FOLDER, parents=True, exist_ok=True)
+
+    def _check_no_links(self, parts: Iterable[str]) -> None:
+        """A mirror's files are its own: what lies behind a link is somebody else's, and is neither read nor removed."""
+        if linked := check_no_links(self.path, parts):
+            raise ForeignStore(f"{self.path / linked} is a link, and no folder of a mirror; put the mirror's own folder there")
 
     def free_bytes(self) -> int | None:
         nearest = self.path

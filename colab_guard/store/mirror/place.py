@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.packs import PIECE_BYTES, check_pack, digest
+from colab_guard.store.packs import PIECE_BYTES, Read, check_pack, digest
 
 PARTS = ("packs", "commits", "leases")
 Moved = Callable[[], None]
@@ -111,13 +111,22 @@ def intact(place: Place, name: str, original: Path | None = None, moved: Moved =
     if size is None:
         return False
     if name.endswith(".pack"):
-        try:
-            check_pack(Path(name).stem, size, partial(place.read, name), pieces(place, name, moved))
-        except StoreDamaged:
-            return False
-        return True
+        return _pack_intact(place, name, size, moved)
     data = place.read(name)
     hashed = re.search(r"-([0-9a-f]+)\.json$", name)
     if hashed is not None:
         return digest(data).startswith(hashed[1])
     return original is not None and original.exists() and data == original.read_bytes()
+
+
+def _pack_intact(place: Place, name: str, size: int, moved: Moved) -> bool:
+    parts: Iterable[bytes] = pieces(place, name, moved)
+    read: Read = partial(place.read, name)
+    if size <= PIECE_BYTES:  # one call for all of it
+        whole = b"".join(parts)
+        parts, read = [whole], lambda start, length: whole[start : start + length]
+    try:
+        check_pack(Path(name).stem, size, read, parts)
+    except StoreDamaged:
+        return False
+    return True

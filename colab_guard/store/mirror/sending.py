@@ -19,7 +19,7 @@ from colab_guard.store.index import state_packs
 from colab_guard.store.leases import RELEASED, mark_line
 from colab_guard.store.mirror import calls, holders
 from colab_guard.store.mirror.catalogue import BEAT, FarLeases
-from colab_guard.store.mirror.copying import Copies
+from colab_guard.store.mirror.copying import Copies, DamagedHere
 from colab_guard.store.mirror.folder import FolderPlace
 from colab_guard.store.mirror.owners import check_place, claim
 from colab_guard.store.mirror.place import PARTS, Place
@@ -176,23 +176,35 @@ class Mirror:
             self._change(replace(self.status, state="ok", reason=""))
             return
         newest = max(whole, key=lambda record: (record.generation, record.seq))
-        self._prepare()
+        damaged = self._prepare()
         for record in sorted({r.id: r for r in [*units, *whole]}.values(), key=lambda r: r.seq):
             packs = unit_packs(record) | (state_packs(record) if record in whole else set())
-            for name in [*(f"packs/{pack}.pack" for pack in sorted(packs)), f"commits/{record.id}.json"]:
-                self._bring(name)
+            try:
+                for name in [*(f"packs/{pack}.pack" for pack in sorted(packs)), f"commits/{record.id}.json"]:
+                    self._bring(name)
+            except DamagedHere as error:  # the others are sent all the same
+                if record is newest:
+                    raise
+                damaged.append(str(error))
         # only if the lease still holds now do these commits count
         calls.limited(self._workers, "look at the lease", lambda call: self._check())
-        self._note_sent(newest, self._needed(newest, units))
-        if not self._store.careful:
+        self._note_sent(newest, self._needed(newest, units), damaged)
+        if not damaged and not self._store.careful:
             kept = {f"commits/{record.id}.json" for record in [*whole, *units]}
             kept |= {f"packs/{name}.pack" for name in packs_needed(whole, units)}
             calls.limited(self._workers, "tidy", lambda call: self._copies.tidy(kept, call))
 
-    def _prepare(self) -> None:
+    def _prepare(self) -> list[str]:
+        """The leases, the own one at last; what is said of those that are damaged here and there."""
         calls.limited(self._workers, "look at the place", self._open)
+        damaged = []
         for name in ["FORMAT", *(f"leases/{path.name}" for path in sorted((self._store.path / "leases").glob("*.json")))]:
-            self._bring(name)
+            try:
+                self._bring(name)
+            except DamagedHere as error:
+                if name == f"leases/{self._store.lease_name}.json":
+                    raise
+                damaged.append(str(error))
         leases = self._copies.leases
         calls.limited(
             self._workers, "claim", lambda call: claim(self._place, leases, self._store, take_over=self._take_over)
@@ -200,6 +212,7 @@ class Mirror:
         if self._claimed != self._store.lease_name:
             self._claimed = self._store.lease_name
             self._beat()
+        return damaged
 
     def _open(self, call: calls.Call) -> None:
         check_place(self._place, self._copies.leases, self._store, take_over=self._take_over)
@@ -262,11 +275,11 @@ class Mirror:
         """Seconds since the first of the commits was saved that are not there."""
         return 0.0 if self._behind_since is None else self._clock.monotonic() - self._behind_since
 
-    def _note_sent(self, record: CommitRecord, needed: list[str]) -> None:
+    def _note_sent(self, record: CommitRecord, needed: list[str], damaged: list[str]) -> None:
         now = self._clock.time()
-        status = replace(
-            self.status, state="ok", reason="", last_sent_commit=record.id, last_sent_at=now, lag_s=now - record.created
-        )
+        state, reason = ("degraded", damaged[0]) if damaged else ("ok", "")
+        sent = replace(self.status, last_sent_commit=record.id, last_sent_at=now, lag_s=now - record.created)
+        status = replace(sent, state=state, reason=reason)
         name, where = self._store.identity.name, self._place.name
         proof = self._copies.proof(needed)
         self._unsettled = proof is not None and self._clock.monotonic() < self._durable_from
