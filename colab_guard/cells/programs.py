@@ -20,6 +20,7 @@ import operator
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from types import CodeType
+from typing import Any
 
 from colab_guard.cells.calls import Callees
 from colab_guard.cells.liveness import Liveness
@@ -121,8 +122,8 @@ class Program:
         if function.variant is None:
             outer = next(code for code in _nested(self._compile(function.id)) if code.co_name == OUTER)
             code = next(c for c in outer.co_consts if isinstance(c, CodeType))
-            names = {"co_name": function.info.name, "co_qualname": function.place[0]}
-            function.variant = self._adopted(code).replace(**names)  # type: ignore[arg-type]
+            adopted = self._adopted(code)
+            function.variant = _called(adopted, adopted.co_qualname, function.place[0]).replace(co_name=function.info.name)
         return function.variant
 
     def nodes(self) -> Iterator[tuple[Function, FunctionNode]]:
@@ -200,6 +201,20 @@ class Program:
             return by_name.get((constant.co_name, constant.co_firstlineno)) or self._adopted(constant)
 
         return code.replace(co_consts=tuple(map(exchange, code.co_consts)))
+
+
+def _called(code: CodeType, before: str, name: str) -> CodeType:
+    """`code` with the qualified name `name` in place of `before`, and what it makes (lambdas, classes) called accordingly."""
+    if not f"{code.co_qualname}.".startswith(f"{before}."):
+        return code
+
+    def renamed(constant: Any) -> Any:
+        if isinstance(constant, CodeType):
+            return _called(constant, before, name)
+        # the body of a class is given its name as a text
+        return name + constant[len(before) :] if isinstance(constant, str) and constant.startswith(f"{before}.") else constant
+
+    return code.replace(co_qualname=name + code.co_qualname[len(before) :], co_consts=tuple(map(renamed, code.co_consts)))
 
 
 def alone(tree: ast.Module, qualname: str) -> ast.Module:

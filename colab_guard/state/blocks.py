@@ -80,19 +80,40 @@ class Blocks:
         return None if found is None else found.key
 
 
+ABSENT: Any = object()
+
+
 class Restoring(threading.local):
     """What the functions that rebuild objects need to know while a restore runs."""
 
     blocks: Mapping[str, Any] = {}
     groups: tuple[RestoredGroup, ...] = ()
     live: Any = None
+    _bound: Mapping[str, Any] = {}
+    """What stood in the namespace under names that were bound early."""
+
+    def bind(self, names: Mapping[str, Any]) -> None:
+        """Set names of the notebook before the others, for code of the notebook that runs while objects are rebuilt."""
+        namespace = self.live.namespace
+        self._bound = {**{name: namespace.get(name, ABSENT) for name in names}, **self._bound}
+        namespace.update(names)
+
+    def _unbind(self) -> None:
+        for name, value in self._bound.items():
+            if value is ABSENT:
+                self.live.namespace.pop(name, None)
+            else:
+                self.live.namespace[name] = value
 
     def begin(self, live: Any, table: Mapping[str, Any], small: bytes, buffers: Mapping[str, bytearray]) -> None:
         self.live, self.blocks = live, table["blocks"]
         self.groups = tuple(RestoredGroup(group, small, buffers) for group in table["groups"])
 
-    def end(self) -> None:
-        self.live, self.blocks, self.groups = None, {}, ()
+    def end(self, *, whole: bool) -> None:
+        """`whole`: it went well; else what `bind` has replaced is put back."""
+        if not whole:
+            self._unbind()
+        self.live, self.blocks, self.groups, self._bound = None, {}, (), {}
 
 
 RESTORING = Restoring()

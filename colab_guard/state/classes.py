@@ -20,6 +20,7 @@ from cloudpickle import cloudpickle
 
 from colab_guard.errors import CannotResume
 from colab_guard.state import codes
+from colab_guard.state.blocks import RESTORING
 from colab_guard.state.functions import by_name, module_of
 from colab_guard.state.things import ATOMS
 
@@ -32,6 +33,8 @@ MADE_IN_HEAP = 1 << 9
 REGISTERED = "_abc_impl"
 PYTHONS = frozenset({"__dict__", "__weakref__", "__module__", "__slotnames__", REGISTERED})
 MEMBERS_OWN = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
+HASHING = ("__hash__", "__eq__")
+"""What a dictionary or set calls that is filled with instances."""
 ABSENT: Any = object()
 
 
@@ -51,7 +54,9 @@ def reduce_class(pickler: GraphPickler, cls: type) -> Any:
         begun["__dict__"] = vars(cls)["__dict__"]
     rest = {name: value for name, value in attributes.items() if name not in begun and not _is_slot(value, cls)}
     made = (cloudpickle._get_or_create_tracker_id(cls), type(cls), cls.__name__, cls.__bases__, begun)
-    return make_class, made, rest, None, None, fill_class
+    hashing = [part for name in HASHING for part in codes.functions_of(vars(cls).get(name))]
+    asked = codes.looked_up(hashing, pickler.captured_names()) if hashing else {}
+    return make_class, made, (rest, asked) if asked else rest, None, None, fill_class
 
 
 def _is_slot(value: Any, cls: type) -> bool:
@@ -112,7 +117,10 @@ def set_attribute(cls: type, name: str, value: Any) -> None:
     _librarys(type(cls)).__setattr__(cls, name, value)
 
 
-def fill_class(cls: Any, attributes: dict[str, Any]) -> None:
+def fill_class(cls: Any, state: dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]) -> None:
+    """`state`: attributes, and with them names of the notebook that its instances need before they can be keys."""
+    attributes, asked = state if isinstance(state, tuple) else (state, {})
+    RESTORING.bind(asked)
     for name, value in attributes.items():
         if name != REGISTERED:
             set_attribute(cls, name, value)

@@ -15,7 +15,7 @@ import platform
 import sys
 import textwrap
 import types
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -157,6 +157,22 @@ def _captured(function: types.FunctionType) -> Iterator[Any]:
             yield cell.cell_contents
         except ValueError:
             continue
+
+
+def names_in(code: types.CodeType) -> set[str]:
+    """Names that `code`, and code inside of it, looks up or sets: globals, attributes, what it imports."""
+    return set(code.co_names).union(*(names_in(one) for one in code.co_consts if isinstance(one, types.CodeType)))
+
+
+def looked_up(functions: Iterable[types.FunctionType], namespace: Mapping[str, Any]) -> dict[str, Any]:
+    """What these find in the namespace by its name, and what the notebook's functions and classes among that find there."""
+    found: dict[str, Any] = {}
+    waiting = list(functions)
+    while waiting:
+        new = {name: namespace[name] for name in names_in(waiting.pop().__code__) if name in namespace and name not in found}
+        found.update(new)
+        waiting += [function for value in new.values() for function in functions_of(value)]
+    return found
 
 
 def made_with(function: types.FunctionType) -> dict[str, Any]:

@@ -7,7 +7,6 @@ class was defined: what they had set is put back.
 
 from __future__ import annotations
 
-import enum
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -34,20 +33,21 @@ def reduce_enum(pickler: GraphPickler, cls: Any) -> Any:
     first = {id(member): name for name, member in reversed(members.items())}
     own = [name for name, member in members.items() if first[id(member)] == name]
     mixed = next((kind for kind in MIXED_IN if issubclass(cls, kind)), None)
-    made = [(name, None if mixed is None else _bare(mixed, members[name]), members[name]._value_) for name in own]
+    unnamed = {id(member): member for member in cls._value2member_map_.values() if id(member) not in first}
+    places = {address: place for place, address in enumerate(unnamed)}
+    made = [(name, *_parts(mixed, members[name])) for name in own]
     names = {name: first[id(member)] for name, member in members.items()}
-    values = [(value, first[id(member)]) for value, member in cls._value2member_map_.items() if id(member) in first]
+    values = [(value, first.get(id(member), places.get(id(member)))) for value, member in cls._value2member_map_.items()]
     rest = {name: value for name, value in vars(cls).items() if name not in MADE_BY_PYTHON and name not in members}
     rest["__qualname__"] = cls.__qualname__
-    arguments = (cloudpickle._get_or_create_tracker_id(cls), type(cls), cls.__name__, cls.__bases__, mixed, made, names, values)
-    return make_enum, arguments, (rest, {name: vars(members[name]) for name in own}, _composed(cls, first)), None, None, fill_enum
+    alike = [_parts(mixed, member) for member in unnamed.values()]
+    arguments = (cloudpickle._get_or_create_tracker_id(cls), type(cls), cls.__name__, cls.__bases__, mixed, made, names, values, alike)
+    attributes = {name: vars(members[name]) for name in own}
+    return make_enum, arguments, (rest, attributes, [], list(map(vars, unnamed.values()))), None, None, fill_enum
 
 
-def _composed(cls: Any, first: Mapping[int, str]) -> list[Any]:
-    """Values of flags that have no name and were asked for: the class remembers what it has made of them."""
-    if not issubclass(cls, enum.Flag) or cls._missing_.__func__ is not enum.Flag._missing_.__func__:  # type: ignore[attr-defined]
-        return []
-    return [value for value, member in cls._value2member_map_.items() if id(member) not in first]
+def _parts(mixed: Any, member: Any) -> tuple[Any, Any]:
+    return None if mixed is None else _bare(mixed, member), member._value_
 
 
 def _is_plain(cls: Any) -> bool:
@@ -73,17 +73,24 @@ def make_enum(
     mixed: Any,
     made: Sequence[Made],
     names: Mapping[str, str],
-    values: Sequence[tuple[Any, str]],
+    values: Sequence[tuple[Any, str | int]],
+    unnamed: Sequence[tuple[Any, Any]] = (),  # the first commits know nothing of these
 ) -> Any:
-    """The class and its members; where it is there already, that one. `names` gives, in order, whose name each is."""
+    """The class and its members; where it is there already, that one. `names` gives, in order, whose name each is.
+
+    `unnamed` are flags that were asked for and have no name: the class remembers what it has made of them.
+    """
     cls: Any = type.__new__(metaclass, name, bases, {"__module__": "__main__"})
     found = cloudpickle._lookup_class_or_track(tracker, cls)
     if found is not cls:
         return found
-    members: dict[str, Any] = {}
-    for own, bare, value in made:
+    members: dict[str | int, Any] = {}
+    every: list[tuple[str | int, Any, Any]] = [*made, *((place, *parts) for place, parts in enumerate(unnamed))]
+    for own, bare, value in every:
         member: Any = object.__new__(cls) if mixed is None else mixed.__new__(cls, bare)
-        member._value_, member._name_, member.__objclass__ = value, own, cls
+        member._value_ = value
+        if isinstance(own, str):
+            member._name_, member.__objclass__ = own, cls
         members[own] = member
     by_name = {each: members[own] for each, own in names.items()}
     by_value = {value: members[own] for value, own in values}
@@ -94,13 +101,16 @@ def make_enum(
 
 def fill_enum(cls: Any, state: tuple[Any, ...]) -> None:
     """Put back what the class and its members have besides."""
-    rest, attributes, *composed = state  # the first commits know nothing of these
+    rest, attributes, *flags = state  # the first commits know nothing of these
+    composed, unnamed = [*flags, (), ()][:2]
     for name, value in rest.items():
         if name == "__doc__" or vars(cls).get(name, cls) is not value:
             type.__setattr__(cls, name, value)
     for name, values in attributes.items():
         vars(cls._member_map_[name]).update(values)
-    for value in composed[0] if composed else ():
+    for values in unnamed:
+        vars(cls._value2member_map_[values["_value_"]]).update(values)
+    for value in composed:  # commits of earlier versions tell no more of these
         cls(value)
 
 

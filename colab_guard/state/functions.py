@@ -72,6 +72,8 @@ def reduce_function(pickler: GraphPickler, function: Any) -> Any:
         "qualname": function.__qualname__,
         "annotations": dict(function.__annotations__) if notebook else {},
     }
+    if parameters := getattr(function, "__type_params__", ()):
+        state["type_params"] = parameters
     text = codes.file_text(code.co_filename) if code_id is None and notebook else None
     if text is not None and live.secrets is not None:
         text = tokens.scrubbed(text)  # it serves people only
@@ -127,6 +129,8 @@ def set_function(function: Any, state: dict[str, Any]) -> None:
     function.__qualname__ = state["qualname"]
     if state["annotations"]:
         function.__annotations__ = state["annotations"]
+    if "type_params" in state:
+        function.__type_params__ = state["type_params"]
 
 
 def reduce_cell(pickler: GraphPickler, cell: Any) -> Any:

@@ -9,6 +9,7 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
@@ -114,7 +115,8 @@ def capture(
     collecting = gc.isenabled()
     gc.disable()
     try:
-        return work()
+        with _plain_tensors():
+            return work()
     except RecursionError:
         return _deeply(lambda: work(deep=True), split)
     finally:
@@ -128,6 +130,7 @@ def restore(
     """What `capture` was given, with aliases intact, against the live namespace; CannotResume names what is missing."""
     table = json.loads(parts[BLOCKS])
     RESTORING.begin(live, table, parts[SMALL], buffers)
+    whole = False
     try:
         before = sorted(name for name in parts if name.startswith(BEFORE))
         secrets = live.secrets or Secrets(live.start)
@@ -137,6 +140,7 @@ def restore(
             reader.load()
         needed, _, kept, definitions = reader.load()
         addresses.put_right(reader.load() if addresses.ADDRESSES in parts else ())
+        whole = True
     except ImportError as error:
         raise missing(error) from error
     except (GuardError, MemoryError):
@@ -146,7 +150,7 @@ def restore(
             raise missing(error) from error
         raise CannotResume(f"the snapshot cannot be rebuilt here: {type(error).__name__}: {error}") from error
     finally:
-        RESTORING.end()
+        RESTORING.end(whole=whole)
     training_objects.raise_hook_id(table["next_hook"])
     for kind, name, data, *changes in filter(None, definitions.found):
         if kind == "cache":
@@ -161,6 +165,14 @@ def restore(
     for part in (needed, kept):
         mapped_words(part.get("names", {}))
     return needed, kept
+
+
+def _plain_tensors() -> AbstractContextManager[object]:
+    """Meanwhile `__torch_function__` of the user's classes of tensors is not called: a look is none of their work."""
+    torch = sys.modules.get("torch")
+    off = getattr(getattr(torch, "_C", None), "DisableTorchFunctionSubclass", nullcontext)
+    made: AbstractContextManager[object] = off()
+    return made
 
 
 def _later(pickler: Reducing, overlap: Overlapping | None) -> Later | None:

@@ -16,6 +16,9 @@ from colab_guard.state.things import CannotKeep
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
 
+ABSENT: Any = object()
+GROUP: Any = type(next(itertools.groupby("a"))[1])
+
 
 def reduce_pairwise(pickler: GraphPickler, pairs: Any) -> Any:
     """What it goes over, with the item put back that it holds as the next pair's first."""
@@ -27,6 +30,24 @@ def reduce_pairwise(pickler: GraphPickler, pairs: Any) -> Any:
 
 def rebuild_pairwise(over: Iterator[Any], first: Iterable[Any]) -> Any:
     return itertools.pairwise(itertools.chain(first, over) if first else over)
+
+
+def reduce_groupby(pickler: GraphPickler, groups: Any) -> Any:
+    """What it goes over, its key function, and the keys and the item that it holds.
+
+    Python's own way forgets the key of a group whose last item was handed out, and would give that group again.
+    """
+    over, function, *held = _held(groups)
+    return rebuild_groupby, (over, function, *held)
+
+
+def rebuild_groupby(over: Any, function: Any, target: Any = ABSENT, current: Any = ABSENT, item: Any = ABSENT) -> Any:
+    groups: Any = itertools.groupby(over, function)
+    if target is not ABSENT:
+        groups.__setstate__((target if current is ABSENT else current, item, target))
+        if current is ABSENT:
+            next(GROUP(groups, target))  # the item was handed out
+    return groups
 
 
 def reduce_match(pickler: GraphPickler, match: re.Match[Any]) -> Any:

@@ -224,6 +224,10 @@ class Reducing:
         self.placeholders.append(lost)
         return lost
 
+    def captured_names(self) -> Mapping[str, Any]:
+        """The notebook's names that the capture is of, with their values."""
+        return self._roots.names
+
     def path_of(self, thing: Any) -> str:
         """How a person reaches `thing` from the captured names."""
         return path_to(thing, self._roots)

@@ -24,6 +24,7 @@ from colab_guard.state import (
     tensors,
     things,
     training_objects,
+    typing_things,
     widgets,
 )
 
@@ -76,6 +77,8 @@ BUILT_IN: dict[str, Reducer] = {
     "_io.BufferedRandom": files.reduce_file,
     "_io.FileIO": files.reduce_file,
     "itertools.pairwise": iterators.reduce_pairwise,
+    "itertools.groupby": iterators.reduce_groupby,
+    **dict.fromkeys(typing_things.KINDS, typing_things.reduce_of_typing),
     "concurrent.futures._base.Future": pools.reduce_future,
     "concurrent.futures.thread.ThreadPoolExecutor": pools.reduce_thread_pool,
     "concurrent.futures.process.ProcessPoolExecutor": pools.reduce_process_pool,

@@ -654,3 +654,46 @@ assert parser.parse_args(["one"]) == argparse.Namespace(n=3, a=None) and parser.
 assert parser.parse_args(["one", "--x", "2", ]).x == "2" and parser.usage is argparse.SUPPRESS
 """,
 )
+case(
+    "groups of `groupby` that are half over, left early, over and not begun",
+    before="from itertools import groupby",
+    cell="""
+def after(steps, rows="aaabbbccc", key=None):
+    groups = groupby(rows, key)
+    for step in steps:
+        if step == "group": found = next(groups)
+        else: next(found[1])
+    return groups, found[1] if steps else None
+ways = ["", ["group"], ["group", "item"], ["group"] + ["item"] * 3, ["group", "item", "group"], ["group"] * 2 + ["item"] * 2]
+all_ = [after(steps) for steps in ways]
+keyed = [after(steps, [None, None, 1, 2, 2], lambda item: item) for steps in ways[:3]]
+wanted = [after(steps) for steps in ways], [after(steps, [None, None, 1, 2, 2], lambda item: item) for steps in ways[:3]]
+def rest(pair):
+    groups, group = pair
+    return ([] if group is None else list(group)), [(key, list(items)) for key, items in groups]
+wanted = [list(map(rest, pairs)) for pairs in wanted]
+""",
+    then="""
+assert [list(map(rest, all_)), list(map(rest, keyed))] == wanted, wanted
+""",
+)
+case(
+    "tensors of a class that counts what is done with it",
+    before="import torch",
+    cell="""
+class Counting(torch.Tensor):
+    count = 0
+    @classmethod
+    def __torch_function__(cls, function, types, args=(), kwargs=None):
+        Counting.count += 1
+        return super().__torch_function__(function, types, args, kwargs or {})
+one = torch.zeros(3).as_subclass(Counting)
+one += 1
+done = Counting.count
+""",
+    then="""
+assert Counting.count == done and type(one) is Counting
+one += 1
+assert Counting.count > done and torch.Tensor.tolist(one) == [2.0] * 3
+""",
+)

@@ -403,3 +403,67 @@ assert marked == b"m" and way == (1, 5)
 assert [type(one) for one in (shape, both, day, moment, money, share)] == [Shape, Both, Day, Moment, Money, Share]
 """,
 )
+case(
+    "keys whose hash asks a constant, a function, a table and a class of the cell",
+    cell="""
+MOD, SALT = 97, {"a": 3}
+def norm(text): return text.lower() + SUFFIX
+SUFFIX = "!"
+class Mixer:
+    @staticmethod
+    def mix(value): return value * SALT["a"] % MOD
+class Key:
+    def __init__(self, value): self.value = value
+    def __hash__(self): return Mixer.mix(hash(norm(self.value)))
+    def __eq__(self, other): return norm(self.value) == norm(other.value)
+table, met = {Key(text): n for n, text in enumerate("abc")}, {Key("x"), Key("X"), Key("y")}
+first = next(iter(table))
+""",
+    then="""
+assert table[Key("A")] == 0 and first in table and len(met) == 2 and Key("Y") in met and Key("z") not in met
+MOD = 5; SALT["a"] = 4
+assert hash(first) == hash(norm("a")) * 4 % 5
+""",
+)
+case(
+    "flags without a name, as a class remembers them and members lead to them",
+    before="import enum",
+    cell="""
+class Perm(enum.Flag):
+    R = 1; W = 2; X = 4; RW = R | W
+    @classmethod
+    def _missing_(cls, value):
+        asked.append(value)
+        return cls[value.upper()] if isinstance(value, str) else super()._missing_(value)
+class Bits(enum.IntFlag, boundary=enum.KEEP):
+    A = 1; B = 8
+asked = []
+some = Perm("r") | Perm.X
+rest, bits = some & ~Perm.R, Bits(21) ^ ~Bits.A
+other = ~some
+some.note = ["mine"]
+order, met = [(value, member._name_) for value, member in Perm._value2member_map_.items()], list(asked)
+""",
+    then="""
+assert [(value, member._name_) for value, member in Perm._value2member_map_.items()] == order and asked == met
+assert some is Perm.R | Perm.X and rest is Perm.X and other is ~some is Perm.W and some.note == ["mine"] and ~~some is some
+assert bits is Bits(21) ^ ~Bits.A and type(bits) is Bits and Perm(6) is ~Perm.R and repr(some) == "<Perm.R|X: 5>"
+assert Perm.RW._inverted_ is None or Perm.RW._inverted_ is ~Perm.RW
+""",
+)
+case(
+    "type variables, parameters of functions and new types, by the module and names that they had",
+    before="import typing\nEarlier = typing.TypeVar('Earlier')",
+    cell="""
+T, B = typing.TypeVar("T"), typing.TypeVar("B", bound=int, covariant=True)
+C, P, U = typing.TypeVar("C", int, str), typing.ParamSpec("P"), typing.NewType("U", int)
+class Box(typing.Generic[T, Earlier]):
+    def get(self) -> T: ...
+box, user, same = Box[int, str](), U(3), [T, U]
+""",
+    then="""
+assert {one.__module__ for one in (T, B, C, P, U)} == {"__main__"} and Box.__parameters__ == (T, Earlier)
+assert B.__bound__ is int and B.__covariant__ and C.__constraints__ == (int, str) and same[0] is T and same[1] is U
+assert U.__supertype__ is int and repr(U).endswith("U") and Box[int, str] == type(box)[int, str]
+""",
+)
