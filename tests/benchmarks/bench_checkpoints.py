@@ -65,7 +65,7 @@ def main() -> None:
     for name in ("torch.distributed", "transformers"):
         logging.getLogger(name).setLevel(logging.ERROR)
     words = sys.argv[1:] or ["full", "lora", "store"]
-    began = time.perf_counter()
+    began, before = time.perf_counter(), Path.cwd()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         (folder / "work").mkdir()
@@ -76,6 +76,7 @@ def main() -> None:
                 shutil.rmtree(folder / word, ignore_errors=True)
         if "store" in words:
             figures.show(folder)
+        os.chdir(before)
     print(f"\n{time.perf_counter() - began:.0f} s")
 
 
