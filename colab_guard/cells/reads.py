@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import dis
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from types import CodeType
@@ -13,18 +12,7 @@ from colab_guard import state
 from colab_guard.cells.liveness import reads, writes
 from colab_guard.cells.syntax import SCOPES, compiled
 
-READS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
 SHELL_NAMES = re.compile(r"In|Out|get_ipython|exit|quit|open|_{1,3}|_i{1,3}|_i?\d+|_[dio]h|_exit_code|_cg_.*|__.*__")
-
-
-def globals_read(code: CodeType) -> Iterator[str]:
-    """Names that `code`, and code nested in it, looks up among the notebook's."""
-    steps = list(dis.get_instructions(code))
-    own = {step.argval for step in steps if step.opname == "STORE_NAME"}  # a class's own names
-    yield from (str(step.argval) for step in steps if step.opname in READS and step.argval not in own)
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            yield from globals_read(constant)
 
 
 def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
@@ -41,7 +29,7 @@ def input_names(source: str, namespace: Mapping[str, Any]) -> frozenset[str]:
         found.add(name)
         value = namespace[name]
         for function in state.functions_of(type(value) if state.is_notebooks(type(value)) else value):
-            todo += [other for other in globals_read(function.__code__) if other not in bound]
+            todo += [other for other in state.globals_read(function.__code__) if other not in bound]
     return frozenset(found)
 
 
@@ -155,7 +143,7 @@ def _read_in_scopes(source: str) -> Iterator[str]:
     """Names of the notebook that functions, lambdas and classes inside the cell read."""
     for constant in compiled(source, "<cell>").co_consts:
         if isinstance(constant, CodeType):
-            yield from globals_read(constant)
+            yield from state.globals_read(constant)
 
 
 def names_bound(body: Iterable[ast.stmt]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from colab_guard.errors import SnapshotRefused
 from colab_guard.state.blocks_of_pandas import copies_on_write
 from colab_guard.state.classes import classes_of
-from colab_guard.state.codes import canonical, functions_of, is_notebooks, local_module_hash
+from colab_guard.state.codes import canonical, functions_of, globals_read, is_notebooks, local_module_hash
 from colab_guard.state.contexts import in_force_again, stands_entered
 from colab_guard.state.fingerprints import fingerprint
 from colab_guard.state.graph import Captured, Overlapping, capture, restore
@@ -63,6 +63,7 @@ __all__ = [
     "file_holds_secret",
     "fingerprint",
     "functions_of",
+    "globals_read",
     "holds_secret",
     "holds_sets",
     "in_force_again",

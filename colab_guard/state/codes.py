@@ -7,6 +7,7 @@ no source is at hand (`exec`, lambdas), by their instructions, which only one ve
 from __future__ import annotations
 
 import ast
+import dis
 import hashlib
 import importlib.util
 import inspect
@@ -22,6 +23,7 @@ from typing import Any
 
 SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 MINOR = ".".join(platform.python_version_tuple()[:2])
+READS = frozenset({"LOAD_NAME", "LOAD_GLOBAL", "LOAD_FROM_DICT_OR_GLOBALS"})
 DEEPEST = 4
 """How far wrappers are followed into what they wrap."""
 
@@ -159,9 +161,14 @@ def _captured(function: types.FunctionType) -> Iterator[Any]:
             continue
 
 
-def names_in(code: types.CodeType) -> set[str]:
-    """Names that `code`, and code inside of it, looks up or sets: globals, attributes, what it imports."""
-    return set(code.co_names).union(*(names_in(one) for one in code.co_consts if isinstance(one, types.CodeType)))
+def globals_read(code: types.CodeType) -> Iterator[str]:
+    """Names that `code`, and code nested in it, looks up among the notebook's."""
+    steps = list(dis.get_instructions(code))
+    own = {step.argval for step in steps if step.opname == "STORE_NAME"}  # a class's own names
+    yield from (str(step.argval) for step in steps if step.opname in READS and step.argval not in own)
+    for constant in code.co_consts:
+        if isinstance(constant, types.CodeType):
+            yield from globals_read(constant)
 
 
 def looked_up(functions: Iterable[types.FunctionType], namespace: Mapping[str, Any]) -> dict[str, Any]:
@@ -169,7 +176,7 @@ def looked_up(functions: Iterable[types.FunctionType], namespace: Mapping[str, A
     found: dict[str, Any] = {}
     waiting = list(functions)
     while waiting:
-        new = {name: namespace[name] for name in names_in(waiting.pop().__code__) if name in namespace and name not in found}
+        new = {name: namespace[name] for name in globals_read(waiting.pop().__code__) if name in namespace and name not in found}
         found.update(new)
         waiting += [function for value in new.values() for function in functions_of(value)]
     return found
