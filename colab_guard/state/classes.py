@@ -33,8 +33,8 @@ MADE_IN_HEAP = 1 << 9
 REGISTERED = "_abc_impl"
 PYTHONS = frozenset({"__dict__", "__weakref__", "__module__", "__slotnames__", REGISTERED})
 MEMBERS_OWN = frozenset({"_value_", "_name_", "__objclass__", "_sort_order_"})
-HASHING = ("__hash__", "__eq__")
-"""What a dictionary or set calls that is filled with instances."""
+CALLED = ("__hash__", "__eq__", "__new__", "__setstate__")
+"""What is called while instances are rebuilt, and dictionaries and sets are filled with them."""
 ABSENT: Any = object()
 
 
@@ -54,8 +54,8 @@ def reduce_class(pickler: GraphPickler, cls: type) -> Any:
         begun["__dict__"] = vars(cls)["__dict__"]
     rest = {name: value for name, value in attributes.items() if name not in begun and not _is_slot(value, cls)}
     made = (cloudpickle._get_or_create_tracker_id(cls), type(cls), cls.__name__, cls.__bases__, begun)
-    hashing = [part for name in HASHING for part in codes.functions_of(vars(cls).get(name))]
-    asked = codes.looked_up(hashing, pickler.captured_names()) if hashing else {}
+    called = [part for name in CALLED for part in codes.functions_of(vars(cls).get(name))]
+    asked = codes.looked_up(called, pickler.captured_names()) if called else {}
     return make_class, made, (rest, asked) if asked else rest, None, None, fill_class
 
 
@@ -118,7 +118,7 @@ def set_attribute(cls: type, name: str, value: Any) -> None:
 
 
 def fill_class(cls: Any, state: dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]) -> None:
-    """`state`: attributes, and with them names of the notebook that its instances need before they can be keys."""
+    """`state`: attributes, and with them names of the notebook that code asks for which runs while instances are rebuilt."""
     attributes, asked = state if isinstance(state, tuple) else (state, {})
     RESTORING.bind(asked)
     for name, value in attributes.items():

@@ -23,6 +23,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.state import codes
+from colab_guard.state.blocks import RESTORING
 from colab_guard.state.things import ATOM_TYPES, ATOMS, PLAINLY, shares_attributes
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ NONE: Mapping[str, Any] = types.MappingProxyType({})
 FROZEN = tuple(getattr(dataclasses, f"_dataclass_{way}state", None) for way in ("get", "set"))
 """How a frozen dataclass with slots travels: its fields, set past its `__setattr__`."""
 CONTAINERS = (tuple, list, dict, set, frozenset, str, bytes, int, float)
+PROTOCOL = 5
 HEAP_TYPE = 1 << 9
 """What a class made by Python's `class` has among its flags."""
 VALUES = (
@@ -65,7 +67,7 @@ class _Empty:
 def reducer_for(kind: type) -> Reducer | None:
     """The reducer for instances of a class that has none by its name."""
     if not travels_plainly(kind):
-        return None
+        return reduce_as_told if codes.is_notebooks(kind) and _tells(kind) else None
     if _only_ones(kind):
         return reduce_only_one
     if _answers(kind) or _takes_arguments(kind):
@@ -86,6 +88,24 @@ def travels_plainly(kind: type) -> bool:
         and getattr(kind, "__setstate__", None) in (None, FROZEN[1])
         and not hasattr(kind, "__getnewargs_ex__")
     )
+
+
+def _tells(kind: Any) -> bool:
+    return any(type(way) is types.FunctionType and codes.is_notebooks(way) for way in (kind.__reduce__, kind.__reduce_ex__))
+
+
+def reduce_as_told(pickler: GraphPickler, thing: Any) -> Any:
+    """As its class says; a function of the notebook that is to rebuild it finds the names that it asks for."""
+    told = thing.__reduce_ex__(PROTOCOL)
+    if not isinstance(told, tuple):
+        return told
+    asked = codes.looked_up(codes.functions_of(told[0]), pickler.captured_names())
+    return (call_with, (asked, *told[:2]), *told[2:]) if asked else told
+
+
+def call_with(asked: Mapping[str, Any], function: Any, arguments: tuple[Any, ...]) -> Any:
+    RESTORING.bind(asked)
+    return function(*arguments)
 
 
 def _hashes(kind: type) -> bool:

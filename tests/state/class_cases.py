@@ -467,3 +467,29 @@ assert B.__bound__ is int and B.__covariant__ and C.__constraints__ == (int, str
 assert U.__supertype__ is int and repr(U).endswith("U") and Box[int, str] == type(box)[int, str]
 """,
 )
+case(
+    "what classes say of their own reduction, by functions of the cell that ask its names",
+    cell="""
+RATE, made = 3, []
+def make(value): return Told(note(value) - RATE)
+def note(value): return value + RATE
+class Told:
+    def __init__(self, value): self.value = value
+    def __reduce__(self): return make, (self.value,)
+class Set:
+    def __init__(self): self.value = 1
+    def __getstate__(self): return {"value": self.value}
+    def __setstate__(self, state): self.value, self.rate = note(state["value"]) - RATE, RATE
+class New:
+    def __new__(cls, value=0):
+        one = super().__new__(cls)
+        one.rate = note(value)
+        return one
+    def __getnewargs__(self): return (self.rate - RATE,)
+told, kept, new = Told(7), Set(), New(4)
+""",
+    then="""
+assert type(told) is Told and told.value == 7 and kept.value == 1 and kept.rate == RATE == 3
+assert new.rate == 7 and New(1).rate == 4 and make(2).value == 2
+""",
+)
