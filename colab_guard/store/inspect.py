@@ -18,12 +18,11 @@ from colab_guard.store.disk import TEMPORARY
 from colab_guard.store.index import state_packs, whole_of
 from colab_guard.store.leases import LEASE_NAME, Lease, read_leases
 from colab_guard.store.names import CHUNK_BYTES
-from colab_guard.store.packs import open_pack, packs_in, verify_pack
+from colab_guard.store.packs import PACK_NAME, open_pack, packs_in, verify_pack
 from colab_guard.store.records import RECORD_NAME, read_record
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import StoreView, packs_needed, unit_packs
 
-PACK_NAME = re.compile(r"^[0-9a-f]{64}\.pack$")
 MARK_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.released$")
 BEAT_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.beat$")
 """On a mirror: a living holder writes it again and again. It says nothing of what is stored."""

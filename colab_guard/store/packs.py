@@ -15,7 +15,9 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -26,6 +28,7 @@ from colab_guard.errors import StoreDamaged
 from colab_guard.store.disk import TEMPORARY, write_whole
 from colab_guard.store.names import CHUNK_BYTES, open_plain
 
+PACK_NAME = re.compile(r"^[0-9a-f]{64}\.pack$")
 BY_BYTES = b"CGPACK01" + bytes(8)
 BY_INDEX = b"CGPACK02" + bytes(8)
 BY_INDEX_SINCE = 4
@@ -102,25 +105,15 @@ def packs_in(folder: Path) -> list[Path]:
 
 def open_pack(path: Path) -> Pack:
     """Read a pack's index; StoreDamaged if the file is missing, short, or is not what its name says."""
-    name = path.name.removesuffix(".pack")
-    try:
-        with open_plain(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            _, index = _index(name, size, _reading(file))
-    except OSError as error:
-        raise StoreDamaged(f"pack {name[:12]} is missing or cannot be read: {error}") from error
+    with _opened(path) as (name, size, file):
+        _, index = _index(name, size, _reading(file))
     return Pack(path, name, size, {chunk: (offset, length) for chunk, offset, length in index})
 
 
 def verify_pack(path: Path) -> None:
     """Read every byte of a pack; StoreDamaged if any is not as written."""
-    name = path.name.removesuffix(".pack")
-    try:
-        with open_plain(path) as file:
-            size = os.fstat(file.fileno()).st_size
-            check_pack(name, size, _reading(file), _pieces(file))
-    except OSError as error:
-        raise StoreDamaged(f"pack {name[:12]} is missing or cannot be read: {error}") from error
+    with _opened(path) as (name, size, file):
+        check_pack(name, size, _reading(file), _pieces(file))
 
 
 def check_pack(name: str, size: int, read: Read, parts: Iterable[bytes]) -> None:
@@ -128,6 +121,17 @@ def check_pack(name: str, size: int, read: Read, parts: Iterable[bytes]) -> None
     by_index, index = _index(name, size, read)
     if not (_are_chunks(index, parts) if by_index else _is_hash(name, size - 32 - len(END), parts)):
         raise StoreDamaged(f"pack {name[:12]} is damaged")
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[str, int, BinaryIO]]:
+    """The pack's name, its bytes, and its file; StoreDamaged where it cannot be read."""
+    name = path.name.removesuffix(".pack")
+    try:
+        with open_plain(path) as file:
+            yield name, os.fstat(file.fileno()).st_size, file
+    except OSError as error:
+        raise StoreDamaged(f"pack {name[:12]} is missing or cannot be read: {error}") from error
 
 
 def _reading(file: BinaryIO) -> Read:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -15,13 +14,15 @@ from colab_guard.store.mirror.catalogue import FarLeases
 from colab_guard.store.mirror.folder import FolderPlace
 from colab_guard.store.mirror.owners import check_holder
 from colab_guard.store.mirror.place import PARTS, NotThereYet, Place, Receipt, intact, pieces
+from colab_guard.store.packs import PACK_NAME
+from colab_guard.store.records import RECORD_NAME
 from colab_guard.store.writer import Store
 
 ORPHAN_S = 3600.0
 """A file there that nobody here ever had is removed when it was seen for so long: a killed writer's, not a new one's."""
 AWAIT_S = 60.0
 """For so long a file that was sent may stay unseen before it is sent again."""
-OWN_NAMES = re.compile(r"packs/[0-9a-f]{64}\.pack|commits/\d{8}-\d{10}-[0-9a-f]{32}\.json")
+OWN_NAMES = {"packs": PACK_NAME, "commits": RECORD_NAME}
 """What a store has in these folders: whatever else lies there is somebody else's, and stays."""
 LEASE_FRESH_S = 10.0
 """Before each removal the leases have been looked at within so many seconds."""
@@ -143,7 +144,7 @@ class Copies:
         The lease is looked at first: another machine may have taken over meanwhile, and what is there is its own then.
         """
         now = time.monotonic()
-        spare = [name for name in self.listed if OWN_NAMES.fullmatch(name) and name not in kept]
+        spare = [name for name in self.listed if name not in kept and _is_own(name)]
         self._strange = {name: self._strange.get(name, now) for name in spare if name not in self.mine}
         looked = -LEASE_FRESH_S
         for name in sorted(spare):  # records go before packs
@@ -161,3 +162,8 @@ class Copies:
                 self.removing.discard(name)
             call.moved()
             self.listed.pop(name, None)
+
+
+def _is_own(name: str) -> bool:
+    part, _, file = name.partition("/")
+    return part in OWN_NAMES and OWN_NAMES[part].fullmatch(file) is not None
