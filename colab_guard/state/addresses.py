@@ -10,7 +10,6 @@ from __future__ import annotations
 import re
 from collections import Counter, OrderedDict
 from collections.abc import Iterable, Iterator, Mapping
-from itertools import chain
 from types import CellType
 from typing import TYPE_CHECKING, Any
 
@@ -81,10 +80,13 @@ class _Ids:
         return []
 
 
-def found(pickler: Reducing, parts: Iterable[bytes]) -> list[Where]:
+def numbers_in(pickled: bytes) -> Counter[int]:
+    """Numbers that may be an address, and how often each is written."""
+    return Counter(int.from_bytes(b"".join(found), "little") for found in NUMBERS.findall(pickled))
+
+
+def found(pickler: Reducing, numbers: Counter[int]) -> list[Where]:
     """Where ids of pickled objects stand in what was pickled; those that cannot be put right later are named."""
-    written = chain.from_iterable(map(NUMBERS.findall, parts))
-    numbers = Counter(int.from_bytes(b"".join(found), "little") for found in written)
     windows = {(id(thing) >> WINDOW_BITS) + side for thing in _some(pickler) for side in (-1, 0, 1)} if numbers else set()
     near = [number for number in numbers if number >= SMALLEST and number >> WINDOW_BITS in windows]
     if not near:

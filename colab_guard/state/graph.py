@@ -120,6 +120,8 @@ def capture(
     except RecursionError:
         return _deeply(lambda: work(deep=True), split)
     finally:
+        if split is not None:
+            split.let_go()
         if collecting:
             gc.enable()
 

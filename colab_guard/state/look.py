@@ -18,6 +18,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.state import functions, instances, modules, training_objects
+from colab_guard.state.pointers import is_among
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import Reducing
@@ -46,6 +47,15 @@ class Look:
         self.classes: set[type] = set()
         self._pickler = pickler
         self._seen: dict[int, int] = {}
+        self._taken: list[tuple[Any, ...]] = []
+        """Nodes ahead of all others, which `_seen` lacks as long as nobody asks for more than whether one is among them."""
+
+    def look_at(self, root: Any) -> None:
+        """Walk all that `root` leads to; raises Unknown."""
+        self._catch_up()
+        self.feed(root)
+        if len(self._seen) != len(self.nodes):  # an object that was taken for new had been met
+            raise Unknown("a dictionary of attributes, or of hooks, that several hold")
 
     def feed(self, thing: Any) -> None:
         kind = type(thing)
@@ -85,36 +95,40 @@ class Look:
                 feed(value)
 
     def new(self, parts: Sequence[Any]) -> None:
-        """Objects that were not met before; `check` says whether that was true."""
+        """Objects that were not met before; whether that is true is looked at when the walk has ended."""
         at = len(self.nodes)
         self.nodes += parts
         self._seen.update(zip(map(id, parts), range(at, len(self.nodes)), strict=True))
 
     def has(self, thing: Any) -> bool:
         """Whether `thing` was met."""
-        return id(thing) in self._seen
+        return id(thing) in self._seen or any(is_among(thing, nodes) for nodes in self._taken)
 
-    def has_id(self, address: int) -> bool:
-        return address in self._seen
+    def has_any(self, addresses: set[int]) -> bool:
+        """Whether an object at one of these addresses was met."""
+        self._catch_up()
+        return not addresses.isdisjoint(self._seen)
 
     def number_of(self, thing: Any) -> int | None:
+        self._catch_up()
         return self._seen.get(id(thing))
 
     def another(self) -> Look:
         """A look of its own in the same graph, which has met nothing."""
         return Look(self._pickler, self.plain)
 
-    def take(self, nodes: Sequence[Any], tensors: Sequence[int], classes: Sequence[type]) -> None:
-        """As if it had met these nodes, some of which (by their numbers among them) are tensors."""
+    def take(self, nodes: tuple[Any, ...], tensors: Sequence[int], classes: Sequence[type]) -> None:
+        """As if it had met these nodes, and nothing but such before; some (by their numbers among them) are tensors."""
         at = len(self.nodes)
-        self.new(nodes)
+        self._taken.append(nodes)
+        self.nodes += nodes
         self.tensors += [at + number for number in tensors]
         self.classes.update(classes)
 
-    def check(self) -> None:
-        """Raises Unknown where an object taken for new had been met."""
-        if len(self._seen) != len(self.nodes):
-            raise Unknown("a dictionary of attributes, or of hooks, that several hold")
+    def _catch_up(self) -> None:
+        if self._taken:
+            self._taken = []
+            self._seen = dict(zip(map(id, self.nodes), range(len(self.nodes)), strict=True))
 
 
 def _dict(look: Look, thing: dict[Any, Any]) -> None:

@@ -6,6 +6,7 @@ anew. A model of some hundred modules has thousands of them, and they would be m
 
 from __future__ import annotations
 
+import gc
 import operator
 import sys
 import weakref
@@ -15,7 +16,6 @@ from typing import Any
 
 _PLAIN: Any = object
 Get = Callable[[Any], tuple[Any, ...]]
-HELD_BY = operator.attrgetter("__dict__")
 _PARTS: dict[tuple[str, ...], tuple[Get | None, Get]] = {}
 _NAMES: dict[tuple[str, ...], tuple[tuple[str, ...], frozenset[str]]] = {}
 _IS_PLAIN: dict[type, bool] = {}
@@ -65,18 +65,22 @@ def is_plain(kind: type) -> bool:
 def nobodys(hooks: tuple[Any, ...], held: int = 0) -> bool:
     """Whether these are empty `OrderedDict`s that nobody but their module can reach, and `held` containers of the caller's."""
     return (
-        not any(hooks)
-        and set(map(type, hooks)) == ODS
-        and not any(map(HELD_BY, hooks))
+        operator.countOf(map(type, hooks), OrderedDict) == len(hooks)
+        and _refer_to_nothing(hooks)
         and not any(map(weakref.getweakrefcount, hooks))
-        and set(map(sys.getrefcount, hooks)) == {ALONE + held}
+        and operator.countOf(map(sys.getrefcount, hooks), ALONE + held) == len(hooks)
     )
+
+
+def _refer_to_nothing(hooks: tuple[Any, ...]) -> bool:
+    """Whether there is nothing in them, and they have no attributes (an empty dictionary of these at most)."""
+    inside = gc.get_referents(*hooks)
+    return not inside or (operator.countOf(map(type, inside), dict) == len(inside) and not any(inside))
 
 
 def _alone(holder: Iterable[Any]) -> int:
     return next(map(sys.getrefcount, tuple(holder)))
 
 
-ODS = {OrderedDict}
 ALONE = _alone({"hooks": OrderedDict[Any, Any]()}.values())
 """What Python counts of an object that a dictionary holds, and a tuple that is looked at."""

@@ -23,7 +23,7 @@ from colab_guard.state import addresses, built_on, caches, classes, functions, i
 from colab_guard.state.blocks import Blocks
 from colab_guard.state.live import Live
 from colab_guard.state.paths import Roots, path_to
-from colab_guard.state.reducers import Reducer, reducer_named
+from colab_guard.state.reducers import Reducer, ReducersFound, reducer_named
 from colab_guard.state.secrets import Watching
 from colab_guard.state.split import BEFORE, Split
 
@@ -109,7 +109,9 @@ class Reducing:
     memo: Any
     clear_memo: Callable[[], None]
 
-    def begin(self, live: Live, roots: Roots, *, careful: bool, lost: dict[int, str]) -> None:
+    def begin(
+        self, live: Live, roots: Roots, *, careful: bool, lost: dict[int, str], known: ReducersFound | None = None
+    ) -> None:
         self.live = live
         self.blocks = Blocks()
         self.classes: dict[str, type] = {}
@@ -131,9 +133,11 @@ class Reducing:
         self._careful = careful
         self._lost = lost
         self._refusing = True
-        self._found: dict[type, Reducer | None] = {}
+        self._known = ReducersFound() if known is None else known
+        self._found: dict[type, Reducer | None] = self._known.now()
         self._alive: list[Any] = []
         self._names = {id(value): name for name, value in roots.names.items()}
+        self._more_names: list[Mapping[int, str]] = []
         self._live_cells: dict[int, tuple[str, int]] | None = None
 
     def live_cells(self) -> dict[int, tuple[str, int]]:
@@ -143,19 +147,22 @@ class Reducing:
 
     def name(self, thing: Any, path: str) -> None:
         """What `thing` is called by people, unless it has a name already."""
-        self._names.setdefault(id(thing), path)
+        if not self.label(thing):
+            self._names[id(thing)] = path
 
-    def name_all(self, names: dict[int, str]) -> None:
+    def name_all(self, names: Mapping[int, str]) -> None:
         """The same for many, by their addresses."""
-        self._names = names | self._names
+        self._more_names.append(names)
 
     def label(self, thing: Any) -> str:
-        return self._names.get(id(thing), "")
+        address = id(thing)
+        return self._names.get(address, "") or next((names[address] for names in self._more_names if address in names), "")
 
     def reducer_of(self, kind: type) -> Reducer | None:
         """The reducer of ours for instances of `kind`."""
         if kind not in self._found:
-            self._found[kind] = self._look_up(kind)
+            self._found[kind] = found = self._look_up(kind)
+            self._known.note(kind, found)
         return self._found[kind]
 
     def reducer_override(self, thing: Any) -> Any:
@@ -249,6 +256,7 @@ class Reducing:
         """Let go of what only the pickling needs: thousands of small objects, which the garbage collector would look at."""
         self._alive = []
         self._names = {}
+        self._more_names = []
         self.begun = set()
         self.optimizers = []
 
@@ -337,7 +345,7 @@ def dump(
         file = io.BytesIO()
         kind: Any = PICKLERS[deep, watching]
         pickler = kind(file, 5)
-        pickler.begin(live, roots, careful=careful, lost=lost)
+        pickler.begin(live, roots, careful=careful, lost=lost, known=None if split is None else split.reducers)
         pickler.trial = trial
         segments = split if not (careful or deep) else None
         try:
@@ -375,7 +383,10 @@ def _dump(pickler: Any, file: io.BytesIO, graph: Any, split: Split | None, roots
     write(pickler, graph)
     parts = {f"{BEFORE}{n:02d}": made.data for n, made in enumerate(split.segments)} if at and split is not None else {}
     parts[GRAPH] = file.getvalue()[at:]
-    if places := addresses.found(pickler, parts.values()):
+    numbers = addresses.numbers_in(parts[GRAPH])
+    for segment in split.segments if at and split is not None else ():
+        numbers += segment.numbers
+    if places := addresses.found(pickler, numbers):
         at = file.tell()
         write(pickler, places)
         parts[addresses.ADDRESSES] = file.getvalue()[at:]

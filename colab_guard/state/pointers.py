@@ -7,11 +7,15 @@ Where Python is built in another way the addresses are asked for one by one: slo
 
 from __future__ import annotations
 
+import operator
 import struct
+from collections.abc import Callable, Sequence
 from ctypes import string_at
+from typing import Any
 
 _POINTER = struct.calcsize("P")
 _ITEMS = tuple.__basicsize__
+Getter = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 
 def _one_by_one(things: tuple[object, ...]) -> bytes:
@@ -29,3 +33,19 @@ def _lies_in_a_row() -> bool:
 
 addresses_of = _at_once if _lies_in_a_row() else _one_by_one
 """The addresses of the things in a tuple, one after the other, as they lie in memory."""
+
+
+def is_among(thing: object, things: tuple[object, ...]) -> bool:
+    """Whether `thing` itself is one of them."""
+    row, address = addresses_of(things), struct.pack("P", id(thing))
+    at = row.find(address)
+    while at % _POINTER and at >= 0:
+        at = row.find(address, at + 1)
+    return at >= 0
+
+
+def getter(places: Sequence[int]) -> Getter:
+    """What gives the items in these places, all at once."""
+    if len(places) > 1:
+        return operator.itemgetter(*places)
+    return lambda things: tuple(things[place] for place in places)

@@ -19,7 +19,7 @@ from __future__ import annotations
 import operator
 import weakref
 from collections import OrderedDict, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -27,14 +27,13 @@ from typing import Any
 from colab_guard.state import look as looks
 from colab_guard.state import modules
 from colab_guard.state.look import FEEDS, Look, Unknown
-from colab_guard.state.pointers import addresses_of
+from colab_guard.state.pointers import Getter, addresses_of, getter
 
 ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
 MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
 CONTAINERS = MAPPINGS | {list, tuple, set, frozenset}
 DEEPEST = 40
 """Containers in containers; more is left to the look."""
-Getter = Callable[[Sequence[Any]], tuple[Any, ...]]
 
 _attributes = operator.attrgetter("__dict__")
 _factory = operator.attrgetter("default_factory")
@@ -44,7 +43,7 @@ _gradient = operator.attrgetter("grad")
 _LIKE = operator.attrgetter(
     "dtype", "layout", "shape", "device", "requires_grad", "is_leaf", "_backward_hooks", "_post_accumulate_grad_hooks"
 )
-_LIKE_CALLS = tuple(map(operator.methodcaller, ("stride", "storage_offset", "is_conj", "is_neg")))
+_LIKE_CALLS = ("stride", "storage_offset", "is_conj", "is_neg")
 
 
 class NoRecheck(Exception):
@@ -52,13 +51,9 @@ class NoRecheck(Exception):
 
 
 def _likeness(tensors: Sequence[Any]) -> list[Any]:
-    return [*map(type, tensors), *map(_LIKE, tensors), *chain.from_iterable(map(call, tensors) for call in _LIKE_CALLS)]
-
-
-def _getter(places: Sequence[int]) -> Getter:
-    if len(places) > 1:
-        return operator.itemgetter(*places)
-    return lambda things: tuple(things[place] for place in places)
+    plain: Any = type(tensors[0]) if tensors else None  # torch's own classes: their methods are found once
+    calls = chain.from_iterable(map(getattr(plain, call), tensors) for call in _LIKE_CALLS) if tensors else ()
+    return [*map(type, tensors), *map(_LIKE, tensors), *calls]
 
 
 @dataclass(slots=True)
@@ -89,13 +84,15 @@ class Level:
         if keys is not None and set(map(type, keys)) != {str}:
             keys = None
         factories = [place for place, kind in enumerate(kinds) if kind is defaultdict]
-        told = (kinds, lengths, _getter(filled), _getter(tables), _getter(factories), keys)
+        told = (kinds, lengths, getter(filled), getter(tables), getter(factories), keys)
         return cls(*told, key_places=addresses_of(keys or ()))
 
     def flat(self, containers: Sequence[Any]) -> tuple[Any, ...]:
         """Keys (where they are not compared by themselves) and items, values, and what defaults are made by."""
-        items = chain.from_iterable(self.filled(containers)) if self.keys is None else ()
-        return (*items, *chain.from_iterable(map(_values, self.tables(containers))), *map(_factory, self.factories(containers)))
+        if self.keys is not None:
+            return tuple(chain.from_iterable(map(dict.values, containers)))
+        items, values = chain.from_iterable(self.filled(containers)), chain.from_iterable(map(_values, self.tables(containers)))
+        return tuple(chain(items, values, map(_factory, self.factories(containers))))
 
     def found_in(self, containers: Sequence[Any]) -> tuple[Any, ...] | None:
         """What is in them, if it is the same as ever; else None."""
@@ -136,7 +133,7 @@ class Recheck:
 
     def nodes(self, root: Any, look: Look) -> tuple[Any, ...] | None:
         """The look's nodes of this part, in their order, if all is as it was; else None."""
-        weak = [reference() for reference in self.weak]
+        weak = list(map(operator.call, self.weak))
         if list(map(id, weak)) != self.ids:  # those that are gone give None
             return None
         instances, tensors = weak[: self.instances], weak[self.instances : self.instances + self.tensors]
@@ -168,7 +165,7 @@ class Recheck:
         new = set(map(id, found))
         if places != self.graded or _likeness(found) != self.gradients or len(new) != len(found):
             return None
-        if any(map(look.has_id, new)) or not new.isdisjoint(self.ids) or _have_more(found):
+        if found and (look.has_any(new) or not new.isdisjoint(self.ids) or _have_more(found)):
             return None
         return found
 
@@ -258,11 +255,11 @@ class _Making:
             graded=[place for place, tensor in enumerate(self.tensors) if tensor.grad is not None],
             gradients=_likeness(self.gradients),
             levels=levels,
-            hooks=_getter(hook_places),
+            hooks=getter(hook_places),
             definitions=definitions,
             constants=self.constants,
             atoms=list({id(atom): atom for atom in atoms}.values()),
-            order=_getter([where[id(node)] for node in self.own]),
+            order=getter([where[id(node)] for node in self.own]),
             tensor_nodes=sorted(numbers[id(tensor)] for tensor in [*self.tensors, *self.gradients]),
             classes=list(classes),
         )
@@ -296,7 +293,7 @@ class _Making:
                     inner.append(place)
                 else:
                     raise NoRecheck("something that is met in another way")
-            level.places, level.inner = addresses_of(flat), _getter(inner)
+            level.places, level.inner = addresses_of(flat), getter(inner)
             levels.append(level)
             containers = [flat[place] for place in inner]
             found += containers

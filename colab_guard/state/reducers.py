@@ -9,6 +9,7 @@ from colab_guard.state import (
     arrays,
     blocks_of_pandas,
     classes,
+    codes,
     contexts,
     enums,
     files,
@@ -126,3 +127,21 @@ def register_reducer(name: type | str, reduce: Callable[[Any], Any]) -> None:
 def reducer_named(name: str) -> Reducer | None:
     """The reducer for the type of that qualified name itself; what was registered comes before ours."""
     return REGISTERED.get(name) or BUILT_IN.get(name)
+
+
+class ReducersFound:
+    """What reducers libraries' classes have, from capture to capture; the user's own may be another at each."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[type, Reducer | None] = {}
+        self._registered: dict[str, Reducer] = {}
+
+    def now(self) -> dict[type, Reducer | None]:
+        if self._registered != REGISTERED:
+            self._registered = dict(REGISTERED)
+            self._by_kind.clear()
+        return dict(self._by_kind)
+
+    def note(self, kind: type, reducer: Reducer | None) -> None:
+        if not any(codes.is_notebooks(base) or codes.is_local(base) for base in kind.__mro__):
+            self._by_kind[kind] = reducer

@@ -10,16 +10,15 @@ every time, or of which not everything can be looked at, belongs to the rest.
 from __future__ import annotations
 
 import io
-import operator
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from types import FunctionType
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colab_guard.state import training_objects
 from colab_guard.state.look import Look, Unknown
-from colab_guard.state.recheck import NoRecheck, Recheck, recheck_of
+from colab_guard.state.recheck import NoRecheck, recheck_of
+from colab_guard.state.reducers import ReducersFound
+from colab_guard.state.segments import Segment, Write, made
 from colab_guard.state.staging import Staging
 
 RESTLESS = 3
@@ -28,31 +27,6 @@ MOST_RECHECKS = 4
 """In a row that were made and did not hold, after which a segment is looked at every time."""
 BEFORE = "graph-"
 """Begins the names of the parts that are read ahead of the graph, in the order of their names."""
-Write = Callable[[Any, Any], None]
-
-
-@dataclass(slots=True)
-class Segment:
-    """A pickle, and how to go on as if it had just been made. Numbers are those of the look's nodes."""
-
-    name: str
-    tokens: list[Any]
-    data: bytes
-    memorized: Callable[[Sequence[Any]], tuple[Any, ...]]
-    """Of all nodes those that the pickler knows by now, and one more."""
-    indices: tuple[int, ...]
-    """Of each of these its place in the pickler's memo."""
-    fillers: dict[int, tuple[int, object]]
-    """What stands in the memo for objects that nobody can refer to."""
-    blocks: list[tuple[int, str]]
-    described: dict[str, tuple[int, str, Any, Any, Any]]
-    classes: dict[str, type]
-    functions: dict[str, FunctionType]
-    """Definitions of the notebook that travel by name, and that the pickle speaks of."""
-    labels: list[tuple[int, str]]
-    recheck: Recheck | None = None
-    rechecks: int = 0
-    """How often one was made anew, which is not for nothing a few times only."""
 
 
 class Split:
@@ -64,6 +38,7 @@ class Split:
     def __init__(self) -> None:
         self.segments: list[Segment] = []
         self.staging = Staging()
+        self.reducers = ReducersFound()
         self.pickled = 0
         """Bytes of the last capture's pickles."""
         self.reused = 0
@@ -102,7 +77,7 @@ class Split:
             classes_before = set(look.classes)
             may = old is not None and self.reused == len(self.segments) == same and old.name == name
             if may and old is not None and _is_as_it_was(old, root, look):
-                if not _reuse_blocks(pickler, look, old):
+                if not old.put_blocks(pickler.blocks, look.nodes):
                     return self._no_segment(name, "tensors that share memory in another way")
                 self._changes.pop(name, None)
                 self.segments.append(old)
@@ -110,15 +85,14 @@ class Split:
                 same += 1
                 continue
             try:
-                look.feed(root)
-                look.check()
+                look.look_at(root)
             except Unknown as reason:
                 return self._no_segment(name, str(reason))
             except RecursionError:
                 return self._no_segment(name, "it is nested too deep")
             tokens = look.tokens[tokens_at:]
             if old is not None and self.reused == len(self.segments) and old.name == name and old.tokens == tokens:
-                if not _reuse_blocks(pickler, look, old):
+                if not old.put_blocks(pickler.blocks, look.nodes):
                     return self._no_segment(name, "tensors that share memory in another way")
                 self._changes.pop(name, None)
                 _prepare(old, root, look, nodes_at, [kind for kind in look.classes if kind not in classes_before])
@@ -136,12 +110,12 @@ class Split:
                 training_objects.name_moments(pickler, name, root)
             try:
                 begun = (file.tell() if self.segments else 0, nodes_at, tensors_at)
-                made = _made(name, tokens, pickler, file, write, look, root, begun)
+                segment = made(name, tokens, pickler, file, write, look, root, begun)
             except Exception:  # said by the capture that follows, which pickles it with the rest
                 return self._no_segment(name, "it cannot be pickled by itself")
-            if made is None:
+            if segment is None:
                 return self._no_segment(name, "a class or function that travels by value")
-            self.segments.append(made)
+            self.segments.append(segment)
         if not filled:
             self._fill_memo(pickler, look)
         return True
@@ -155,15 +129,23 @@ class Split:
         """Let the memo know what was pickled at an earlier capture."""
         if not self.reused:
             return
-        memo = pickler.memo.copy()
+        memos = [pickler.memo.copy()]
         for segment in self.segments:
-            nodes = segment.memorized(look.nodes)[:-1]
-            memo.update(zip(map(id, nodes), zip(segment.indices, nodes, strict=True), strict=True))
-            memo.update(segment.fillers)
+            memo, names = segment.known(look.nodes)
+            memos.append(memo)
+            pickler.name_all(names)
             pickler.classes.update(segment.classes)
             pickler.functions.update(segment.functions)
-            pickler.name_all({id(look.nodes[node]): label for node, label in segment.labels})
+        memos.sort(key=len)
+        memo = memos.pop()
+        for smaller in memos:
+            memo.update(smaller)
         pickler.memo = memo
+
+    def let_go(self) -> None:
+        """The capture is over: hold nothing of the user's."""
+        for segment in self.segments:
+            segment.let_go()
 
 
 def _is_as_it_was(segment: Segment, root: Any, look: Look) -> bool:
@@ -192,68 +174,3 @@ def _prepare(segment: Segment, root: Any, look: Look, nodes_at: int, classes: li
 
 def _by_name(entry: tuple[str, Any]) -> str:
     return entry[0]
-
-
-def _reuse_blocks(pickler: Any, look: Look, segment: Segment) -> bool:
-    """Let the tensors of the segment have the blocks that its pickle speaks of; whether they share memory as they did."""
-    blocks = pickler.blocks
-    by_key, nodes = blocks.by_key, look.nodes
-    for node, key in segment.blocks:
-        tensor = nodes[node]
-        storage = tensor.untyped_storage()
-        device = "cpu" if tensor.is_cpu else str(storage.device)
-        expected = by_key.get(key)
-        block = blocks.at(device, storage.data_ptr(), storage.nbytes(), storage, torch=True, key=key, tensor=tensor)
-        if block.key != key or (expected is not None and expected is not block):
-            return False
-    for key, described in segment.described.items():
-        block = by_key[key]
-        block.users, block.label, block.dtype, block.shape, block.stride = described
-    return True
-
-
-def _made(
-    name: str,
-    tokens: list[Any],
-    pickler: Any,
-    file: io.BytesIO,
-    write: Write,
-    look: Look,
-    root: Any,
-    begun: tuple[int, int, int],
-) -> Segment | None:
-    """Pickle a segment and note how it can be put again; None where its pickle depends on more than the look saw."""
-    at, nodes_at, tensors_at = begun
-    known, classes, functions = len(pickler.memo.copy()), set(pickler.classes), set(pickler.functions)
-    write(pickler, root)
-    memo = pickler.memo.copy()
-    nodes = range(nodes_at, len(look.nodes))
-    numbers = tuple(node for node in nodes if memo.get(id(look.nodes[node]), (-1,))[0] >= known)
-    indices = tuple(memo[id(look.nodes[node])][0] for node in numbers)
-    filled = set(indices)
-    fillers: dict[int, tuple[int, object]] = {}
-    for index in range(known, len(memo)):
-        if index not in filled:
-            filler = object()
-            fillers[id(filler)] = (index, filler)
-    blocks = []
-    for number in look.tensors[tensors_at:]:
-        storage = look.nodes[number].untyped_storage()
-        key = pickler.blocks.key_of(str(storage.device), storage.data_ptr(), storage.nbytes(), storage)
-        if key is None:
-            return None
-        blocks.append((number, key))
-    if len(memo) - known != len(filled) + len(fillers):
-        return None
-    described = {
-        key: (block.users, block.label, block.dtype, block.shape, block.stride)
-        for key in dict.fromkeys(key for _, key in blocks)
-        if (block := pickler.blocks.by_key[key])
-    }
-    new_classes = {key: value for key, value in pickler.classes.items() if key not in classes}
-    new_functions = {key: value for key, value in pickler.functions.items() if key not in functions}
-    labels = [(node, label) for node in nodes if (label := pickler.label(look.nodes[node]))]
-    with file.getbuffer() as written:
-        data = bytes(written[at:])
-    memorized = operator.itemgetter(*numbers, 0)
-    return Segment(name, tokens, data, memorized, indices, fillers, blocks, described, new_classes, new_functions, labels)

@@ -8,7 +8,7 @@ which a store knows without hashing that it has these bytes. (The comparison of 
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,13 +17,17 @@ from colab_guard.store import BufferDraft
 
 Place = tuple[str, int, int]
 """Device, address, bytes."""
-_libc = ctypes.CDLL(None)
-_compare = _libc.memcmp
-_compare.argtypes, _compare.restype = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t), ctypes.c_int
-
-
 SMALL = 8 * 2**20
 """Bytes for which nobody has to be asked whether there is room."""
+BRIEF = 64 * 1024
+"""Bytes for which the GIL is kept: others would have it for longer than the copy takes."""
+_MEMORY = (ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t)
+_libc, _libc_with_gil = ctypes.CDLL(None), ctypes.PyDLL(None)
+for _of in (_libc, _libc_with_gil):
+    _of.memcmp.argtypes, _of.memcmp.restype = _MEMORY, ctypes.c_int
+    _of.memmove.argtypes, _of.memmove.restype = _MEMORY, None
+_BRIEFLY = _libc_with_gil.memcmp, _libc_with_gil.memmove
+_AT_LEISURE = _libc.memcmp, _libc.memmove
 
 
 def _not_known() -> int | None:
@@ -33,10 +37,11 @@ def _not_known() -> int | None:
 class Slot:
     """Some memory of ours. `stamp` stands for its content, and is another object whenever that changes."""
 
-    __slots__ = ("address", "nbytes", "pinned", "stamp", "steady", "view")
+    __slots__ = ("_compare", "_move", "address", "nbytes", "pinned", "stamp", "steady", "view")
 
     def __init__(self, nbytes: int, pinned: Any = None) -> None:
         self.nbytes = nbytes
+        self._compare, self._move = _BRIEFLY if nbytes <= BRIEF else _AT_LEISURE
         self.stamp: object | None = None
         self.steady = 0
         """How often in a row the same memory held what it had held before."""
@@ -51,18 +56,21 @@ class Slot:
             self.address = pinned.data_ptr()
 
     def fill(self, address: int) -> None:
-        """Take in the memory at `address`. Lets go of the GIL for most of the time."""
-        if self.holds(address):
+        """Take in the memory at `address`. Lets go of the GIL, unless there is little of it."""
+        if self.stamp is not None and self._compare(self.address, address, self.nbytes) == 0:
             self.steady += 1
             return
         self.steady = 0
         self.stamp = None  # also where this is interrupted
-        ctypes.memmove(self.address, address, self.nbytes)
+        self._move(self.address, address, self.nbytes)
         self.stamp = object()
 
     def holds(self, address: int) -> bool:
         """Whether the memory at `address` is what lies here. Lets go of the GIL too."""
-        return self.stamp is not None and _compare(self.address, address, self.nbytes) == 0
+        return self.stamp is not None and self._compare(self.address, address, self.nbytes) == 0
+
+
+_NONE = Slot(0)
 
 
 @dataclass(slots=True)
@@ -83,6 +91,8 @@ class Staging:
 
     def __init__(self) -> None:
         self._slots: dict[Place, Slot] = {}
+        self._last: tuple[list[Place], list[Slot]] = ([], [])
+        """Of which places these are the slots."""
         self.room: Callable[[], int | None] = _not_known
         """How many bytes may be taken before memory is short."""
         self.layout: Layout | None = None
@@ -100,33 +110,43 @@ class Staging:
     def shed(self) -> None:
         """Let all of it go; what a capture gave out holds as long as it is held."""
         self._slots.clear()
+        self._last = [], []
         self.layout = None
 
     @property
     def nbytes(self) -> int:
         return sum(slot.nbytes for slot in self._slots.values())
 
-    def slots(self, places: Sequence[Place]) -> list[Slot]:
+    def slots(self, places: list[Place]) -> list[Slot]:
         """One for each; those of memory that is not among them any more are used for other memory, or let go.
 
         Where there is no room for new ones SnapshotRefused is raised.
         """
-        same = list(map(self._slots.get, places))
-        if len(same) == len(self._slots) and all(same):
-            return [slot for slot in same if slot is not None]
-        wanted = set(places)
+        (before, slots), self._last = self._last, ([], [])
+        if len(before) == len(places):
+            other = [number for number, place in enumerate(places) if place != before[number]]
+            gone = {before[number] for number in other}
+        else:
+            other, gone, slots = list(range(len(places))), set(self._slots), [_NONE] * len(places)
+        self._exchange(gone, [places[number] for number in other])
+        for number in other:
+            slots[number] = self._slots[places[number]]
+        self._last = places, slots
+        return list(slots)
+
+    def _exchange(self, gone: set[Place], wanted: list[Place]) -> None:
+        """Let those that are gone go, in favour of others that are wanted."""
         free: dict[tuple[bool, int], list[Slot]] = {}
-        for place in [place for place in self._slots if place not in wanted]:
+        for place in gone.difference(wanted):
             slot = self._slots.pop(place)
             free.setdefault((slot.pinned is not None, slot.nbytes), []).append(slot)
-        new = [place for place in dict.fromkeys(places) if place not in self._slots]
+        new = [place for place in wanted if place not in self._slots]
         used = {place: waiting.pop() for place in new if (waiting := free.get((place[0] != "cpu", place[2])))}
         free.clear()  # before anything is made: never more than the state
         self.make_sure(sum(place[2] for place in new if place not in used))
         for place in new:
             slot = self._slots[place] = used.get(place) or _made(place)
             slot.steady = 0
-        return [self._slots[place] for place in places]
 
 
 def _made(place: Place) -> Slot:
