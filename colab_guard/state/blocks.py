@@ -8,6 +8,7 @@ beside it says which buffer each key lies in, and where. Buffers of some size st
 
 from __future__ import annotations
 
+import operator
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -19,6 +20,9 @@ SMALL_BYTES = 1024
 BLOCKS = "blocks"
 MAPPED: dict[str, str] = {}
 """Devices whose memory is restored on another one; see `mapping`."""
+
+
+_TOLD = operator.attrgetter("key", "nbytes", "device", "torch", "users", "label", "dtype", "shape", "stride")
 
 
 @dataclass(slots=True, eq=False)
@@ -40,9 +44,22 @@ class Block:
     dtype: str = "uint8"
     shape: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
+    _told: tuple[Any, ...] = ()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return rebuild_block, (self.key,)
+
+    @property
+    def told(self) -> tuple[Any, ...]:
+        """All that a table of blocks is made from; asked for when everything was met."""
+        self._told = self._told or _TOLD(self)
+        return self._told
+
+    def used_by(self, users: int, tensor: Any) -> None:
+        """So many look into it; `tensor` is the one, where it is one."""
+        if users != self.users:
+            self._told = ()
+        self.users, self.tensor = users, tensor
 
     def describe(self, label: str, dtype: str, shape: tuple[int, ...], stride: tuple[int, ...]) -> None:
         """For those who never unpickle: what the first one who looked into it saw."""
@@ -71,8 +88,7 @@ class Blocks:
             block = self.by_place[place] = self.by_key[key] = Block(key, address, nbytes, owner, device, torch, 1, tensor)
             return block
         block.torch = block.torch or torch
-        block.users += 1
-        block.tensor = None
+        block.used_by(block.users + 1, None)
         return block
 
     def key_of(self, device: str, address: int, nbytes: int, owner: Any) -> str | None:

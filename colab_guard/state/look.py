@@ -186,11 +186,10 @@ def _check_plain(look: Look, kind: type) -> None:
 
 
 def _module(look: Look, thing: Any) -> None:
-    """An instance with ten dictionaries of hooks, which are nearly always empty: those are looked at all at once."""
+    """An instance with many containers of its own, which are nearly always empty: those are looked at all at once."""
     attributes = thing.__dict__
-    keys = tuple(attributes)
-    hooks, rest = modules.parts(keys)
-    if hooks is None or not modules.nobodys(hooks(attributes)):
+    parts = modules.parts(attributes)
+    if parts is None or not modules.nobodys(parts.empty(attributes), parts.kinds):
         _instance(look, thing)
         return
     kind = type(thing)
@@ -198,14 +197,11 @@ def _module(look: Look, thing: Any) -> None:
         _check_plain(look, kind)
     _class(look, kind)
     look.new((attributes,))
-    look.tokens.append(keys)
     tokens = look.tokens
-    for value in rest(attributes):
+    tokens += (parts.names, parts.made)
+    for value in parts.rest(attributes):
         if value is None or value is True or value is False or type(value) is str:
             tokens.append(value)
-        elif not value and (type(value) is dict or type(value) is set) and id(value) not in look._seen:
-            tokens += (type(value), 0)
-            look.new((value,))
         else:
             look.feed(value)
 

@@ -1,7 +1,8 @@
-"""The dictionaries of hooks that every torch module has: ten of them, nearly always empty and known to nobody else.
+"""The containers that every torch module has of its own: ten dictionaries of hooks, its parameters, buffers and modules.
 
-Where that is so, which references counted tell, they need no place in a pickle: whoever restores the module makes them
-anew. A model of some hundred modules has thousands of them, and they would be most of its pickle.
+Most are empty nearly always, and known to nobody else. Where that is so, which references counted tell, they need no
+place in a pickle: whoever restores the module makes them anew. A model of some hundred modules has thousands of them, and
+they would be most of its pickle.
 """
 
 from __future__ import annotations
@@ -11,39 +12,57 @@ import operator
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
+from colab_guard.state.pointers import Getter, getter
+
 _PLAIN: Any = object
-Get = Callable[[Any], tuple[Any, ...]]
-_PARTS: dict[tuple[str, ...], tuple[Get | None, Get]] = {}
-_NAMES: dict[tuple[str, ...], tuple[tuple[str, ...], frozenset[str]]] = {}
+KINDS = frozenset({dict, OrderedDict, set})
+_OWN: dict[tuple[str, ...], tuple[tuple[str, ...], Getter] | None] = {}
+"""By the names of a module's attributes: which are such containers."""
+_PARTS: dict[tuple[Any, ...], Parts] = {}
 _IS_PLAIN: dict[type, bool] = {}
 
 
-def parts(keys: tuple[str, ...]) -> tuple[Get | None, Get]:
-    """What gives the dictionaries of hooks of a module with such attributes (None where it has too few), and the others."""
-    found = _PARTS.get(keys)
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """How to take apart the attributes of modules alike. `names` are all of them, `made` those that are empty containers
+    of the module's own, with their types; `empty` gives these, `rest` the others."""
+
+    names: tuple[str, ...]
+    made: tuple[tuple[str, type], ...]
+    empty: Getter
+    rest: Getter
+    kinds: list[type]
+
+
+def parts(attributes: dict[str, Any]) -> Parts | None:
+    """The parts of a module with such attributes; None where it has something else in their places."""
+    names = tuple(attributes)
+    if names not in _OWN:
+        _OWN[names] = _own(names)
+    own = _OWN[names]
+    if own is None:
+        return None
+    values = own[1](attributes)
+    kinds = tuple(map(type, values))
+    if not KINDS.issuperset(kinds):
+        return None
+    key = (names, kinds, tuple(map(bool, values)))
+    found = _PARTS.get(key)
     if found is None:
-        known = {name for name, value in sys.modules["torch"].nn.Module().__dict__.items() if type(value) is OrderedDict}
-        hooks = [name for name in keys if name in known]
-        rest = [name for name in keys if name not in known]
-        if len(hooks) < 2 or len(rest) < 2 or "_compiled_call_impl" in keys:
-            found = None, _nothing
-        else:
-            found = operator.itemgetter(*hooks), operator.itemgetter(*rest)
-        _PARTS[keys] = found
-        _NAMES[keys] = (tuple(keys), frozenset(hooks))
+        empty = {name: kind for name, kind, filled in zip(own[0], kinds, key[2], strict=True) if not filled}
+        rest = [name for name in names if name not in empty]
+        found = _PARTS[key] = Parts(names, tuple(empty.items()), getter(list(empty)), getter(rest), list(empty.values()))
     return found
 
 
-def names(keys: tuple[str, ...]) -> tuple[tuple[str, ...], frozenset[str]]:
-    """All attributes, and which of them are dictionaries of hooks: the same objects for all modules alike."""
-    return _NAMES[keys]
-
-
-def _nothing(attributes: Any) -> tuple[()]:
-    return ()
+def _own(names: tuple[str, ...]) -> tuple[tuple[str, ...], Getter] | None:
+    known = {name for name, value in sys.modules["torch"].nn.Module().__dict__.items() if type(value) in KINDS}
+    own = tuple(name for name in names if name in known)
+    return None if not own or "_compiled_call_impl" in names else (own, getter(own))
 
 
 def is_plain(kind: type) -> bool:
@@ -62,20 +81,15 @@ def is_plain(kind: type) -> bool:
     return _IS_PLAIN[kind]
 
 
-def nobodys(hooks: tuple[Any, ...], held: int = 0) -> bool:
-    """Whether these are empty `OrderedDict`s that nobody but their module can reach, and `held` containers of the caller's."""
+def nobodys(empty: tuple[Any, ...], kinds: list[type], held: int = 0) -> bool:
+    """Whether these are empty containers of such types that nobody but their module, and `held` of the caller's, can reach."""
     return (
-        operator.countOf(map(type, hooks), OrderedDict) == len(hooks)
-        and _refer_to_nothing(hooks)
-        and not any(map(weakref.getweakrefcount, hooks))
-        and operator.countOf(map(sys.getrefcount, hooks), ALONE + held) == len(hooks)
+        list(map(type, empty)) == kinds
+        and not any(empty)
+        and not any(gc.get_referents(*empty))  # attributes of theirs
+        and not any(map(weakref.getweakrefcount, empty))
+        and operator.countOf(map(sys.getrefcount, empty), ALONE + held) == len(empty)
     )
-
-
-def _refer_to_nothing(hooks: tuple[Any, ...]) -> bool:
-    """Whether there is nothing in them, and they have no attributes (an empty dictionary of these at most)."""
-    inside = gc.get_referents(*hooks)
-    return not inside or (operator.countOf(map(type, inside), dict) == len(inside) and not any(inside))
 
 
 def _alone(holder: Iterable[Any]) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 _POINTER = struct.calcsize("P")
 _ITEMS = tuple.__basicsize__
-Getter = Callable[[Sequence[Any]], tuple[Any, ...]]
+Getter = Callable[[Any], tuple[Any, ...]]
 
 
 def _one_by_one(things: tuple[object, ...]) -> bytes:
@@ -44,8 +44,8 @@ def is_among(thing: object, things: tuple[object, ...]) -> bool:
     return at >= 0
 
 
-def getter(places: Sequence[int]) -> Getter:
-    """What gives the items in these places, all at once."""
+def getter(places: Sequence[Any]) -> Getter:
+    """What gives the items in these places (of a sequence, or by these keys), all at once."""
     if len(places) > 1:
         return operator.itemgetter(*places)
     return lambda things: tuple(things[place] for place in places)

@@ -121,8 +121,9 @@ class Recheck:
     gradients: list[Any]
     """The likeness of these."""
     levels: list[Level]
-    hooks: Getter
-    """Of what is in the attributes: dictionaries of hooks that nobody else knows, and in which nothing is."""
+    empty: Getter
+    """Of what is in the attributes: containers of modules that nobody else knows, and in which nothing is."""
+    empty_kinds: list[type]
     definitions: list[Any]
     constants: list[Any]
     atoms: list[Any]
@@ -152,11 +153,14 @@ class Recheck:
         found = list(containers)
         for depth, level in enumerate(self.levels):
             flat = level.found_in(containers)
-            if flat is None or (depth == 0 and not _are_nobodys(self.hooks(flat))):
+            if flat is None or (depth == 0 and not self._are_nobodys(self.empty(flat))):
                 return None
             containers = list(level.inner(flat))
             found += containers
         return None if _have_attributes(found) else found
+
+    def _are_nobodys(self, empty: tuple[Any, ...]) -> bool:
+        return not empty or modules.nobodys(empty, self.empty_kinds, held=1)
 
     def _gradients(self, tensors: list[Any], look: Look) -> list[Any] | None:
         every = list(map(_gradient, tensors))
@@ -173,10 +177,6 @@ class Recheck:
 def _outermost(root: Any, instances: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
     outer = [*map(_attributes, instances), *map(_attributes, tensors)]
     return [*outer, root] if type(root) in CONTAINERS else outer
-
-
-def _are_nobodys(hooks: tuple[Any, ...]) -> bool:
-    return not hooks or modules.nobodys(hooks, held=1)
 
 
 def _have_attributes(containers: Sequence[Any]) -> bool:
@@ -236,8 +236,7 @@ class _Making:
 
     def made(self, classes: Sequence[type]) -> Recheck:
         weak = [*self.instances, *self.tensors, *self.definitions]
-        hook_ids = self._hooks()
-        levels, containers, atoms, hook_places = self._levels(hook_ids)
+        levels, containers, atoms, empty = self._levels(self._empty())
         where = {id(thing): place for place, thing in enumerate([*weak, *self.constants, *self.gradients, *containers])}
         if not all(id(node) in where for node in self.own):
             raise NoRecheck("something that is met in another way")
@@ -255,7 +254,8 @@ class _Making:
             graded=[place for place, tensor in enumerate(self.tensors) if tensor.grad is not None],
             gradients=_likeness(self.gradients),
             levels=levels,
-            hooks=getter(hook_places),
+            empty=getter(list(empty)),
+            empty_kinds=list(empty.values()),
             definitions=definitions,
             constants=self.constants,
             atoms=list({id(atom): atom for atom in atoms}.values()),
@@ -264,17 +264,18 @@ class _Making:
             classes=list(classes),
         )
 
-    def _hooks(self) -> set[int]:
+    def _empty(self) -> set[int]:
+        """The addresses of modules' own containers in which nothing is, and that nobody else knows."""
         found: set[int] = set()
         for instance in self.instances:
-            get = modules.parts(tuple(instance.__dict__))[0] if FEEDS[type(instance)] is looks.of_module else None
-            if get is not None and modules.nobodys(get(instance.__dict__)):
-                found.update(map(id, get(instance.__dict__)))
+            parts = modules.parts(instance.__dict__) if FEEDS[type(instance)] is looks.of_module else None
+            if parts is not None and modules.nobodys(parts.empty(instance.__dict__), parts.kinds):
+                found.update(map(id, parts.empty(instance.__dict__)))
         return found
 
-    def _levels(self, hook_ids: set[int]) -> tuple[list[Level], list[Any], list[Any], list[int]]:
+    def _levels(self, nobodys: set[int]) -> tuple[list[Level], list[Any], list[Any], dict[int, type]]:
         containers = _outermost(self.root, self.instances, self.tensors)
-        found, levels, atoms, hook_places = list(containers), list[Level](), list[Any](), list[int]()
+        found, levels, atoms, empty = list(containers), list[Level](), list[Any](), dict[int, type]()
         met = set(map(id, containers))
         known = set(map(id, [*self.instances, *self.tensors, *self.definitions, *self.constants]))
         while containers and len(levels) < DEEPEST:
@@ -282,8 +283,8 @@ class _Making:
             flat = level.flat(containers)
             inner = []
             for place, thing in enumerate(flat):
-                if id(thing) in hook_ids and not levels:
-                    hook_places.append(place)
+                if id(thing) in nobodys and not levels:
+                    empty[place] = type(thing)
                 elif type(thing) in ATOMS:
                     atoms.append(thing)
                 elif id(thing) in known or id(thing) in met or self._is_earlier(thing):
@@ -297,9 +298,9 @@ class _Making:
             levels.append(level)
             containers = [flat[place] for place in inner]
             found += containers
-        if containers or _have_attributes(found) or len(hook_places) != len(hook_ids):
+        if containers or _have_attributes(found) or len(empty) != len(nobodys):
             raise NoRecheck("containers that are nested too deep, or have attributes")
-        return levels, found, atoms, hook_places
+        return levels, found, atoms, empty
 
     def _is_earlier(self, thing: Any) -> bool:
         number = self.look.number_of(thing)

@@ -126,7 +126,8 @@ class Segment:
         if not (blocks.by_place.keys().isdisjoint(last.made.by_place) and blocks.by_key.keys().isdisjoint(last.made.by_key)):
             return False
         for block, tensor, storage, users in zip(last.of_tensors, tensors, storages, last.users, strict=True):
-            block.owner, block.tensor, block.users = storage, tensor if users == 1 else None, users
+            block.owner = storage
+            block.used_by(users, tensor if users == 1 else None)
         blocks.by_place.update(last.made.by_place)
         blocks.by_key.update(last.made.by_key)
         return True

@@ -21,7 +21,7 @@ from colab_guard.store import BufferDraft
 
 Later = Callable[[], Left]
 """What memory may be left to be copied later."""
-_TOLD = operator.attrgetter("key", "nbytes", "device", "torch", "users", "label", "dtype", "shape", "stride")
+_TOLD = operator.attrgetter("told")
 
 
 @dataclass(slots=True)
@@ -58,6 +58,8 @@ def settle(blocks: Blocks, staging: Staging | None = None, later: Later | None =
 
 def _groups(blocks: Blocks) -> list[list[Block]]:
     """Blocks by memory that they share, in the order in which they were met; in a group the lowest and longest first."""
+    if _lie_apart(blocks):
+        return [[block] for block in blocks.by_place.values()]
     shared: dict[Block, list[Block]] = {}
     lowest: Block | None = None
     end, device = 0, ""
@@ -71,13 +73,19 @@ def _groups(blocks: Blocks) -> list[list[Block]]:
             end = max(end, address + nbytes)
         else:
             lowest, device, end = block, where, address + nbytes
-    if not shared:
-        return [[block] for block in blocks.by_place.values()]
     found = list({id(group): group for block in blocks.by_place.values() for group in [shared.get(block, [block])]}.values())
     for members in found:
         if len(members) > 1:
             members.sort(key=_by_address)
     return found
+
+
+def _lie_apart(blocks: Blocks) -> bool:
+    """Whether nothing overlaps for sure: wherever one begins, all that began before have ended."""
+    places = [place for place in blocks.by_place if place[2]]
+    begins = sorted([address for _, address, _ in places])
+    ends = sorted([address + nbytes for _, address, nbytes in places])
+    return all(map(operator.le, ends, begins[1:]))
 
 
 def _shared(groups: Sequence[Sequence[Block]]) -> list[Any]:

@@ -24,28 +24,33 @@ PARAMETRIZE = "torch.nn.utils.parametrize"
 
 def name_module(pickler: GraphPickler, module: Any) -> Any:
     """A module travels as any object; its parts get their names for those who look at buffers."""
-    if path := pickler.label(module):
-        for parts in (module._parameters, module._buffers, module._modules):
-            for name, part in parts.items():
-                if part is not None:
-                    pickler.name(part, f"{path}.{name}")
+    _name_parts(pickler, module)
     if type(module).__module__ == PARAMETRIZE and type(module).__name__.startswith("Parametrized"):
         made = (type(module).__bases__[0], tuple(module._modules["parametrizations"]._modules))
         return rebuild_parametrized, made, dict(module.__dict__), None, None, set_attributes
     if "_flat_weight_refs" in module.__dict__:  # a recurrent module makes these anew, and so at another place
         return rebuild_plain, (type(module),), dict(module.__dict__), None, None, set_attributes
-    hooks, others = modules.parts(tuple(module.__dict__))
-    if hooks is None or not modules.is_plain(type(module)) or not modules.nobodys(hooks(module.__dict__)):
+    parts = modules.parts(module.__dict__)
+    if parts is None or not modules.is_plain(type(module)) or not modules.nobodys(parts.empty(module.__dict__), parts.kinds):
         return NotImplemented
-    names = modules.names(tuple(module.__dict__))
-    return rebuild_plain, (type(module),), (*names, others(module.__dict__)), None, None, set_module
+    return rebuild_plain, (type(module),), (parts.names, parts.made, parts.rest(module.__dict__)), None, None, set_module
 
 
-def set_module(module: Any, state: tuple[tuple[str, ...], frozenset[str], tuple[Any, ...]]) -> None:
-    """Attributes in their order; the dictionaries of hooks, which nobody else knew and in which nothing was, are made anew."""
-    names, hooks, values = state
+def _name_parts(pickler: GraphPickler, module: Any) -> None:
+    if path := pickler.label(module):
+        for parts in (module._parameters, module._buffers, module._modules):
+            for name, part in parts.items():
+                if part is not None:
+                    pickler.name(part, f"{path}.{name}")
+
+
+def set_module(module: Any, state: tuple[tuple[str, ...], Any, tuple[Any, ...]]) -> None:
+    """Attributes in their order; the empty containers, which nobody else knew, are made anew."""
+    names, empty, values = state
+    # older snapshots name those of hooks alone
+    made = dict.fromkeys(empty, OrderedDict) if isinstance(empty, frozenset) else dict(empty)
     others = iter(values)
-    module.__setstate__({name: OrderedDict() if name in hooks else next(others) for name in names})
+    module.__setstate__({name: made[name]() if name in made else next(others) for name in names})
 
 
 def rebuild_parametrized(cls: Any, names: tuple[str, ...]) -> Any:
