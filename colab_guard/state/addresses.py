@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 ADDRESSES = "addresses"
 """The part of a snapshot that is read behind the graph, and says where ids stood."""
 _ALIGNED = b"[" + b"".join(re.escape(bytes([low])) for low in range(0, 256, 8)) + b"]"
-NUMBERS = re.compile(b"\x8a(?:\x05(" + _ALIGNED + b".{4})|\x06(" + _ALIGNED + b".{5})|\x07(" + _ALIGNED + b".{5}\0))", re.DOTALL)
-"""In a pickle, whole numbers of 32 to 48 bits that may be an address."""
+NUMBERS = re.compile(b"\x8a(?:\x05(" + _ALIGNED + b".{3}[^\0])|\x06(" + _ALIGNED + b".{5})|\x07(" + _ALIGNED + b".{5}\0))", re.DOTALL)
+"""In a pickle, whole numbers of more than 32 and up to 48 bits that may be an address. (Random states have hundreds of 32.)"""
 SMALLEST = 2**32
 WINDOW_BITS = 36
 """Objects lie within 64 GiB of some object of the notebook; other numbers are not looked up."""

@@ -43,7 +43,7 @@ _gradient = operator.attrgetter("grad")
 _LIKE = operator.attrgetter(
     "dtype", "layout", "shape", "device", "requires_grad", "is_leaf", "_backward_hooks", "_post_accumulate_grad_hooks"
 )
-_LIKE_CALLS = ("stride", "storage_offset", "is_conj", "is_neg")
+_LIKE_CALLS = ("stride", "storage_offset", "is_neg")
 
 
 class NoRecheck(Exception):
@@ -51,9 +51,12 @@ class NoRecheck(Exception):
 
 
 def _likeness(tensors: Sequence[Any]) -> list[Any]:
-    plain: Any = type(tensors[0]) if tensors else None  # torch's own classes: their methods are found once
-    calls = chain.from_iterable(map(getattr(plain, call), tensors) for call in _LIKE_CALLS) if tensors else ()
-    return [*map(type, tensors), *map(_LIKE, tensors), *calls]
+    if not tensors:
+        return []
+    plain: Any = type(tensors[0])  # torch's own classes: their methods are found once
+    like = list(map(_LIKE, tensors))
+    calls = (*_LIKE_CALLS, "is_conj") if any(dtype.is_complex for dtype in {one[0] for one in like}) else _LIKE_CALLS
+    return [*map(type, tensors), *like, *chain.from_iterable(map(getattr(plain, call), tensors) for call in calls)]
 
 
 @dataclass(slots=True)

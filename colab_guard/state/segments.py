@@ -80,15 +80,18 @@ class Segment:
     _memo: _LastMemo = field(default_factory=_LastMemo)
     _blocks: _LastBlocks = field(default_factory=_LastBlocks)
 
-    def known(self, nodes: Sequence[Any]) -> tuple[Memo, dict[int, str]]:
-        """What the pickler's memo holds of this segment, and names of objects by their addresses, which are not to be changed."""
+    def known(self, memo: Memo, nodes: Sequence[Any]) -> tuple[Memo, dict[int, str]]:
+        """The memo with what it holds of this segment, and names of objects by their addresses, which are not to be changed."""
         own = self.memorized(nodes)
         last, row = self._memo, addresses_of(own)
         if last.row != row:
             last.row, last.addresses = row, list(map(id, own))
             last.table = dict.fromkeys(last.addresses) | self.fillers
             last.names = {last.addresses[place]: label for place, label in self.labels}
-        memo = last.table.copy()
+        if len(memo) < len(last.table):
+            memo = last.table | memo
+        else:
+            memo.update(self.fillers)
         memo.update(zip(last.addresses, zip(self.indices, own, strict=True), strict=True))
         return memo, last.names
 

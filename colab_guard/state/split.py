@@ -129,17 +129,12 @@ class Split:
         """Let the memo know what was pickled at an earlier capture."""
         if not self.reused:
             return
-        memos = [pickler.memo.copy()]
+        memo = pickler.memo.copy()
         for segment in self.segments:
-            memo, names = segment.known(look.nodes)
-            memos.append(memo)
+            memo, names = segment.known(memo, look.nodes)
             pickler.name_all(names)
             pickler.classes.update(segment.classes)
             pickler.functions.update(segment.functions)
-        memos.sort(key=len)
-        memo = memos.pop()
-        for smaller in memos:
-            memo.update(smaller)
         pickler.memo = memo
 
     def let_go(self) -> None:

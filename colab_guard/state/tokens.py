@@ -28,7 +28,7 @@ SHORTEST_INSIDE, SHORTEST_TOKEN = 12, 20
 UNBROKEN = re.compile(r"[A-Za-z0-9]{16}")
 """In a key under a name such as `my_key`, which may be that of a column or of a run (`lora-r4-lr1e-4`) as well."""
 BLOCK = 2**19
-SMALL, WORTH_AN_IMPORT = 4096, 2**20
+SMALL, WORTH_AN_IMPORT = 2**14, 2**20
 FILE_PIECE = 4 * 2**20
 SHAPES: tuple[tuple[str, str], ...] = (
     ("a Hugging Face token", r"hf_[A-Za-z0-9]{24,}"),
