@@ -22,7 +22,7 @@ from colab_guard.errors import CannotResume
 from colab_guard.state import codes
 from colab_guard.state.blocks import RESTORING
 from colab_guard.state.functions import by_name, module_of
-from colab_guard.state.things import ATOMS
+from colab_guard.state.things import ATOMS, PLAINLY
 
 if TYPE_CHECKING:
     from colab_guard.state.live import Live
@@ -43,8 +43,10 @@ def reduce_class(pickler: GraphPickler, cls: type) -> Any:
         pickler.classes.setdefault(cls.__qualname__, cls)
         return by_name, (cls.__qualname__,)
     module_of(cls)  # now, if ever, it can be found in its module
-    if not cls.__flags__ & MADE_IN_HEAP or issubclass(cls, enum.Enum) or cloudpickle._should_pickle_by_reference(cls):
+    if not cls.__flags__ & MADE_IN_HEAP or issubclass(cls, enum.Enum):
         return NotImplemented
+    if cloudpickle._should_pickle_by_reference(cls):
+        return PLAINLY
     attributes, _ = cloudpickle._class_getstate(cls)
     begun = {name: vars(cls)[name] for name in ("__module__", "__orig_bases__") if name in vars(cls)}
     begun["__qualname__"] = cls.__qualname__

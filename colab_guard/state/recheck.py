@@ -56,7 +56,8 @@ def _likeness(tensors: Sequence[Any]) -> list[Any]:
     plain: Any = type(tensors[0])  # torch's own classes: their methods are found once
     like = list(map(_LIKE, tensors))
     calls = (*_LIKE_CALLS, "is_conj") if any(dtype.is_complex for dtype in {one[0] for one in like}) else _LIKE_CALLS
-    return [*map(type, tensors), *like, *chain.from_iterable(map(getattr(plain, call), tensors) for call in calls)]
+    told = chain.from_iterable(map(getattr(plain, call), tensors) for call in calls)
+    return [*map(type, tensors), *map(len, map(_attributes, tensors)), *like, *told]
 
 
 @dataclass(slots=True)
@@ -115,7 +116,8 @@ class Recheck:
     """Instances, tensors and definitions, in this order."""
     instances: int
     tensors: int
-    ids: list[int]
+    places: bytes
+    """Their addresses."""
     kinds: list[type]
     """Of the instances."""
     likeness: list[Any]
@@ -137,8 +139,8 @@ class Recheck:
 
     def nodes(self, root: Any, look: Look) -> tuple[Any, ...] | None:
         """The look's nodes of this part, in their order, if all is as it was; else None."""
-        weak = list(map(operator.call, self.weak))
-        if list(map(id, weak)) != self.ids:  # those that are gone give None
+        weak = tuple(map(operator.call, self.weak))
+        if addresses_of(weak) != self.places:  # those that are gone give None
             return None
         instances, tensors = weak[: self.instances], weak[self.instances : self.instances + self.tensors]
         if list(map(type, instances)) != self.kinds or _likeness(tensors) != self.likeness:
@@ -165,20 +167,21 @@ class Recheck:
     def _are_nobodys(self, empty: tuple[Any, ...]) -> bool:
         return not empty or modules.nobodys(empty, self.empty_kinds, held=1)
 
-    def _gradients(self, tensors: list[Any], look: Look) -> list[Any] | None:
+    def _gradients(self, tensors: Sequence[Any], look: Look) -> list[Any] | None:
         every = list(map(_gradient, tensors))
         places = [place for place, gradient in enumerate(every) if gradient is not None]
         found = [every[place] for place in places]
         new = set(map(id, found))
         if places != self.graded or _likeness(found) != self.gradients or len(new) != len(found):
             return None
-        if found and (look.has_any(new) or not new.isdisjoint(self.ids) or _have_more(found)):
+        if found and (look.has_any(new) or not new.isdisjoint(map(id, tensors)) or _have_more(found)):
             return None
         return found
 
 
 def _outermost(root: Any, instances: Sequence[Any], tensors: Sequence[Any]) -> list[Any]:
-    outer = [*map(_attributes, instances), *map(_attributes, tensors)]
+    """The containers that are met first; which tensors have attributes their likeness tells."""
+    outer = [*map(_attributes, instances), *filter(None, map(_attributes, tensors))]
     return [*outer, root] if type(root) in CONTAINERS else outer
 
 
@@ -251,7 +254,7 @@ class _Making:
             weak=list(map(weakref.ref, weak)),
             instances=len(self.instances),
             tensors=len(self.tensors),
-            ids=list(map(id, weak)),
+            places=addresses_of(tuple(weak)),
             kinds=list(map(type, self.instances)),
             likeness=_likeness(self.tensors),
             graded=[place for place, tensor in enumerate(self.tensors) if tensor.grad is not None],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import operator
+import weakref
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any
@@ -15,6 +16,7 @@ import torch
 from colab_guard.state import Split
 from colab_guard.state import split as splits
 from colab_guard.state.look import Look
+from colab_guard.state.pointers import is_among
 from tests.state.test_split import MUTATIONS, Config, Net, check, hook, started, train
 
 
@@ -132,6 +134,13 @@ HOSTILE: dict[str, Callable[[dict[str, Any]], Any]] = {
     "a handle that outlives its hook": lambda n: n.update(handle=(h := n["model"].register_forward_hook(hook))) or h.remove(),
     "hooks that are a plain dictionary": lambda n: setattr(n["model"].layers[0], "_forward_hooks", {}),
     "a hook put in by hand": lambda n: n["model"].layers[2]._forward_hooks.__setitem__(7, hook),
+    "buffers known to another": lambda n: n.update(buffers=n["model"].layers[1]._buffers),
+    "buffers shared by two modules": lambda n: setattr(n["model"].layers[0], "_buffers", n["model"].layers[1]._buffers),
+    "buffers in an ordered dictionary": lambda n: n["model"].layers[2].__dict__.update(_buffers=OrderedDict()),
+    "a buffer put in by hand": lambda n: n["model"].layers[2]._buffers.update(mask=None),
+    "buffers that something refers to weakly": lambda n: n.update(names=weakref.ref(n["model"].layers[0]._non_persistent_buffers_set)),
+    "modules put into one that had none": lambda n: n["model"].layers[1].add_module("inner", torch.nn.Identity()),
+    "an attribute of a tensor": lambda n: setattr(n["model"].head.weight, "note", [1]),
     "a float replaced by its like": lambda n: setattr(n["model"].config, "rate", float("0.1") if n["model"].config.rate != 0.1 else 0.2),
     "a true made one": lambda n: n["model"].__dict__.__setitem__("training", 1),
     "a text of another type": lambda n: setattr(n["model"], "note", type("Text", (str,), {})("x")),
@@ -179,6 +188,19 @@ def test_a_change_after_a_recheck_is_in_the_capture(name: str) -> None:
             train(names)
 
 
+def test_an_attribute_that_goes_to_another_tensor_is_noticed() -> None:
+    names, split = prepared()
+    first, second = names["model"].head.weight, names["model"].layers[0].weight
+    first.note = "mine"
+    for _ in range(3):
+        check(names, split)
+    assert split.reused == 2 and all(segment.recheck is not None for segment in split.segments)
+    vars(second).update(vars(first))
+    vars(first).clear()
+    check(names, split)
+    assert split.reused < 2
+
+
 def test_a_recheck_that_never_holds_is_not_made_for_ever() -> None:
     names, split = prepared()
     made = []
@@ -193,11 +215,19 @@ def test_a_recheck_that_never_holds_is_not_made_for_ever() -> None:
 
 
 def test_nothing_of_the_user_is_held_by_a_recheck() -> None:
-    import weakref
-
     names, split = prepared()
-    references = [weakref.ref(names["model"]), weakref.ref(names["model"].layers[0].weight), weakref.ref(names["optimizer"])]
+    check(names, split)
+    weight = names["model"].layers[0].weight
+    held = [names["model"], weight, weight.untyped_storage(), names["optimizer"]]
+    references = [*map(weakref.ref, held)]
+    del weight, held
     names.clear()
     gc.collect()
-    assert [reference() for reference in references] == [None, None, None]
+    assert [reference() for reference in references] == [None] * 4
     assert split.segments
+
+
+def test_what_is_among_others_is_told_by_identity() -> None:
+    things = tuple([object() for _ in range(300)] + [1, "a", 1])
+    assert all(is_among(thing, things) for thing in things)
+    assert not any(is_among(other, things) for other in (object(), [], things, None))

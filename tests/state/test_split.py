@@ -7,6 +7,7 @@ import math
 import random
 import struct
 import types
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -174,8 +175,10 @@ def same(old: dict[str, Any], new: dict[str, Any]) -> None:
         elif isinstance(a, (list, tuple)):
             assert len(a) == len(b), path
             todo += [(x, y, f"{path}[{k}]") for k, (x, y) in enumerate(zip(a, b, strict=True))]
+        elif isinstance(a, weakref.ref):
+            todo.append((a(), b(), f"{path}()"))
         elif isinstance(a, dict):
-            assert len(a) == len(b), path
+            assert len(a) == len(b) and getattr(a, "__dict__", {}) == getattr(b, "__dict__", {}), path
             for (k, x), (m, y) in zip(a.items(), b.items(), strict=True):
                 todo += [(k, m, f"{path} key"), (x, y, f"{path}.{k if isinstance(k, str) else '?'}")]
         elif isinstance(a, set):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
+from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from colab_guard import state
-from colab_guard.state import Live
+from colab_guard.state import Live, training_objects
 from tests.state.snapshot import there_and_back
 
 
@@ -194,6 +195,18 @@ def test_sharing_is_noticed_by_object_and_by_memory() -> None:
     assert captured.shares([model.weight])
     assert captured.shares(model.weight.detach().numpy()[1:])
     assert not captured.shares([torch.nn.Linear(3, 3), torch.float32])
+
+
+def test_modules_of_older_snapshots_come_back() -> None:
+    """Their hooks alone were left out, and everything else was there."""
+    layer = torch.nn.Linear(3, 2)
+    attributes = vars(layer)
+    hooks = frozenset(name for name, value in attributes.items() if type(value) is OrderedDict)
+    others = tuple(value for name, value in attributes.items() if name not in hooks)
+    back = torch.nn.Linear.__new__(torch.nn.Linear)
+    training_objects.set_module(back, (tuple(attributes), hooks, others))
+    assert list(vars(back)) == list(attributes) and back.weight is layer.weight
+    assert all(type(vars(back)[name]) is OrderedDict and not vars(back)[name] for name in hooks)
 
 
 def test_a_modules_hooks_come_back_with_all_they_hold() -> None:
