@@ -83,6 +83,7 @@ class Execution:
         functions.swap()()
         self._set_outside(needed, kept)
         self._arrive(needed)
+        self._forget_hidden_names(runtime)  # generators that come back run rewritten code
         return self._take_value()
 
     def run(self, loaded: Loaded | None) -> Any:

@@ -90,6 +90,7 @@ def capture(
     roots = Roots(names, [value for key, value in {**kept, **needed}.items() if key != "names"])
 
     if split is not None:
+        split.begin()
         split.staging.make_sure(PICKLED_TWICE * split.pickled)
 
     def work(*, deep: bool = False) -> Captured:

@@ -22,7 +22,7 @@ from functools import lru_cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from colab_guard.state import codes
+from colab_guard.state import codes, functions
 from colab_guard.state.blocks import RESTORING
 from colab_guard.state.things import ATOM_TYPES, ATOMS, PLAINLY, shares_attributes
 
@@ -123,7 +123,10 @@ def _has_only_attributes(kind: Any) -> bool:
 
 
 def _only_ones(kind: Any) -> tuple[tuple[str, Any], ...]:
-    return () if kind.__module__ in ("__main__", "builtins") else _named_in_module(kind)
+    if kind.__module__ in ("__main__", "builtins"):
+        return ()
+    # a class that is made for one object may lead to it, and is not to be remembered
+    return _named_in_module(kind) if functions.importable(kind) else _named_in_module.__wrapped__(kind)
 
 
 @lru_cache(maxsize=4096)

@@ -76,10 +76,7 @@ class Look:
         self.nodes.append(thing)
         if len(self.nodes) > MOST_OBJECTS:
             raise Unknown("very many objects")
-        feed = FEEDS.get(kind)
-        if feed is None:
-            feed = FEEDS[kind] = _choose(kind)
-        feed(self, thing)
+        feed_of(kind)(self, thing)
 
     def items(self, mapping: dict[Any, Any]) -> None:
         tokens, feed = self.tokens, self.feed
@@ -173,15 +170,20 @@ def _instance(look: Look, thing: Any) -> None:
     if kind not in look.classes:
         _check_plain(look, kind)
     _class(look, kind)
-    attributes = thing.__dict__
+    attributes = getattr(thing, "__dict__", None)
+    if attributes is None:
+        raise Unknown(f"an instance of {kind.__qualname__}, which has no attributes")
     look.new((attributes,))
     look.items(attributes)
 
 
 def _check_plain(look: Look, kind: type) -> None:
-    if kind not in look.plain:
-        look.plain[kind] = _is_plain(kind, look._pickler)
-    if not look.plain[kind]:
+    plain = look.plain.get(kind)
+    if plain is None:
+        plain = _is_plain(kind, look._pickler)
+        if functions.importable(kind):  # others may be the user's, who may change them, or lead to the user's objects
+            look.plain[kind] = plain
+    if not plain:
         raise Unknown(f"{kind.__module__}.{kind.__qualname__}")
 
 
@@ -189,7 +191,8 @@ def _module(look: Look, thing: Any) -> None:
     """An instance with many containers of its own, which are nearly always empty: those are looked at all at once."""
     attributes = thing.__dict__
     parts = modules.parts(attributes)
-    if parts is None or not modules.nobodys(parts.empty(attributes), parts.kinds):
+    alone = parts is not None and modules.only_the_modules((attributes,), held=1)
+    if parts is None or not alone or not modules.nobodys(parts.empty(attributes), parts.kinds):
         _instance(look, thing)
         return
     kind = type(thing)
@@ -281,8 +284,17 @@ def _tensor(look: Look, tensor: Any) -> None:
     look.tokens.append(END)
 
 
+def feed_of(kind: type) -> Feed:
+    """How objects of this type are looked at."""
+    feed = FEEDS.get(kind)
+    if feed is None:
+        feed = _choose(kind)
+        if functions.importable(kind):
+            FEEDS[kind] = feed
+    return feed
+
+
 def _choose(kind: type) -> Feed:
-    """How objects of this type are looked at, decided once for each type."""
     name = f"{kind.__module__}.{kind.__qualname__}"
     if name in ("torch.Tensor", "torch.nn.parameter.Parameter"):
         return _tensor

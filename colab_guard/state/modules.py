@@ -23,7 +23,7 @@ KINDS = frozenset({dict, OrderedDict, set})
 _OWN: dict[tuple[str, ...], tuple[tuple[str, ...], Getter] | None] = {}
 """By the names of a module's attributes: which are such containers."""
 _PARTS: dict[tuple[Any, ...], Parts] = {}
-_IS_PLAIN: dict[type, bool] = {}
+_IS_PLAIN: weakref.WeakKeyDictionary[type, bool] = weakref.WeakKeyDictionary()
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def is_plain(kind: type) -> bool:
 
 
 def nobodys(empty: tuple[Any, ...], kinds: list[type], held: int = 0) -> bool:
-    """Whether these are empty containers of such types that nobody but their module, and `held` of the caller's, can reach."""
+    """Whether these are empty containers of such types that nobody but their module, and `held` of the caller's, refers to."""
     return (
         list(map(type, empty)) == kinds
         and not any(empty)
@@ -92,9 +92,15 @@ def nobodys(empty: tuple[Any, ...], kinds: list[type], held: int = 0) -> bool:
     )
 
 
+def only_the_modules(attributes: tuple[dict[str, Any], ...], held: int = 0) -> bool:
+    """Whether nobody but their modules, and `held` of the caller's, refers to these attributes: who does can reach what is in
+    them without a reference of its own."""
+    return operator.countOf(map(sys.getrefcount, attributes), ALONE + held) == len(attributes)
+
+
 def _alone(holder: Iterable[Any]) -> int:
     return next(map(sys.getrefcount, tuple(holder)))
 
 
 ALONE = _alone({"hooks": OrderedDict[Any, Any]()}.values())
-"""What Python counts of an object that a dictionary holds, and a tuple that is looked at."""
+"""What Python counts of an object that one other holds, and a tuple that is looked at."""

@@ -125,6 +125,8 @@ class Reducing:
         self.begun: set[int] = set()
         """The ids of instances that are made with some attributes from the start."""
         self.slots: dict[type, Mapping[str, Any]] = {}
+        self.walked = 0
+        """How many references a look holds to all that is pickled now."""
         self.graphs_dropped = False
         self.last: Any = None
         self.trial = False

@@ -26,12 +26,14 @@ from typing import Any
 
 from colab_guard.state import look as looks
 from colab_guard.state import modules
-from colab_guard.state.look import FEEDS, Look, Unknown
+from colab_guard.state.look import Look, Unknown, feed_of
 from colab_guard.state.pointers import Getter, addresses_of, getter
 
 ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
 MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
 CONTAINERS = MAPPINGS | {list, tuple, set, frozenset}
+HELD_BY_LOOK = 2
+"""References to what a look has found, while a recheck is made of it: the look's, and one here."""
 DEEPEST = 40
 """Containers in containers; more is left to the look."""
 
@@ -40,9 +42,8 @@ _factory = operator.attrgetter("default_factory")
 _values = operator.methodcaller("values")
 _gradient = operator.attrgetter("grad")
 # whether it is quantized its dtype tells
-_LIKE = operator.attrgetter(
-    "dtype", "layout", "shape", "device", "requires_grad", "is_leaf", "_backward_hooks", "_post_accumulate_grad_hooks"
-)
+_LIKE = operator.attrgetter("dtype", "layout", "shape", "device", "requires_grad", "is_leaf")
+_HOOKS = operator.attrgetter("_backward_hooks", "_post_accumulate_grad_hooks")
 _LIKE_CALLS = ("stride", "storage_offset", "is_neg")
 
 
@@ -57,7 +58,8 @@ def _likeness(tensors: Sequence[Any]) -> list[Any]:
     like = list(map(_LIKE, tensors))
     calls = (*_LIKE_CALLS, "is_conj") if any(dtype.is_complex for dtype in {one[0] for one in like}) else _LIKE_CALLS
     told = chain.from_iterable(map(getattr(plain, call), tensors) for call in calls)
-    return [*map(type, tensors), *map(len, map(_attributes, tensors)), *like, *told]
+    hooked = any(map(any, map(_HOOKS, tensors)))  # never held: hooks are put into the very dictionary
+    return [hooked, *map(type, tensors), *map(len, map(_attributes, tensors)), *like, *told]
 
 
 @dataclass(slots=True)
@@ -118,6 +120,8 @@ class Recheck:
     tensors: int
     places: bytes
     """Their addresses."""
+    outer: bytes
+    """Those of the containers that are met first."""
     kinds: list[type]
     """Of the instances."""
     likeness: list[Any]
@@ -127,8 +131,10 @@ class Recheck:
     """The likeness of these."""
     levels: list[Level]
     empty: Getter
-    """Of what is in the attributes: containers of modules that nobody else knows, and in which nothing is."""
+    """Of what is in the attributes: containers of modules that nobody else reaches, and in which nothing is."""
     empty_kinds: list[type]
+    emptys: Getter
+    """Of the outermost containers the attributes in which these are."""
     definitions: list[Any]
     constants: list[Any]
     atoms: list[Any]
@@ -147,7 +153,10 @@ class Recheck:
             return None
         if type(root) not in CONTAINERS and (not instances or instances[0] is not root):
             return None
-        found = self._containers(_outermost(root, instances, tensors))
+        outermost = _outermost(root, instances, tensors)
+        if addresses_of(tuple(outermost)) != self.outer:
+            return None
+        found = self._containers(outermost)
         gradients = self._gradients(tensors, look)
         definitions = [*self.classes, *weak[self.instances + self.tensors :]]
         if found is None or gradients is None or _told(definitions, look) != self.definitions:
@@ -158,14 +167,15 @@ class Recheck:
         found = list(containers)
         for depth, level in enumerate(self.levels):
             flat = level.found_in(containers)
-            if flat is None or (depth == 0 and not self._are_nobodys(self.empty(flat))):
+            if flat is None or (depth == 0 and not self._are_nobodys(self.empty(flat), self.emptys(containers))):
                 return None
             containers = list(level.inner(flat))
             found += containers
         return None if _have_attributes(found) else found
 
-    def _are_nobodys(self, empty: tuple[Any, ...]) -> bool:
-        return not empty or modules.nobodys(empty, self.empty_kinds, held=1)
+    def _are_nobodys(self, empty: tuple[Any, ...], attributes: tuple[Any, ...]) -> bool:
+        # the row of all that was found, and the lists of the containers
+        return not empty or (modules.nobodys(empty, self.empty_kinds, held=1) and modules.only_the_modules(attributes, held=2))
 
     def _gradients(self, tensors: Sequence[Any], look: Look) -> list[Any] | None:
         every = list(map(_gradient, tensors))
@@ -199,7 +209,7 @@ def _told(definitions: Sequence[Any], look: Look) -> list[Any] | None:
     telling = look.another()
     try:
         for thing in definitions:
-            (looks.tell_class if isinstance(thing, type) else FEEDS[type(thing)])(telling, thing)
+            (looks.tell_class if isinstance(thing, type) else feed_of(type(thing)))(telling, thing)
     except Unknown:
         return None
     return telling.tokens
@@ -222,15 +232,17 @@ class _Making:
     def __init__(self, root: Any, look: Look, nodes_at: int) -> None:
         self.root, self.look, self.nodes_at = root, look, nodes_at
         self.own = look.nodes[nodes_at:]
+        earlier = (look.nodes[number].grad for number in look.tensors if number < nodes_at)
+        self.earlier_gradients = {id(gradient) for gradient in earlier if gradient is not None}
         by_feed: dict[Any, list[Any]] = {}
         for node in self.own:
-            by_feed.setdefault(FEEDS[type(node)], []).append(node)
-        self.instances = [node for node in self.own if FEEDS[type(node)] in looks.OF_INSTANCES]
+            by_feed.setdefault(feed_of(type(node)), []).append(node)
+        self.instances = [node for node in self.own if feed_of(type(node)) in looks.OF_INSTANCES]
         every = by_feed.get(looks.of_tensor, [])
         self.gradients = [gradient for tensor in every if (gradient := tensor.grad) is not None]
         of_others = set(map(id, self.gradients))
         self.tensors = [tensor for tensor in every if id(tensor) not in of_others]
-        self.definitions = [node for node in self.own if FEEDS[type(node)] in looks.OF_DEFINITIONS]
+        self.definitions = [node for node in self.own if feed_of(type(node)) in looks.OF_DEFINITIONS]
         self.constants = by_feed.get(looks.of_constant, [])
         known = {*looks.OF_INSTANCES, *looks.OF_DEFINITIONS, looks.of_tensor, looks.of_constant}
         if any(feed not in known and type(nodes[0]) not in CONTAINERS for feed, nodes in by_feed.items()):
@@ -242,7 +254,10 @@ class _Making:
 
     def made(self, classes: Sequence[type]) -> Recheck:
         weak = [*self.instances, *self.tensors, *self.definitions]
-        levels, containers, atoms, empty = self._levels(self._empty())
+        nobodys = self._empty()
+        levels, containers, atoms, empty = self._levels(nobodys)
+        outermost = _outermost(self.root, self.instances, self.tensors)
+        holding = [place for place, held in enumerate(outermost) if type(held) is dict and not nobodys.isdisjoint(map(id, held.values()))]
         where = {id(thing): place for place, thing in enumerate([*weak, *self.constants, *self.gradients, *containers])}
         if not all(id(node) in where for node in self.own):
             raise NoRecheck("something that is met in another way")
@@ -255,6 +270,7 @@ class _Making:
             instances=len(self.instances),
             tensors=len(self.tensors),
             places=addresses_of(tuple(weak)),
+            outer=addresses_of(tuple(outermost)),
             kinds=list(map(type, self.instances)),
             likeness=_likeness(self.tensors),
             graded=[place for place, tensor in enumerate(self.tensors) if tensor.grad is not None],
@@ -262,6 +278,7 @@ class _Making:
             levels=levels,
             empty=getter(list(empty)),
             empty_kinds=list(empty.values()),
+            emptys=getter(holding),
             definitions=definitions,
             constants=self.constants,
             atoms=list({id(atom): atom for atom in atoms}.values()),
@@ -271,11 +288,12 @@ class _Making:
         )
 
     def _empty(self) -> set[int]:
-        """The addresses of modules' own containers in which nothing is, and that nobody else knows."""
+        """The addresses of modules' own containers in which nothing is, and that nobody else reaches."""
         found: set[int] = set()
         for instance in self.instances:
-            parts = modules.parts(instance.__dict__) if FEEDS[type(instance)] is looks.of_module else None
-            if parts is not None and modules.nobodys(parts.empty(instance.__dict__), parts.kinds):
+            parts = modules.parts(instance.__dict__) if feed_of(type(instance)) is looks.of_module else None
+            alone = parts is not None and modules.only_the_modules((instance.__dict__,), held=HELD_BY_LOOK)
+            if parts is not None and alone and modules.nobodys(parts.empty(instance.__dict__), parts.kinds):
                 found.update(map(id, parts.empty(instance.__dict__)))
         return found
 
@@ -293,9 +311,13 @@ class _Making:
                     empty[place] = type(thing)
                 elif type(thing) in ATOMS:
                     atoms.append(thing)
-                elif id(thing) in known or id(thing) in met or self._is_earlier(thing):
+                elif id(thing) in known or id(thing) in met:
                     continue
-                elif type(thing) in CONTAINERS:
+                elif self._is_earlier(thing):
+                    if id(thing) in self.earlier_gradients:
+                        raise NoRecheck("a gradient of an earlier segment's tensor: another object each time")
+                    continue
+                elif type(thing) in CONTAINERS and self.look.number_of(thing) is not None:
                     met.add(id(thing))
                     inner.append(place)
                 else:

@@ -110,6 +110,7 @@ BUILT_IN: dict[str, Reducer] = {
     "torch.storage.UntypedStorage": tensors.reduce_storage,
     "torch.nn.modules.module.Module": training_objects.name_module,
     "torch.nn.modules.module._WrappedHook": training_objects.reduce_wrapped_hook,
+    "torch.utils.hooks.RemovableHandle": training_objects.reduce_handle,
     "torch.optim.optimizer.Optimizer": training_objects.reduce_optimizer,
     "torch.amp.grad_scaler.GradScaler": training_objects.reduce_scaler,
     "torch.jit.torch.jit.ScriptFunction": training_objects.reduce_scripted,
@@ -134,14 +135,22 @@ class ReducersFound:
 
     def __init__(self) -> None:
         self._by_kind: dict[type, Reducer | None] = {}
-        self._registered: dict[str, Reducer] = {}
+        self._registered = dict(REGISTERED)
+
+    def are_others(self) -> bool:
+        """Whether something was registered since this was asked last: all that was found is forgotten then."""
+        if self._registered == REGISTERED:
+            return False
+        self._registered = dict(REGISTERED)
+        self._by_kind.clear()
+        return True
 
     def now(self) -> dict[type, Reducer | None]:
-        if self._registered != REGISTERED:
-            self._registered = dict(REGISTERED)
-            self._by_kind.clear()
         return dict(self._by_kind)
 
     def note(self, kind: type, reducer: Reducer | None) -> None:
-        if not any(codes.is_notebooks(base) or codes.is_local(base) for base in kind.__mro__):
+        """Only classes that their modules hold anyway, and what their names tell: a class itself may be changed."""
+        told_by_name = reducer is None or reducer in BUILT_IN.values()
+        users = any(codes.is_notebooks(base) or codes.is_local(base) for base in kind.__mro__)
+        if told_by_name and not users and functions.importable(kind):
             self._by_kind[kind] = reducer

@@ -150,7 +150,11 @@ def made(
     """
     at, nodes_at, tensors_at = begun
     known, classes, functions = len(pickler.memo.copy()), set(pickler.classes), set(pickler.functions)
-    write(pickler, root)
+    pickler.walked = 1
+    try:
+        write(pickler, root)
+    finally:
+        pickler.walked = 0
     memo = pickler.memo.copy()
     nodes = range(nodes_at, len(look.nodes))
     numbers = [node for node in nodes if memo.get(id(look.nodes[node]), (-1,))[0] >= known]

@@ -49,6 +49,12 @@ class Split:
         self._whole: dict[str, str] = {}
         """Names that are no segments, and why."""
 
+    def begin(self) -> None:
+        """A capture begins."""
+        if self.reducers.are_others():
+            self.segments = []
+            self._plain.clear()
+
     def roots(self, names: Mapping[str, Any]) -> list[tuple[str, Any]]:
         """What becomes a segment: modules first, since optimizers refer to their parameters."""
         torch = sys.modules.get("torch")

@@ -123,7 +123,7 @@ class Staging:
         Where there is no room for new ones SnapshotRefused is raised.
         """
         (before, slots), self._last = self._last, ([], [])
-        if len(before) == len(places):
+        if before and len(before) == len(places):
             other = [number for number, place in enumerate(places) if place != before[number]]
             gone = {before[number] for number in other}
         else:

@@ -11,6 +11,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from colab_guard.state.blocks import MAPPED
+from colab_guard.state.things import CannotKeep
 
 if TYPE_CHECKING:
     from colab_guard.state.pickler import GraphPickler
@@ -96,7 +97,7 @@ def rebuild_by_torch(function: Any, arguments: Any, requires_grad: bool, cls: An
 def _extras(tensor: Any) -> dict[str, Any] | None:
     state: dict[str, Any] = {}
     if (tensor.is_leaf or tensor.retains_grad) and tensor.grad is not None:
-        state["grad"] = tensor.grad
+        state["grad"] = _fitting(tensor, tensor.grad)
     if attributes := getattr(tensor, "__dict__", None):
         state["attributes"] = dict(attributes)
     # the hooks' own dictionaries travel: handles that remove a hook refer to them. A spent graph's never run again
@@ -105,12 +106,22 @@ def _extras(tensor: Any) -> dict[str, Any] | None:
     return state or None
 
 
+def _fitting(tensor: Any, gradient: Any) -> Any:
+    """The gradient, if torch would take it: a tensor may have been given other data since."""
+    if (gradient.shape, gradient.dtype, gradient.device) != (tensor.shape, tensor.dtype, tensor.device):
+        raise CannotKeep("its gradient is of another shape, dtype or device than itself; set .grad = None where its data is exchanged")
+    return gradient
+
+
 def rebuild_tensor(where: tuple[Any, ...], requires_grad: bool, cls: Any, conjugate: bool, negative: bool) -> Any:
     import torch
 
     block, dtype, offset, size, stride = where
     storage = block.storage
+    nbytes = storage.nbytes()
     tensor = torch.empty(0, dtype=dtype, device=storage.device).set_(storage, offset, size, stride)
+    if storage.nbytes() != nbytes:
+        storage.resize_(nbytes)  # freed under the tensor, which kept its shape
     if conjugate:
         tensor = tensor.conj()
     if negative:

@@ -146,7 +146,7 @@ def reduce_ordered(pickler: GraphPickler, mapping: Any) -> Any:
 def reduce_view(pickler: GraphPickler, view: Any) -> Any:
     """`d.keys()` and its like, on the very dictionary."""
     (mapping,) = gc.get_referents(view)
-    return rebuild_view, (mapping, type(view).__name__.removeprefix("dict_"))
+    return rebuild_view, (mapping, type(view).__name__.rpartition("_")[2])
 
 
 def rebuild_view(mapping: dict[Any, Any], name: str) -> Any:

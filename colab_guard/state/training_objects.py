@@ -31,7 +31,9 @@ def name_module(pickler: GraphPickler, module: Any) -> Any:
     if "_flat_weight_refs" in module.__dict__:  # a recurrent module makes these anew, and so at another place
         return rebuild_plain, (type(module),), dict(module.__dict__), None, None, set_attributes
     parts = modules.parts(module.__dict__)
-    if parts is None or not modules.is_plain(type(module)) or not modules.nobodys(parts.empty(module.__dict__), parts.kinds):
+    if parts is None or not modules.is_plain(type(module)):
+        return NotImplemented
+    if not modules.only_the_modules((module.__dict__,), pickler.walked) or not modules.nobodys(parts.empty(module.__dict__), parts.kinds):
         return NotImplemented
     return rebuild_plain, (type(module),), (parts.names, parts.made, parts.rest(module.__dict__)), None, None, set_module
 
@@ -67,6 +69,22 @@ def rebuild_parametrized(cls: Any, names: tuple[str, ...]) -> Any:
 def reduce_wrapped_hook(pickler: GraphPickler, hook: Any) -> Any:
     """With all its attributes: torch keeps those only that it calls the hook by."""
     return rebuild_plain, (type(hook),), dict(hook.__dict__), None, None, set_attributes
+
+
+def reduce_handle(pickler: GraphPickler, handle: Any) -> Any:
+    """A handle that removes a hook: torch's own way back fails where what it refers to is gone."""
+    hooks, more = handle.hooks_dict_ref(), [reference() for reference in getattr(handle, "extra_dict_ref", ())]
+    return rebuild_plain, (type(handle),), (hooks, more, handle.id), None, None, set_handle
+
+
+def set_handle(handle: Any, state: tuple[Any, list[Any], int]) -> None:
+    hooks, more, number = state
+    handle.hooks_dict_ref, handle.id = _weakly(hooks), number
+    handle.extra_dict_ref = tuple(map(_weakly, more))
+
+
+def _weakly(hooks: Any) -> weakref.ref[Any]:
+    return weakref.ref(OrderedDict() if hooks is None else hooks)
 
 
 def reduce_optimizer(pickler: GraphPickler, optimizer: Any) -> Any:

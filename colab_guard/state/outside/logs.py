@@ -39,18 +39,21 @@ class LogLevels:
         self._loggers = loggers
         self._carried: set[str] = set()
         self._start = self._levels()
-        self._in_a_row = list(self._start.values())
+        self._unchanged: tuple[Any, list[Level]] = loggers.all(), list(self._start.values())
+        """Loggers and their levels of which is known that nothing changed."""
 
     def available(self) -> bool:
         return True
 
     def get(self) -> dict[str, Level] | None:
-        if not self._carried and list(map(LEVEL, self._loggers.all().values())) == self._in_a_row:
-            return None  # nearly always; loggers that are new make the row longer
-        here = self._levels()
-        if here == self._start and not self._carried:
+        loggers, levels = self._unchanged
+        if not self._carried and self._loggers.all() is loggers and list(map(LEVEL, loggers.values())) == levels:
             return None
-        return {name: now for name, now in here.items() if now != self._start.get(name, FRESH) or name in self._carried} or None
+        here = self._levels()
+        found = {name: now for name, now in here.items() if now != self._start.get(name, FRESH) or name in self._carried}
+        if not found:
+            self._unchanged = self._loggers.all(), list(here.values())
+        return found or None
 
     def set(self, value: Mapping[str, Level] | None) -> None:
         self._carried |= set(value or ())
@@ -74,23 +77,25 @@ class Handlers:
         self._loggers = loggers
         self._carried: set[str] = set()
         self._start = self._handlers()
-        self._in_a_row = list(map(list, map(HANDLERS, loggers.all().values())))
+        self._unchanged: tuple[Any, list[list[Any]]] = loggers.all(), self._in_a_row()
+        """Loggers and their handlers of which is known that nothing changed."""
 
     def available(self) -> bool:
         return True
 
     def get(self) -> dict[str, list[Any]] | None:
         """Of each logger whose handlers are others than at the start, all of them."""
-        if not self._carried and list(map(HANDLERS, self._loggers.all().values())) == self._in_a_row:
+        loggers, handlers = self._unchanged
+        if not self._carried and self._loggers.all() is loggers and list(map(HANDLERS, loggers.values())) == handlers:
             return None
         here = self._handlers()
-        if here == self._start and not self._carried:
-            return None
         found = {
             name: here.get(name, [])
             for name in here.keys() | self._start.keys()
             if name in self._carried or (here.get(name) != self._start.get(name) and not _is_a_librarys(name))
         }
+        if not found:
+            self._unchanged = self._loggers.all(), self._in_a_row()
         return found or None
 
     def set(self, value: Mapping[str, list[Any]] | None) -> None:
@@ -98,6 +103,9 @@ class Handlers:
         before = {name: self._start.get(name, []) for name in self._carried}
         for name, handlers in {**before, **(value or {})}.items():
             _logger(name).handlers[:] = [handler for handler in handlers if isinstance(handler, logging.Handler)]
+
+    def _in_a_row(self) -> list[list[Any]]:
+        return list(map(list, map(HANDLERS, self._loggers.all().values())))
 
     def _handlers(self) -> dict[str, list[Any]]:
         loggers = self._loggers.all()
