@@ -313,3 +313,21 @@ def test_killed_at_its_safe_points(source: str) -> None:
     for number in range(len(engine.seen)):
         found = results(killed_at("", source, number)[1])
         assert {name: repr(value) for name, value in found.items() if name != "stream"} == expected
+
+
+def test_a_generator_of_a_finished_cell_runs_on_in_another_kernel() -> None:
+    setup = """
+def square(x):
+    total = 0
+    for step in range(x): total += x
+    return total
+def squares(n):
+    def those(last): return sum(square(z) for z in (n, last))
+    yield those(2)
+    for k in range(n): yield those(k)
+"""
+    source = "some, all_ = squares(3), squares(2); first = next(all_)"
+    run(setup, source, whole := FakeEngine())
+    first, names, _, _ = killed_at(setup, source, len(whole.seen) - 1)
+    assert first.kind == "cell" and first.position is not None
+    assert (list(names["some"]), names["first"], list(names["all_"])) == ([13, 9, 10, 13], 8, [4, 5])

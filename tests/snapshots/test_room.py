@@ -73,3 +73,12 @@ def test_nobody_is_asked_for_little() -> None:
     staging = Staging()
     staging.room = SimpleNamespace()  # type: ignore[assignment]
     assert len(staging.slots([("cpu", 1, 1024)])) == 1
+
+
+def test_after_a_refusal_for_want_of_room_slots_that_are_not_needed_go() -> None:
+    staging = Staging()
+    staging.slots([("cpu", 1, 12 * MIB)])
+    staging.room = lambda: 0
+    with pytest.raises(SnapshotRefused):
+        staging.slots([("cpu", 1, 12 * MIB), ("cpu", 2, 9 * MIB)])
+    assert staging.slots([]) == [] and staging.nbytes == 0

@@ -68,6 +68,12 @@ assert calls == [0, 1, "a", "b", "c"], calls
 """,
 )
 case(
+    "views of an ordered dictionary show it",
+    before="from collections import OrderedDict",
+    cell="d = OrderedDict(b=1, a=2); keys, values, items = d.keys(), d.values(), d.items()",
+    then="d.move_to_end('b'); d['c'] = 3; assert list(keys) == ['a', 'b', 'c'] and list(values) == [2, 1, 3] and len(items) == 3",
+)
+case(
     "tensor hooks stay, and their handles remove them",
     before="import torch",
     cell="w = torch.ones(3, requires_grad=True); calls = []; handle = w.register_hook(lambda g: calls.append(1))",

@@ -22,6 +22,7 @@ from colab_guard import state
 from colab_guard.errors import BadOption, CannotResume, SnapshotRefused
 from colab_guard.state import Live, Outside
 from colab_guard.state.outside import process, stores
+from colab_guard.state.outside.logs import Loggers, LogLevels
 from colab_guard.state.outside.settings import NUMPY, PYTHON, Settings
 from colab_guard.state.outside.tables import Filters
 
@@ -426,3 +427,16 @@ def test_adapters_say_nothing_where_nothing_changed() -> None:
     assert Filters().get() is None
     assert "numpy.seterr" in (Settings(NUMPY).get() or {})
     assert process.Process().get() is None
+
+
+def test_a_logger_that_takes_the_place_of_another_is_seen() -> None:
+    known = logging.root.manager.loggerDict
+    logging.getLogger("colab_guard_test.one").setLevel(10)
+    levels = LogLevels(Loggers())
+    assert levels.get() is None and levels.get() is None
+    del known["colab_guard_test.one"]
+    try:
+        logging.getLogger("colab_guard_test.two").setLevel(10)
+        assert levels.get() == {"colab_guard_test.two": (10, False, True)}
+    finally:
+        del known["colab_guard_test.two"]

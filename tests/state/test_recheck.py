@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import operator
 import weakref
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Callable
 from typing import Any
 
@@ -13,11 +13,12 @@ import numpy as np
 import pytest
 import torch
 
-from colab_guard.state import Split
+from colab_guard import state
+from colab_guard.state import Split, reducers
 from colab_guard.state import split as splits
 from colab_guard.state.look import Look
 from colab_guard.state.pointers import is_among
-from tests.state.test_split import MUTATIONS, Config, Net, check, hook, started, train
+from tests.state.test_split import LIVE, MUTATIONS, Config, Net, check, hook, restored, started, train
 
 
 class Looks:
@@ -188,17 +189,131 @@ def test_a_change_after_a_recheck_is_in_the_capture(name: str) -> None:
             train(names)
 
 
-def test_an_attribute_that_goes_to_another_tensor_is_noticed() -> None:
-    names, split = prepared()
-    first, second = names["model"].head.weight, names["model"].layers[0].weight
-    first.note = "mine"
-    for _ in range(3):
-        check(names, split)
-    assert split.reused == 2 and all(segment.recheck is not None for segment in split.segments)
+def plain_configuration() -> Config:
+    made = Config()
+    vars(made).clear()
+    vars(made).update(number=1, text="x")
+    return made
+
+
+def two_configurations(n: dict[str, Any]) -> None:
+    n["model"].one, n["model"].two = plain_configuration(), plain_configuration()
+
+
+def attributes_in_common(n: dict[str, Any]) -> None:
+    n["model"].two.__dict__ = n["model"].one.__dict__
+    n["rest"] = [[1], [2]]
+
+
+def attributes_that_are_held(n: dict[str, Any]) -> None:
+    n["model"].one = plain_configuration()
+    n["model"].held = vars(n["model"].one)
+
+
+def attributes_anew(n: dict[str, Any]) -> None:
+    n["model"].one.__dict__ = dict(n["model"].one.__dict__)
+
+
+def state_in_itself(n: dict[str, Any]) -> None:
+    state = n["optimizer"].state
+    next(iter(state.values()))["all"] = state
+
+
+def state_anew(n: dict[str, Any]) -> None:
+    state = n["optimizer"].state
+    n["optimizer"].state = defaultdict(state.default_factory, state)
+
+
+def gradients_in_the_state(n: dict[str, Any]) -> None:
+    gradients_anew(n)
+    for parameter, kept in n["optimizer"].state.items():
+        kept["last"] = parameter.grad
+
+
+def gradients_anew(n: dict[str, Any]) -> None:
+    n["optimizer"].zero_grad()
+    n["model"](torch.arange(7)).sum().backward()
+
+
+def attribute_passed_on(n: dict[str, Any]) -> None:
+    first, second = n["model"].head.weight, n["model"].layers[0].weight
     vars(second).update(vars(first))
     vars(first).clear()
+
+
+LATER: dict[str, tuple[Callable[[dict[str, Any]], Any], Callable[[dict[str, Any]], Any]]] = {
+    "an attribute that goes to another tensor": (lambda n: setattr(n["model"].head.weight, "note", "mine"), attribute_passed_on),
+    "a tensor's hook after one that was removed": (
+        lambda n: n["model"].head.weight.register_hook(operator.neg).remove(),
+        lambda n: n["model"].head.weight.register_hook(operator.pos),
+    ),
+    "a hook on a gradient after one that was removed": (
+        lambda n: n["model"].head.weight.register_post_accumulate_grad_hook(operator.neg).remove(),
+        lambda n: n["model"].head.weight.register_post_accumulate_grad_hook(operator.pos),
+    ),
+    "two objects that come to have their attributes in common": (two_configurations, attributes_in_common),
+    "an object whose attributes leave a dictionary that is held": (attributes_that_are_held, attributes_anew),
+    "the state of an optimizer, which refers to itself, in another dictionary": (state_in_itself, state_anew),
+    "gradients that an optimizer keeps, and newer ones": (gradients_in_the_state, gradients_anew),
+    "an object without attributes": (lambda n: setattr(n["model"], "mark", object()), train),
+}
+
+
+@pytest.mark.parametrize("name", LATER)
+def test_a_change_after_what_had_stayed_for_some_captures_is_noticed(name: str) -> None:
+    before, after = LATER[name]
+    names, split = prepared()
+    before(names)
+    for _ in range(3):
+        check(names, split)
+    after(names)
     check(names, split)
-    assert split.reused < 2
+
+
+def test_a_reducer_that_is_registered_between_two_captures_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reducers, "REGISTERED", {})
+    names, split = prepared()
+    reducers.register_reducer(Config, lambda config: (Config, (), {"note": "by the reducer"}))
+    got = state.capture({"names": names}, {"names": {}}, LIVE, split)
+    assert restored(got)["config"].note == "by the reducer"
+
+
+@pytest.mark.parametrize("kind", ["weight_norm", "spectral_norm"])
+def test_nothing_is_held_by_the_classes_that_torch_makes_for_one_module(kind: str) -> None:
+    split, references = Split(), []
+    for _ in range(3):
+        layer = getattr(torch.nn.utils.parametrizations, kind)(torch.nn.Linear(2, 2))
+        state.capture({"names": {"layer": layer}}, {"names": {}}, LIVE, split, shares=False)
+        references.append(weakref.ref(layer))
+        del layer
+        gc.collect()
+    assert [reference() for reference in references] == [None] * 3
+
+
+def test_a_hook_that_came_since_is_not_held_by_a_recheck() -> None:
+    names, split = prepared()
+    weight = names["model"].head.weight
+    weight.register_hook(operator.neg).remove()
+    for _ in range(3):
+        check(names, split)
+    held = Config()
+    reference = weakref.ref(held)
+    weight.register_hook(lambda gradient, held=held: gradient)
+    del held, weight
+    names.clear()
+    gc.collect()
+    assert reference() is None
+
+
+def test_what_a_held_dictionary_of_attributes_leads_to_stays_what_the_module_has() -> None:
+    for split in (None, Split()):
+        layer = torch.nn.Linear(2, 2)
+        names = {"layer": layer, "held": vars(layer), "values": vars(layer).values()}
+        for _ in range(3):
+            back = restored(state.capture({"names": names}, {"names": {}}, LIVE, split))
+            assert back["held"]["_buffers"] is back["layer"]._buffers
+            assert back["held"]["_forward_hooks"] is back["layer"]._forward_hooks
+            assert any(value is back["layer"]._modules for value in back["values"])
 
 
 def test_a_recheck_that_never_holds_is_not_made_for_ever() -> None:

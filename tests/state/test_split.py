@@ -144,6 +144,9 @@ MUTATIONS: dict[str, Mutation] = {
 }
 
 
+HOOKS = ("_backward_hooks", "_post_accumulate_grad_hooks")
+
+
 def same(old: dict[str, Any], new: dict[str, Any]) -> None:
     """Walk both graphs in step; every object has exactly one counterpart, of equal value."""
     forth: dict[int, Any] = {}
@@ -172,6 +175,7 @@ def same(old: dict[str, Any], new: dict[str, Any]) -> None:
         if isinstance(a, torch.Tensor):
             assert (a.requires_grad, a.dtype, a.shape, a.stride()) == (b.requires_grad, b.dtype, b.shape, b.stride()), path
             todo += [(a.grad, b.grad, f"{path}.grad"), (a.__dict__, b.__dict__, path)]
+            todo += [(getattr(a, name) or None, getattr(b, name) or None, f"{path}.{name}") for name in HOOKS]
         elif isinstance(a, (list, tuple)):
             assert len(a) == len(b), path
             todo += [(x, y, f"{path}[{k}]") for k, (x, y) in enumerate(zip(a, b, strict=True))]

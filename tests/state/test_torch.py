@@ -12,6 +12,7 @@ import pytest
 import torch
 
 from colab_guard import state
+from colab_guard.errors import SnapshotRefused
 from colab_guard.state import Live, training_objects
 from tests.state.snapshot import there_and_back
 
@@ -195,6 +196,32 @@ def test_sharing_is_noticed_by_object_and_by_memory() -> None:
     assert captured.shares([model.weight])
     assert captured.shares(model.weight.detach().numpy()[1:])
     assert not captured.shares([torch.nn.Linear(3, 3), torch.float32])
+
+
+def test_handles_whose_module_is_gone_come_back_and_remove_nothing() -> None:
+    layer, other = torch.nn.Linear(2, 2), torch.nn.Linear(2, 2)
+    dead, alive = layer.register_forward_hook(print, with_kwargs=True), other.register_forward_hook(print, with_kwargs=True)
+    del layer
+    back = there_and_back(dead=dead, alive=alive, other=other)
+    back["dead"].remove()
+    assert len(back["other"]._forward_hooks) == len(back["other"]._forward_hooks_with_kwargs) == 1
+    back["alive"].remove()
+    assert not back["other"]._forward_hooks and not back["other"]._forward_hooks_with_kwargs
+
+
+def test_a_gradient_that_no_longer_fits_is_refused_in_words() -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    weight.sum().backward()
+    weight.data = torch.ones(5)
+    with pytest.raises(SnapshotRefused, match=r"weight .*its gradient is of another shape.*\.grad = None"):
+        there_and_back(weight=weight)
+
+
+def test_memory_that_was_freed_under_a_tensor_stays_free() -> None:
+    weight = torch.ones(300)
+    weight.untyped_storage().resize_(0)
+    back = there_and_back(weight=weight)["weight"]
+    assert back.shape == (300,) and back.untyped_storage().nbytes() == 0
 
 
 def test_modules_of_older_snapshots_come_back() -> None:
