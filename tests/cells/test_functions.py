@@ -10,7 +10,7 @@ import pytest
 import sklearn.model_selection  # noqa: F401  (its first import draws random numbers)
 
 from colab_guard.cells import Execution, Scope, compile_cell, loops
-from tests.cells.harness import FakeEngine, fresh_shell, killed_at, results, run
+from tests.cells.harness import FakeEngine, Killed, fresh_shell, killed_at, loaded, results, run
 from tests.cells.proof import chosen
 
 MOST_KILLS = 8
@@ -315,6 +315,14 @@ def test_killed_at_its_safe_points(source: str) -> None:
         assert {name: repr(value) for name, value in found.items() if name != "stream"} == expected
 
 
+class KilledAtTheEnd(FakeEngine):
+    """However many safe points come before: that depends on how long they take."""
+
+    def take(self, kind: str, position: Any, capture: Any, unit: Any = None) -> bool:
+        self.kill_at = len(self.seen) if kind == "cell" else None
+        return super().take(kind, position, capture, unit)
+
+
 def test_a_generator_of_a_finished_cell_runs_on_in_another_kernel() -> None:
     setup = """
 def square(x):
@@ -327,7 +335,9 @@ def squares(n):
     for k in range(n): yield those(k)
 """
     source = "some, all_ = squares(3), squares(2); first = next(all_)"
-    run(setup, source, whole := FakeEngine())
-    first, names, _, _ = killed_at(setup, source, len(whole.seen) - 1)
-    assert first.kind == "cell" and first.position is not None
+    first = KilledAtTheEnd()
+    with pytest.raises(Killed):
+        run(setup, source, first)
+    assert first.captured is not None
+    names, _ = run(setup, source, FakeEngine(), loaded(first.captured, first.kind))
     assert (list(names["some"]), names["first"], list(names["all_"])) == ([13, 9, 10, 13], 8, [4, 5])
