@@ -16,6 +16,8 @@ from colab_guard.memory import MemoryGuard, SystemProbe
 from colab_guard.workers import Workers
 
 WITHIN_S = 60
+OTHERS: set[psutil.Process] = set()
+"""Children of this process that earlier tests have left: workers of data loaders, which live as long as these."""
 
 
 @pytest.fixture
@@ -25,6 +27,7 @@ def guard(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> Iterator[MemoryG
     made = MemoryGuard(bus=EventBus(synchronous=True), clock=clock, workers=Workers(clock), probe=SystemProbe())
     if not made._can_watch():
         pytest.skip("no process can watch on this system")
+    OTHERS.update(psutil.Process().children())
     yield made
     made.close()
 
@@ -37,7 +40,7 @@ def until(true: Callable[[], bool]) -> None:
 
 
 def sentinels() -> list[psutil.Process]:
-    return [child for child in psutil.Process().children() if child.status() != psutil.STATUS_ZOMBIE]
+    return [child for child in psutil.Process().children() if child not in OTHERS and child.status() != psutil.STATUS_ZOMBIE]
 
 
 def watched(guard: MemoryGuard) -> psutil.Process:
