@@ -50,22 +50,18 @@ def reducer_for(kind: type) -> Reducer | None:
 
 def _built_on(kind: type) -> type | None:
     """The type of Python's that its instances are, if no class of a library stands between."""
-    if not _is_users(kind):
+    if not codes.is_users(kind):
         return None
-    others = [base for base in kind.__mro__ if not _is_users(base)]
+    others = [base for base in kind.__mro__ if not codes.is_users(base)]
     found = next((base for base in others if base in VALUES or base in FILLED), None)
     if found is None or any(other not in found.__mro__ and other.__module__ not in BYSTANDERS for other in others):
         return None
     return found
 
 
-def _is_users(thing: object) -> bool:
-    return codes.is_notebooks(thing) or codes.is_local(thing)
-
-
 def _says_itself(kind: type) -> bool:
     """Whether the notebook says how its instances travel."""
-    own = [base for base in kind.__mro__ if _is_users(base) and not _is_named_tuple(base)]
+    own = [base for base in kind.__mro__ if codes.is_users(base) and not _is_named_tuple(base)]
     return any(way in vars(base) and vars(base)[way] not in FROZEN for base in own for way in WAYS)
 
 

@@ -221,6 +221,11 @@ def local_module_hash(module: types.ModuleType | None) -> str | None:
         return None
 
 
+def is_users(thing: object) -> bool:
+    """Whether `thing` (a function or class) is the user's, of the notebook or of a module beside it."""
+    return is_notebooks(thing) or is_local(thing)
+
+
 def is_local(thing: object) -> bool:
     """Whether `thing` (a function or class) is of a module that lies beside the notebook."""
     file = getattr(sys.modules.get(getattr(thing, "__module__", None) or ""), "__file__", None)

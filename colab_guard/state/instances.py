@@ -236,7 +236,7 @@ def _answers(kind: type) -> bool:
     """Whether code of the notebook is asked for attributes of instances, or told of them, while they are made."""
     if issubclass(kind, CONTAINERS) and not issubclass(kind, (list, dict)):
         return False
-    own = [base for base in kind.__mro__ if codes.is_notebooks(base) or codes.is_local(base)]
+    own = [base for base in kind.__mro__ if codes.is_users(base)]
     asked = {"__getattr__", "__getattribute__"} | ({"__setattr__"} if _slots_of(kind) else set())
     return not hasattr(kind, "__getnewargs__") and any(not asked.isdisjoint(vars(base)) for base in own)
 

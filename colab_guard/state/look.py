@@ -190,9 +190,8 @@ def _check_plain(look: Look, kind: type) -> None:
 def _module(look: Look, thing: Any) -> None:
     """An instance with many containers of its own, which are nearly always empty: those are looked at all at once."""
     attributes = thing.__dict__
-    parts = modules.parts(attributes)
-    alone = parts is not None and modules.only_the_modules((attributes,), held=1)
-    if parts is None or not alone or not modules.nobodys(parts.empty(attributes), parts.kinds):
+    parts = modules.parts_alone(attributes, held=1)
+    if parts is None:
         _instance(look, thing)
         return
     kind = type(thing)

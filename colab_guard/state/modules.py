@@ -81,6 +81,15 @@ def is_plain(kind: type) -> bool:
     return _IS_PLAIN[kind]
 
 
+def parts_alone(attributes: dict[str, Any], held: int) -> Parts | None:
+    """The parts of a module of which the empty ones are known to nobody else; `held` references to its attributes are the caller's."""
+    found = parts(attributes)
+    # one reference is this function's
+    if found is None or not only_the_modules((attributes,), held + 1) or not nobodys(found.empty(attributes), found.kinds):
+        return None
+    return found
+
+
 def nobodys(empty: tuple[Any, ...], kinds: list[type], held: int = 0) -> bool:
     """Whether these are empty containers of such types that nobody but their module, and `held` of the caller's, refers to."""
     return (

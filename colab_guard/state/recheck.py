@@ -133,7 +133,7 @@ class Recheck:
     empty: Getter
     """Of what is in the attributes: containers of modules that nobody else reaches, and in which nothing is."""
     empty_kinds: list[type]
-    emptys: Getter
+    holders: Getter
     """Of the outermost containers the attributes in which these are."""
     definitions: list[Any]
     constants: list[Any]
@@ -167,7 +167,7 @@ class Recheck:
         found = list(containers)
         for depth, level in enumerate(self.levels):
             flat = level.found_in(containers)
-            if flat is None or (depth == 0 and not self._are_nobodys(self.empty(flat), self.emptys(containers))):
+            if flat is None or (depth == 0 and not self._are_nobodys(self.empty(flat), self.holders(containers))):
                 return None
             containers = list(level.inner(flat))
             found += containers
@@ -257,7 +257,7 @@ class _Making:
         nobodys = self._empty()
         levels, containers, atoms, empty = self._levels(nobodys)
         outermost = _outermost(self.root, self.instances, self.tensors)
-        holding = [place for place, held in enumerate(outermost) if type(held) is dict and not nobodys.isdisjoint(map(id, held.values()))]
+        holders = [place for place, held in enumerate(outermost) if type(held) is dict and not nobodys.isdisjoint(map(id, held.values()))]
         where = {id(thing): place for place, thing in enumerate([*weak, *self.constants, *self.gradients, *containers])}
         if not all(id(node) in where for node in self.own):
             raise NoRecheck("something that is met in another way")
@@ -278,7 +278,7 @@ class _Making:
             levels=levels,
             empty=getter(list(empty)),
             empty_kinds=list(empty.values()),
-            emptys=getter(holding),
+            holders=getter(holders),
             definitions=definitions,
             constants=self.constants,
             atoms=list({id(atom): atom for atom in atoms}.values()),
@@ -291,9 +291,9 @@ class _Making:
         """The addresses of modules' own containers in which nothing is, and that nobody else reaches."""
         found: set[int] = set()
         for instance in self.instances:
-            parts = modules.parts(instance.__dict__) if feed_of(type(instance)) is looks.of_module else None
-            alone = parts is not None and modules.only_the_modules((instance.__dict__,), held=HELD_BY_LOOK)
-            if parts is not None and alone and modules.nobodys(parts.empty(instance.__dict__), parts.kinds):
+            is_module = feed_of(type(instance)) is looks.of_module
+            parts = modules.parts_alone(instance.__dict__, held=HELD_BY_LOOK) if is_module else None
+            if parts is not None:
                 found.update(map(id, parts.empty(instance.__dict__)))
         return found
 

@@ -151,6 +151,6 @@ class ReducersFound:
     def note(self, kind: type, reducer: Reducer | None) -> None:
         """Only classes that their modules hold anyway, and what their names tell: a class itself may be changed."""
         told_by_name = reducer is None or reducer in BUILT_IN.values()
-        users = any(codes.is_notebooks(base) or codes.is_local(base) for base in kind.__mro__)
+        users = any(map(codes.is_users, kind.__mro__))
         if told_by_name and not users and functions.importable(kind):
             self._by_kind[kind] = reducer

@@ -57,7 +57,7 @@ class Slot:
 
     def fill(self, address: int) -> None:
         """Take in the memory at `address`. Lets go of the GIL, unless there is little of it."""
-        if self.stamp is not None and self._compare(self.address, address, self.nbytes) == 0:
+        if self.holds(address):
             self.steady += 1
             return
         self.steady = 0
@@ -66,7 +66,7 @@ class Slot:
         self.stamp = object()
 
     def holds(self, address: int) -> bool:
-        """Whether the memory at `address` is what lies here. Lets go of the GIL too."""
+        """Whether the memory at `address` is what lies here."""
         return self.stamp is not None and self._compare(self.address, address, self.nbytes) == 0
 
 

@@ -204,7 +204,7 @@ class Structure(Memory):
         self._in_places(pairs, depth)
 
     def _meet(self, kind: type) -> None:
-        if codes.is_notebooks(kind) or codes.is_local(kind):
+        if codes.is_users(kind):
             self.classes[kind.__qualname__] = kind
 
     def _in_places(self, items: Iterator[Any] | None, depth: int) -> None:

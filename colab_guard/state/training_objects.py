@@ -30,10 +30,8 @@ def name_module(pickler: GraphPickler, module: Any) -> Any:
         return rebuild_parametrized, made, dict(module.__dict__), None, None, set_attributes
     if "_flat_weight_refs" in module.__dict__:  # a recurrent module makes these anew, and so at another place
         return rebuild_plain, (type(module),), dict(module.__dict__), None, None, set_attributes
-    parts = modules.parts(module.__dict__)
-    if parts is None or not modules.is_plain(type(module)):
-        return NotImplemented
-    if not modules.only_the_modules((module.__dict__,), pickler.walked) or not modules.nobodys(parts.empty(module.__dict__), parts.kinds):
+    parts = modules.parts_alone(module.__dict__, held=pickler.walked) if modules.is_plain(type(module)) else None
+    if parts is None:
         return NotImplemented
     return rebuild_plain, (type(module),), (parts.names, parts.made, parts.rest(module.__dict__)), None, None, set_module
 
