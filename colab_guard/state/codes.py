@@ -257,7 +257,8 @@ def _is_installed(file: str) -> bool:
 def _is_beside(file: str) -> bool:
     path = Path(file)
     installed = any(part in ("site-packages", "dist-packages", "colab_guard") for part in path.parts)
-    return path.suffix == ".py" and not installed and not path.is_relative_to(sys.base_prefix)
+    # some of torch's modules call a file theirs that is nowhere
+    return path.suffix == ".py" and path.is_absolute() and not installed and not path.is_relative_to(sys.base_prefix)
 
 
 def _hash(text: str) -> str:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import importlib
 import random
+import struct
 import sys
 from typing import Any
 
 
 def random_state() -> dict[str, Any]:
     """All global random state of the libraries that are imported; copies, in a form that can be captured."""
-    found: dict[str, Any] = {"python": random.getstate()}
+    version, words, normal = random.getstate()
+    # as bytes: of hundreds of numbers a pickle holds each by itself
+    found: dict[str, Any] = {"python": (version, struct.pack(f"<{len(words)}I", *words), normal)}
     numpy = sys.modules.get("numpy")
     if numpy is not None:
         found["numpy"] = numpy.random.get_state()
@@ -28,7 +31,9 @@ def random_state() -> dict[str, Any]:
 
 def set_random_state(state: dict[str, Any]) -> None:
     """Put back what `random_state` gave; a library that it names is imported if need be."""
-    random.setstate(state["python"])
+    version, words, normal = state["python"]
+    # older snapshots have the numbers
+    random.setstate((version, struct.unpack(f"<{len(words) // 4}I", words) if isinstance(words, bytes) else words, normal))
     if "numpy" in state:
         importlib.import_module("numpy").random.set_state(state["numpy"])
     if "torch" not in state:

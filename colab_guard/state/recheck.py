@@ -25,15 +25,19 @@ from itertools import chain
 from typing import Any
 
 from colab_guard.state import look as looks
-from colab_guard.state import modules
+from colab_guard.state import modules, words
+from colab_guard.state.likeness import Likeness
 from colab_guard.state.look import Look, Unknown, feed_of
 from colab_guard.state.pointers import Getter, addresses_of, getter
+from colab_guard.state.words import Words
 
 ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
 MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
 CONTAINERS = MAPPINGS | {list, tuple, set, frozenset}
 HELD_BY_LOOK = 2
 """References to what a look has found, while a recheck is made of it: the look's, and one here."""
+MOST_MISSES = 3
+"""Captures in a row at which dictionaries had been written to, and held what they had held; after these they are compared at once."""
 DEEPEST = 40
 """Containers in containers; more is left to the look."""
 
@@ -41,25 +45,32 @@ _attributes = operator.attrgetter("__dict__")
 _factory = operator.attrgetter("default_factory")
 _values = operator.methodcaller("values")
 _gradient = operator.attrgetter("grad")
-# whether it is quantized its dtype tells
-_LIKE = operator.attrgetter("dtype", "layout", "shape", "device", "requires_grad", "is_leaf")
-_HOOKS = operator.attrgetter("_backward_hooks", "_post_accumulate_grad_hooks")
-_LIKE_CALLS = ("stride", "storage_offset", "is_neg")
 
 
 class NoRecheck(Exception):
     """There is something here of which only a look can tell."""
 
 
-def _likeness(tensors: Sequence[Any]) -> list[Any]:
-    if not tensors:
-        return []
-    plain: Any = type(tensors[0])  # torch's own classes: their methods are found once
-    like = list(map(_LIKE, tensors))
-    calls = (*_LIKE_CALLS, "is_conj") if any(dtype.is_complex for dtype in {one[0] for one in like}) else _LIKE_CALLS
-    told = chain.from_iterable(map(getattr(plain, call), tensors) for call in calls)
-    hooked = any(map(any, map(_HOOKS, tensors)))  # never held: hooks are put into the very dictionary
-    return [hooked, *map(type, tensors), *map(len, map(_attributes, tensors)), *like, *told]
+@dataclass(slots=True)
+class Alone:
+    """What is in attributes: containers of modules that nobody else reaches, and in which nothing is."""
+
+    empty: Getter
+    kinds: list[type]
+    holders: Getter
+    """Of containers of attributes those in which these are."""
+    words: Words | None = None
+
+    def are_so(self, flat: tuple[Any, ...]) -> bool:
+        """`flat`: what all the attributes hold."""
+        empty = self.empty(flat)
+        # the row of all that was found, and this one
+        return modules.nobodys(empty, self.kinds, held=1) and self._renewed(empty)
+
+    def _renewed(self, empty: tuple[Any, ...]) -> bool:
+        if self.words is not None:
+            self.words = words.of_empty(empty)
+        return True
 
 
 @dataclass(slots=True)
@@ -67,7 +78,7 @@ class Level:
     """Containers, and the addresses of what was in them; `inner` gives the containers in it that were met first here.
 
     `filled`, `tables` and `factories`: those that hold anything, mappings among these, and those with a default. `keys`:
-    those of attributes, which are texts and held; else they stand before the values.
+    those of dictionaries whose keys are texts, and held; else they stand before the values.
     """
 
     kinds: list[type]
@@ -80,6 +91,14 @@ class Level:
     """The addresses of what `flat` gives."""
     key_places: bytes = b""
     inner: Getter = tuple
+    alone: Alone | None = None
+    versions: Words | None = None
+    """Of dictionaries with keys that are texts."""
+    misses: int = 0
+    """How often in a row these had changed, and what is in them had not."""
+    parents: Getter = tuple
+    names: tuple[str, ...] = ()
+    """In which of these `inner` lies, and under which keys."""
 
     @classmethod
     def of(cls, containers: Sequence[Any]) -> Level:
@@ -87,11 +106,23 @@ class Level:
         filled = [place for place, length in enumerate(lengths) if length]
         tables = [place for place in filled if kinds[place] in MAPPINGS]
         keys = tuple(chain.from_iterable(containers)) if set(kinds) == {dict} else None
-        if keys is not None and set(map(type, keys)) != {str}:
+        if keys is not None and not set(map(type, keys)) <= {str}:
             keys = None
         factories = [place for place, kind in enumerate(kinds) if kind is defaultdict]
         told = (kinds, lengths, getter(filled), getter(tables), getter(factories), keys)
         return cls(*told, key_places=addresses_of(keys or ()))
+
+    def note(self, containers: Sequence[Any], flat: tuple[Any, ...], inner: Sequence[int], alone: Alone | None) -> None:
+        """What was in them, and which of it are containers met first here."""
+        self.places, self.inner, self.alone = addresses_of(flat), getter(inner), alone
+        if self.keys is None:
+            return
+        self.versions = words.versions(containers)
+        if self.versions is not None:
+            holders = [place for place, length in enumerate(self.lengths) for _ in range(length)]
+            self.parents, self.names = getter([holders[place] for place in inner]), tuple(self.keys[place] for place in inner)
+            if alone is not None:
+                alone.words = words.of_empty(alone.empty(flat))
 
     def flat(self, containers: Sequence[Any]) -> tuple[Any, ...]:
         """Keys (where they are not compared by themselves) and items, values, and what defaults are made by."""
@@ -100,14 +131,42 @@ class Level:
         items, values = chain.from_iterable(self.filled(containers)), chain.from_iterable(map(_values, self.tables(containers)))
         return tuple(chain(items, values, map(_factory, self.factories(containers))))
 
-    def found_in(self, containers: Sequence[Any]) -> tuple[Any, ...] | None:
+    def inner_of(self, containers: tuple[Any, ...]) -> list[Any] | None:
+        """The containers in these that were met first here, if all that is in them is the same as ever; else None."""
+        if list(map(type, containers)) != self.kinds:
+            return None
+        # the rows of the caller's and this one, and the one that is made here
+        if self.alone is not None and not modules.only_the_modules(self.alone.holders(containers), held=3):
+            return None
+        if self.versions is not None and self.versions.same() and (self.alone is None or _same(self.alone.words)):
+            self.misses = 0
+            return list(map(operator.getitem, self.parents(containers), self.names))
+        flat = self._found_in(containers)
+        if flat is None or (self.alone is not None and not self.alone.are_so(flat)):
+            return None
+        self._renew()
+        return list(self.inner(flat))
+
+    def _found_in(self, containers: Sequence[Any]) -> tuple[Any, ...] | None:
         """What is in them, if it is the same as ever; else None."""
-        if list(map(type, containers)) != self.kinds or list(map(len, containers)) != self.lengths:
+        if list(map(len, containers)) != self.lengths:
             return None
         if self.keys is not None and addresses_of(tuple(chain.from_iterable(containers))) != self.key_places:
             return None
         flat = self.flat(containers)
         return flat if addresses_of(flat) == self.places else None
+
+    def _renew(self) -> None:
+        if self.versions is None:
+            return
+        self.misses += 1
+        self.versions.renew()
+        if self.misses > MOST_MISSES:
+            self.versions = None
+
+
+def _same(told: Words | None) -> bool:
+    return told is not None and told.same()
 
 
 @dataclass(slots=True)
@@ -124,17 +183,13 @@ class Recheck:
     """Those of the containers that are met first."""
     kinds: list[type]
     """Of the instances."""
-    likeness: list[Any]
+    likeness: Likeness
     graded: list[int]
     """Which of the tensors have a gradient."""
-    gradients: list[Any]
-    """The likeness of these."""
-    levels: list[Level]
-    empty: Getter
-    """Of what is in the attributes: containers of modules that nobody else reaches, and in which nothing is."""
-    empty_kinds: list[type]
-    holders: Getter
-    """Of the outermost containers the attributes in which these are."""
+    gradients: Likeness
+    """Of these."""
+    levels: list[list[tuple[Getter, Level]]]
+    """From the containers that are met first inwards: those alike, and how to tell what is in them."""
     definitions: list[Any]
     constants: list[Any]
     atoms: list[Any]
@@ -149,7 +204,7 @@ class Recheck:
         if addresses_of(weak) != self.places:  # those that are gone give None
             return None
         instances, tensors = weak[: self.instances], weak[self.instances : self.instances + self.tensors]
-        if list(map(type, instances)) != self.kinds or _likeness(tensors) != self.likeness:
+        if list(map(type, instances)) != self.kinds or not self.likeness.is_of(tensors):
             return None
         if type(root) not in CONTAINERS and (not instances or instances[0] is not root):
             return None
@@ -165,24 +220,23 @@ class Recheck:
 
     def _containers(self, containers: list[Any]) -> list[Any] | None:
         found = list(containers)
-        for depth, level in enumerate(self.levels):
-            flat = level.found_in(containers)
-            if flat is None or (depth == 0 and not self._are_nobodys(self.empty(flat), self.holders(containers))):
-                return None
-            containers = list(level.inner(flat))
+        for levels in self.levels:
+            next_ones: list[Any] = []
+            for alike, level in levels:
+                inner = level.inner_of(alike(containers))
+                if inner is None:
+                    return None
+                next_ones += inner
+            containers = next_ones
             found += containers
         return None if _have_attributes(found) else found
-
-    def _are_nobodys(self, empty: tuple[Any, ...], attributes: tuple[Any, ...]) -> bool:
-        # the row of all that was found, and the lists of the containers
-        return not empty or (modules.nobodys(empty, self.empty_kinds, held=1) and modules.only_the_modules(attributes, held=2))
 
     def _gradients(self, tensors: Sequence[Any], look: Look) -> list[Any] | None:
         every = list(map(_gradient, tensors))
         places = [place for place, gradient in enumerate(every) if gradient is not None]
         found = [every[place] for place in places]
         new = set(map(id, found))
-        if places != self.graded or _likeness(found) != self.gradients or len(new) != len(found):
+        if places != self.graded or not self.gradients.is_of(found) or len(new) != len(found):
             return None
         if found and (look.has_any(new) or not new.isdisjoint(map(id, tensors)) or _have_more(found)):
             return None
@@ -193,6 +247,12 @@ def _outermost(root: Any, instances: Sequence[Any], tensors: Sequence[Any]) -> l
     """The containers that are met first; which tensors have attributes their likeness tells."""
     outer = [*map(_attributes, instances), *filter(None, map(_attributes, tensors))]
     return [*outer, root] if type(root) in CONTAINERS else outer
+
+
+def _alike(containers: Sequence[Any]) -> tuple[list[int], list[int]]:
+    """The places of dictionaries whose keys are all texts, of which versions tell what is in them; and the others."""
+    plain = [type(one) is dict and set(map(type, one)) <= {str} for one in containers]
+    return [place for place, is_so in enumerate(plain) if is_so], [place for place, is_so in enumerate(plain) if not is_so]
 
 
 def _have_attributes(containers: Sequence[Any]) -> bool:
@@ -255,9 +315,8 @@ class _Making:
     def made(self, classes: Sequence[type]) -> Recheck:
         weak = [*self.instances, *self.tensors, *self.definitions]
         nobodys = self._empty()
-        levels, containers, atoms, empty = self._levels(nobodys)
+        levels, containers, atoms = self._levels(nobodys)
         outermost = _outermost(self.root, self.instances, self.tensors)
-        holders = [place for place, held in enumerate(outermost) if type(held) is dict and not nobodys.isdisjoint(map(id, held.values()))]
         where = {id(thing): place for place, thing in enumerate([*weak, *self.constants, *self.gradients, *containers])}
         if not all(id(node) in where for node in self.own):
             raise NoRecheck("something that is met in another way")
@@ -272,13 +331,10 @@ class _Making:
             places=addresses_of(tuple(weak)),
             outer=addresses_of(tuple(outermost)),
             kinds=list(map(type, self.instances)),
-            likeness=_likeness(self.tensors),
+            likeness=Likeness(self.tensors),
             graded=[place for place, tensor in enumerate(self.tensors) if tensor.grad is not None],
-            gradients=_likeness(self.gradients),
+            gradients=Likeness(self.gradients),
             levels=levels,
-            empty=getter(list(empty)),
-            empty_kinds=list(empty.values()),
-            holders=getter(holders),
             definitions=definitions,
             constants=self.constants,
             atoms=list({id(atom): atom for atom in atoms}.values()),
@@ -297,38 +353,54 @@ class _Making:
                 found.update(map(id, parts.empty(instance.__dict__)))
         return found
 
-    def _levels(self, nobodys: set[int]) -> tuple[list[Level], list[Any], list[Any], dict[int, type]]:
+    def _levels(self, nobodys: set[int]) -> tuple[list[list[tuple[Getter, Level]]], list[Any], list[Any]]:
         containers = _outermost(self.root, self.instances, self.tensors)
-        found, levels, atoms, empty = list(containers), list[Level](), list[Any](), dict[int, type]()
+        found, levels, atoms = list(containers), list[list[tuple[Getter, Level]]](), list[Any]()
         met = set(map(id, containers))
         known = set(map(id, [*self.instances, *self.tensors, *self.definitions, *self.constants]))
         while containers and len(levels) < DEEPEST:
-            level = Level.of(containers)
-            flat = level.flat(containers)
-            inner = []
-            for place, thing in enumerate(flat):
-                if id(thing) in nobodys and not levels:
-                    empty[place] = type(thing)
-                elif type(thing) in ATOMS:
-                    atoms.append(thing)
-                elif id(thing) in known or id(thing) in met:
-                    continue
-                elif self._is_earlier(thing):
-                    if id(thing) in self.earlier_gradients:
-                        raise NoRecheck("a gradient of an earlier segment's tensor: another object each time")
-                    continue
-                elif type(thing) in CONTAINERS and self.look.number_of(thing) is not None:
-                    met.add(id(thing))
-                    inner.append(place)
-                else:
-                    raise NoRecheck("something that is met in another way")
-            level.places, level.inner = addresses_of(flat), getter(inner)
+            level, next_ones = [], list[Any]()
+            for places in filter(None, _alike(containers)):
+                alike = [containers[place] for place in places]
+                made, inner = self._level(alike, nobodys if not levels else set(), known, met, atoms)
+                level.append((getter(places), made))
+                next_ones += inner
             levels.append(level)
-            containers = [flat[place] for place in inner]
+            containers = next_ones
             found += containers
-        if containers or _have_attributes(found) or len(empty) != len(nobodys):
+        empty = sum(len(level.alone.kinds) for made in levels for _, level in made if level.alone is not None)
+        if containers or _have_attributes(found) or empty != len(nobodys):
             raise NoRecheck("containers that are nested too deep, or have attributes")
-        return levels, found, atoms, empty
+        return levels, found, atoms
+
+    def _level(
+        self, containers: list[Any], nobodys: set[int], known: set[int], met: set[int], atoms: list[Any]
+    ) -> tuple[Level, list[Any]]:
+        """What is in these, with the containers in it; `met` and `atoms` grow by what is met here."""
+        level = Level.of(containers)
+        flat = level.flat(containers)
+        inner, empty = list[int](), dict[int, type]()
+        for place, thing in enumerate(flat):
+            if id(thing) in nobodys:
+                empty[place] = type(thing)
+            elif type(thing) in ATOMS:
+                atoms.append(thing)
+            elif id(thing) in known or id(thing) in met:
+                continue
+            elif self._is_earlier(thing):
+                if id(thing) in self.earlier_gradients:
+                    raise NoRecheck("a gradient of an earlier segment's tensor: another object each time")
+                continue
+            elif type(thing) in CONTAINERS and self.look.number_of(thing) is not None:
+                met.add(id(thing))
+                inner.append(place)
+            else:
+                raise NoRecheck("something that is met in another way")
+        owners = [type(held) is dict and not nobodys.isdisjoint(map(id, held.values())) for held in containers]
+        holders = [place for place, owns in enumerate(owners) if owns]
+        alone = Alone(getter(list(empty)), list(empty.values()), getter(holders)) if empty else None
+        level.note(containers, flat, inner, alone)
+        return level, [flat[place] for place in inner]
 
     def _is_earlier(self, thing: Any) -> bool:
         number = self.look.number_of(thing)

@@ -14,6 +14,7 @@ from colab_guard.state import (
     enums,
     files,
     functions,
+    instances,
     iterators,
     loaders,
     locks,
@@ -149,8 +150,8 @@ class ReducersFound:
         return dict(self._by_kind)
 
     def note(self, kind: type, reducer: Reducer | None) -> None:
-        """Only classes that their modules hold anyway, and what their names tell: a class itself may be changed."""
-        told_by_name = reducer is None or reducer in BUILT_IN.values()
+        """Only classes that their modules hold anyway, and what their names tell, or that there is nothing to tell."""
+        told_by_name = reducer in (None, instances.reduce_shared) or reducer in BUILT_IN.values()
         users = any(map(codes.is_users, kind.__mro__))
         if told_by_name and not users and functions.importable(kind):
             self._by_kind[kind] = reducer

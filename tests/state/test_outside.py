@@ -23,6 +23,7 @@ from colab_guard.errors import BadOption, CannotResume, SnapshotRefused
 from colab_guard.state import Live, Outside
 from colab_guard.state.outside import process, stores
 from colab_guard.state.outside.logs import Loggers, LogLevels
+from colab_guard.state.outside.modules import is_beside
 from colab_guard.state.outside.settings import NUMPY, PYTHON, Settings
 from colab_guard.state.outside.tables import Filters
 
@@ -342,6 +343,17 @@ def test_plain_data_of_modules_beside_the_notebook_comes_back(tmp_path: Path, mo
         assert (helpers.step, helpers.seen, helpers.names) == (5, [3], {"a": 1})
     finally:
         del sys.modules["helpers_of_mine"]
+
+
+def test_the_program_of_the_kernel_and_what_has_no_file_lie_beside_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    program = types.ModuleType("__main__")
+    program.__file__ = str(tmp_path / "program.py")
+    for name in ("__main__", "__mp_main__"):
+        assert not is_beside(name, program)
+    assert is_beside("helpers_of_mine", program)
+    assert not is_beside("torch.ops", torch.ops) and not is_beside("torch.classes", torch.classes)
 
 
 # registered state

@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from colab_guard import state
-from colab_guard.state import Split, reducers
+from colab_guard.state import Split, likeness, reducers, words
 from colab_guard.state import split as splits
 from colab_guard.state.look import Look
 from colab_guard.state.pointers import is_among
@@ -38,6 +38,14 @@ class Looks:
 @pytest.fixture
 def looks(monkeypatch: pytest.MonkeyPatch) -> Looks:
     return Looks(monkeypatch)
+
+
+@pytest.fixture(autouse=True, params=["told by words", "looked at one by one"])
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both ways of telling what containers and tensors are: where this Python and this torch have the first, and without."""
+    if request.param == "looked at one by one":
+        monkeypatch.setattr(words, "_KNOWN", False)
+        monkeypatch.setattr(likeness, "_notices", lambda torch: False)
 
 
 def prepared() -> tuple[dict[str, Any], Split]:

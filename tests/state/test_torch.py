@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import random
+import struct
 import warnings
 from collections import OrderedDict
 from typing import Any
@@ -77,6 +79,17 @@ def test_training_goes_on_with_the_same_bits(make: Any) -> None:
     assert all(same(back["model"].state_dict()[name], value) for name, value in want.items())
     held = {id(p) for group in back["optimizer"].param_groups for p in group["params"]}
     assert held == {id(p) for p in back["model"].parameters()}
+
+
+def test_random_state_of_an_older_snapshot_has_its_numbers_one_by_one() -> None:
+    random.seed(5)
+    random.gauss(0, 1)  # and has another one ready
+    before = state.random_state()
+    want = [random.random(), random.gauss(0, 1)]
+    for python in (before["python"], (3, struct.unpack("<625I", before["python"][1]), before["python"][2])):
+        random.seed(0)
+        state.set_random_state({**before, "python": python})
+        assert [random.random(), random.gauss(0, 1)] == want
 
 
 def test_tied_weights_gradients_hooks_and_attributes_stay() -> None:

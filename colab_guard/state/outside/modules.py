@@ -22,6 +22,8 @@ CONTAINERS = frozenset({list, tuple, set, frozenset, deque})
 TABLES = frozenset({dict, OrderedDict, Counter})
 MOST_ITEMS = 10_000
 """Items of one value above which it is not looked through at every snapshot."""
+PROGRAMS = ("__main__", "__mp_main__")
+"""The notebook itself, and the program that runs its kernel."""
 MOST_MODULES = 200
 """Those imported last, where there are more: the comparison names what changes in the others."""
 INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]colab_guard[/\\]")
@@ -76,7 +78,7 @@ class LocalModules:
 def is_beside(name: str, module: Any) -> bool:
     """Whether a module (not the notebook itself) is code of the user's."""
     file = getattr(module, "__file__", None)
-    if name == "__main__" or not isinstance(file, str) or INSTALLED.search(file) or file.startswith(sys.base_prefix):
+    if name in PROGRAMS or not isinstance(file, str) or INSTALLED.search(file) or file.startswith(sys.base_prefix):
         return False  # told without taking the path apart: there are thousands of these
     return isinstance(module, ModuleType) and codes._is_beside(file)
 
