@@ -258,7 +258,8 @@ def _is_beside(file: str) -> bool:
     path = Path(file)
     installed = any(part in ("site-packages", "dist-packages", "colab_guard") for part in path.parts)
     # some of torch's modules call a file theirs that is nowhere
-    return path.suffix == ".py" and path.is_absolute() and not installed and not path.is_relative_to(sys.base_prefix)
+    is_there = path.is_absolute() or path.exists()
+    return path.suffix == ".py" and is_there and not installed and not path.is_relative_to(sys.base_prefix)
 
 
 def _hash(text: str) -> str:

@@ -291,7 +291,7 @@ def _takes_arguments(kind: Any) -> bool:
 
 def reduce_shared(pickler: GraphPickler, thing: Any) -> Any:
     """With that very dictionary: Python's reduction would fill another one from it."""
-    if not shares_attributes(thing):
+    if not shares_attributes(thing) or not travels_plainly(type(thing)):  # the class may have been changed since
         return PLAINLY
     return rebuild, (type(thing), ()), attributes_of(pickler, thing), None, None, share_attributes
 

@@ -15,10 +15,11 @@ from itertools import chain
 from typing import Any
 
 _attributes = operator.attrgetter("__dict__")
-_GRADIENTS = operator.attrgetter("is_leaf", "requires_grad")
+# asked before torch's check, which cannot take a tensor without strides
+_KIND = operator.attrgetter("layout", "is_leaf", "requires_grad")
 _HOOKS = operator.attrgetter("_backward_hooks", "_post_accumulate_grad_hooks")
 # whether it is quantized its dtype tells
-_LIKE = operator.attrgetter("dtype", "layout", "shape", "device")
+_LIKE = operator.attrgetter("dtype", "shape", "device")
 _CALLS = ("stride", "is_neg")
 
 
@@ -44,20 +45,18 @@ class Likeness:
 
 
 def _rest(tensors: Sequence[Any]) -> list[Any]:
-    """What torch's check leaves out, or may leave out where no gradients are recorded."""
+    """What torch's check leaves out, and what it must not be asked without."""
     if not tensors:
         return []
     plain: Any = type(tensors[0])  # torch's own classes: their methods are found once
     hooked = any(map(any, map(_HOOKS, tensors)))  # never held: hooks are put into the very dictionary
-    return [hooked, *map(len, map(_attributes, tensors)), *map(_GRADIENTS, tensors), *map(plain.storage_offset, tensors)]
+    return [hooked, *map(len, map(_attributes, tensors)), *map(_KIND, tensors), *map(plain.storage_offset, tensors)]
 
 
 def _told(tensors: Sequence[Any]) -> list[Any]:
     if not tensors:
         return []
     like, plain = list(map(_LIKE, tensors)), type(tensors[0])
-    if {one[1] for one in like} != {sys.modules["torch"].strided}:
-        return like  # sparse tensors have no strides
     calls = (*_CALLS, "is_conj") if any(dtype.is_complex for dtype in {one[0] for one in like}) else _CALLS
     return [*map(type, tensors), *like, *chain.from_iterable(map(getattr(plain, call), tensors) for call in calls)]
 
@@ -74,21 +73,21 @@ def _made(torch: Any, tensors: Sequence[Any]) -> Any:
 @functools.cache
 def _notices(torch: Any) -> bool:
     """Whether the check is there, and tells apart what must be told apart."""
-    plain = torch.zeros(2, 3)
-    complex_one = torch.zeros(2, 3, dtype=torch.complex64)
-    pairs = (
-        (plain, torch.nn.Parameter(torch.zeros(2, 3), requires_grad=False)),
-        (plain, torch.zeros(2, 3, dtype=torch.int32)),
-        (plain, torch.zeros(2, 3, device="meta")),
-        (plain, torch.zeros(3, 2)),
-        (plain, torch.zeros(2, 3, 1)),
-        (plain, torch.zeros(3, 2).t()),
-        (plain, torch.zeros(2, 3).to_sparse()),
-        (complex_one, complex_one.conj()),
-        (plain, torch._neg_view(plain)),
-    )
     try:
-        same = _made(torch, [plain, complex_one]).check(torch.zeros(2, 3), torch.zeros(2, 3, dtype=torch.complex64))
+        # whatever device, dtype or mode the user has set
+        zeros = functools.partial(torch.zeros, device="cpu", dtype=torch.float32)
+        plain, complex_one = zeros(2, 3), zeros(2, 3, dtype=torch.complex64)
+        same = _made(torch, [plain, complex_one]).check(zeros(2, 3), zeros(2, 3, dtype=torch.complex64))
+        pairs = (
+            (plain, torch.nn.Parameter(zeros(2, 3), requires_grad=False)),
+            (plain, zeros(2, 3, dtype=torch.int32)),
+            (plain, zeros(2, 3, device="meta")),
+            (plain, zeros(3, 2)),
+            (plain, zeros(2, 3, 1)),
+            (plain, zeros(3, 2).t()),
+            (complex_one, complex_one.conj()),
+            (plain, torch._neg_view(plain)),
+        )
         return bool(same) and not any(_made(torch, [one]).check(other) for one, other in pairs)
     except Exception:  # another torch: it has no such check, or one that is made in another way
         return False

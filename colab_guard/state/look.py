@@ -17,7 +17,7 @@ from collections import OrderedDict, defaultdict
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from colab_guard.state import functions, instances, modules, training_objects
+from colab_guard.state import functions, instances, modules, things, training_objects
 from colab_guard.state.pointers import is_among
 
 if TYPE_CHECKING:
@@ -137,7 +137,7 @@ def _dict(look: Look, thing: dict[Any, Any]) -> None:
 
 def _ordered(look: Look, thing: Any) -> None:
     look.tokens.append(OrderedDict)
-    if thing.__dict__:
+    if things.attributes_of_ordered(thing):
         raise Unknown("an OrderedDict with attributes")
     if thing:
         look.items(thing)

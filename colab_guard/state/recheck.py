@@ -5,8 +5,8 @@ that can be proved in a few passes of C over all of them at once:
 
 1. Modules, tensors, functions and classes are referred to weakly: a reference that still leads to an object, whose
    address stands where it stood, proves that it is the same object. Numbers, texts and constants are held.
-2. Of each container, type, length, keys and items are compared by address. A container itself is never trusted for its
-   address: what it holds is compared, however often it was made anew.
+2. Of each container, type, length, keys and items are compared by address: one that was made anew is no change by itself.
+   Dictionaries that were not written to since have the versions that they had, where Python counts these (`words`).
 3. What a tensor is like (dtype, shape, place in memory, gradient) is asked of every tensor. Gradients may be new objects
    each time; they must be alike, and be met nowhere else.
 
@@ -18,155 +18,26 @@ from __future__ import annotations
 
 import operator
 import weakref
-from collections import OrderedDict, defaultdict
+from collections import OrderedDict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import chain
 from typing import Any
 
 from colab_guard.state import look as looks
-from colab_guard.state import modules, words
+from colab_guard.state import modules, things
+from colab_guard.state.levels import CONTAINERS, Level, NoRecheck, Others, Tables, parted
 from colab_guard.state.likeness import Likeness
 from colab_guard.state.look import Look, Unknown, feed_of
 from colab_guard.state.pointers import Getter, addresses_of, getter
-from colab_guard.state.words import Words
 
 ATOMS = frozenset({str, int, float, bytes, bool, type(None)})
-MAPPINGS = frozenset({dict, OrderedDict, defaultdict})
-CONTAINERS = MAPPINGS | {list, tuple, set, frozenset}
 HELD_BY_LOOK = 2
 """References to what a look has found, while a recheck is made of it: the look's, and one here."""
-MOST_MISSES = 3
-"""Captures in a row at which dictionaries had been written to, and held what they had held; after these they are compared at once."""
 DEEPEST = 40
 """Containers in containers; more is left to the look."""
 
 _attributes = operator.attrgetter("__dict__")
-_factory = operator.attrgetter("default_factory")
-_values = operator.methodcaller("values")
 _gradient = operator.attrgetter("grad")
-
-
-class NoRecheck(Exception):
-    """There is something here of which only a look can tell."""
-
-
-@dataclass(slots=True)
-class Alone:
-    """What is in attributes: containers of modules that nobody else reaches, and in which nothing is."""
-
-    empty: Getter
-    kinds: list[type]
-    holders: Getter
-    """Of containers of attributes those in which these are."""
-    words: Words | None = None
-
-    def are_so(self, flat: tuple[Any, ...]) -> bool:
-        """`flat`: what all the attributes hold."""
-        empty = self.empty(flat)
-        # the row of all that was found, and this one
-        return modules.nobodys(empty, self.kinds, held=1) and self._renewed(empty)
-
-    def _renewed(self, empty: tuple[Any, ...]) -> bool:
-        if self.words is not None:
-            self.words = words.of_empty(empty)
-        return True
-
-
-@dataclass(slots=True)
-class Level:
-    """Containers, and the addresses of what was in them; `inner` gives the containers in it that were met first here.
-
-    `filled`, `tables` and `factories`: those that hold anything, mappings among these, and those with a default. `keys`:
-    those of dictionaries whose keys are texts, and held; else they stand before the values.
-    """
-
-    kinds: list[type]
-    lengths: list[int]
-    filled: Getter
-    tables: Getter
-    factories: Getter
-    keys: tuple[str, ...] | None
-    places: bytes = b""
-    """The addresses of what `flat` gives."""
-    key_places: bytes = b""
-    inner: Getter = tuple
-    alone: Alone | None = None
-    versions: Words | None = None
-    """Of dictionaries with keys that are texts."""
-    misses: int = 0
-    """How often in a row these had changed, and what is in them had not."""
-    parents: Getter = tuple
-    names: tuple[str, ...] = ()
-    """In which of these `inner` lies, and under which keys."""
-
-    @classmethod
-    def of(cls, containers: Sequence[Any]) -> Level:
-        kinds, lengths = list(map(type, containers)), list(map(len, containers))
-        filled = [place for place, length in enumerate(lengths) if length]
-        tables = [place for place in filled if kinds[place] in MAPPINGS]
-        keys = tuple(chain.from_iterable(containers)) if set(kinds) == {dict} else None
-        if keys is not None and not set(map(type, keys)) <= {str}:
-            keys = None
-        factories = [place for place, kind in enumerate(kinds) if kind is defaultdict]
-        told = (kinds, lengths, getter(filled), getter(tables), getter(factories), keys)
-        return cls(*told, key_places=addresses_of(keys or ()))
-
-    def note(self, containers: Sequence[Any], flat: tuple[Any, ...], inner: Sequence[int], alone: Alone | None) -> None:
-        """What was in them, and which of it are containers met first here."""
-        self.places, self.inner, self.alone = addresses_of(flat), getter(inner), alone
-        if self.keys is None:
-            return
-        self.versions = words.versions(containers)
-        if self.versions is not None:
-            holders = [place for place, length in enumerate(self.lengths) for _ in range(length)]
-            self.parents, self.names = getter([holders[place] for place in inner]), tuple(self.keys[place] for place in inner)
-            if alone is not None:
-                alone.words = words.of_empty(alone.empty(flat))
-
-    def flat(self, containers: Sequence[Any]) -> tuple[Any, ...]:
-        """Keys (where they are not compared by themselves) and items, values, and what defaults are made by."""
-        if self.keys is not None:
-            return tuple(chain.from_iterable(map(dict.values, containers)))
-        items, values = chain.from_iterable(self.filled(containers)), chain.from_iterable(map(_values, self.tables(containers)))
-        return tuple(chain(items, values, map(_factory, self.factories(containers))))
-
-    def inner_of(self, containers: tuple[Any, ...]) -> list[Any] | None:
-        """The containers in these that were met first here, if all that is in them is the same as ever; else None."""
-        if list(map(type, containers)) != self.kinds:
-            return None
-        # the rows of the caller's and this one, and the one that is made here
-        if self.alone is not None and not modules.only_the_modules(self.alone.holders(containers), held=3):
-            return None
-        if self.versions is not None and self.versions.same() and (self.alone is None or _same(self.alone.words)):
-            self.misses = 0
-            return list(map(operator.getitem, self.parents(containers), self.names))
-        flat = self._found_in(containers)
-        if flat is None or (self.alone is not None and not self.alone.are_so(flat)):
-            return None
-        self._renew()
-        return list(self.inner(flat))
-
-    def _found_in(self, containers: Sequence[Any]) -> tuple[Any, ...] | None:
-        """What is in them, if it is the same as ever; else None."""
-        if list(map(len, containers)) != self.lengths:
-            return None
-        if self.keys is not None and addresses_of(tuple(chain.from_iterable(containers))) != self.key_places:
-            return None
-        flat = self.flat(containers)
-        return flat if addresses_of(flat) == self.places else None
-
-    def _renew(self) -> None:
-        if self.versions is None:
-            return
-        self.misses += 1
-        self.versions.renew()
-        if self.misses > MOST_MISSES:
-            self.versions = None
-
-
-def _same(told: Words | None) -> bool:
-    return told is not None and told.same()
 
 
 @dataclass(slots=True)
@@ -188,8 +59,8 @@ class Recheck:
     """Which of the tensors have a gradient."""
     gradients: Likeness
     """Of these."""
-    levels: list[list[tuple[Getter, Level]]]
-    """From the containers that are met first inwards: those alike, and how to tell what is in them."""
+    levels: list[list[Level]]
+    """From the containers that are met first inwards."""
     definitions: list[Any]
     constants: list[Any]
     atoms: list[Any]
@@ -221,13 +92,13 @@ class Recheck:
     def _containers(self, containers: list[Any]) -> list[Any] | None:
         found = list(containers)
         for levels in self.levels:
-            next_ones: list[Any] = []
+            inwards: list[Any] = []
             for alike, level in levels:
                 inner = level.inner_of(alike(containers))
                 if inner is None:
                     return None
-                next_ones += inner
-            containers = next_ones
+                inwards += inner
+            containers = inwards
             found += containers
         return None if _have_attributes(found) else found
 
@@ -249,14 +120,8 @@ def _outermost(root: Any, instances: Sequence[Any], tensors: Sequence[Any]) -> l
     return [*outer, root] if type(root) in CONTAINERS else outer
 
 
-def _alike(containers: Sequence[Any]) -> tuple[list[int], list[int]]:
-    """The places of dictionaries whose keys are all texts, of which versions tell what is in them; and the others."""
-    plain = [type(one) is dict and set(map(type, one)) <= {str} for one in containers]
-    return [place for place, is_so in enumerate(plain) if is_so], [place for place, is_so in enumerate(plain) if not is_so]
-
-
 def _have_attributes(containers: Sequence[Any]) -> bool:
-    return any(one.__dict__ for one in containers if type(one) is OrderedDict)
+    return any(map(things.attributes_of_ordered, (one for one in containers if type(one) is OrderedDict)))
 
 
 def _have_more(gradients: Sequence[Any]) -> bool:
@@ -353,54 +218,46 @@ class _Making:
                 found.update(map(id, parts.empty(instance.__dict__)))
         return found
 
-    def _levels(self, nobodys: set[int]) -> tuple[list[list[tuple[Getter, Level]]], list[Any], list[Any]]:
+    def _levels(self, nobodys: set[int]) -> tuple[list[list[Level]], list[Any], list[Any]]:
         containers = _outermost(self.root, self.instances, self.tensors)
-        found, levels, atoms = list(containers), list[list[tuple[Getter, Level]]](), list[Any]()
+        found, levels, atoms = list(containers), list[list[Level]](), list[Any]()
         met = set(map(id, containers))
         known = set(map(id, [*self.instances, *self.tensors, *self.definitions, *self.constants]))
+        left_out = 0
         while containers and len(levels) < DEEPEST:
-            level, next_ones = [], list[Any]()
-            for places in filter(None, _alike(containers)):
-                alike = [containers[place] for place in places]
-                made, inner = self._level(alike, nobodys if not levels else set(), known, met, atoms)
-                level.append((getter(places), made))
-                next_ones += inner
-            levels.append(level)
-            containers = next_ones
+            levels.append([])
+            inwards: list[Any] = []
+            for kind, places in parted(containers).items():
+                of = getter(places)
+                made, flat = Tables.of(of(containers), nobodys) if kind is Tables else Others.of(of(containers))
+                inner = self._inner(flat, nobodys if kind is Tables else set(), known, met, atoms)
+                made.note(flat, inner)
+                left_out += len(made.alone.kinds) if isinstance(made, Tables) and made.alone is not None else 0
+                levels[-1].append((of, made))
+                inwards += getter(inner)(flat)
+            containers = inwards
             found += containers
-        empty = sum(len(level.alone.kinds) for made in levels for _, level in made if level.alone is not None)
-        if containers or _have_attributes(found) or empty != len(nobodys):
+        if containers or _have_attributes(found) or left_out != len(nobodys):
             raise NoRecheck("containers that are nested too deep, or have attributes")
         return levels, found, atoms
 
-    def _level(
-        self, containers: list[Any], nobodys: set[int], known: set[int], met: set[int], atoms: list[Any]
-    ) -> tuple[Level, list[Any]]:
-        """What is in these, with the containers in it; `met` and `atoms` grow by what is met here."""
-        level = Level.of(containers)
-        flat = level.flat(containers)
-        inner, empty = list[int](), dict[int, type]()
+    def _inner(self, flat: tuple[Any, ...], empty: set[int], known: set[int], met: set[int], atoms: list[Any]) -> list[int]:
+        """Of what containers hold, the places of containers that are met first there; `met` and `atoms` grow by what is met."""
+        inner = []
         for place, thing in enumerate(flat):
-            if id(thing) in nobodys:
-                empty[place] = type(thing)
-            elif type(thing) in ATOMS:
-                atoms.append(thing)
-            elif id(thing) in known or id(thing) in met:
+            if id(thing) in empty or id(thing) in known or id(thing) in met:
                 continue
+            if type(thing) in ATOMS:
+                atoms.append(thing)
             elif self._is_earlier(thing):
                 if id(thing) in self.earlier_gradients:
                     raise NoRecheck("a gradient of an earlier segment's tensor: another object each time")
-                continue
             elif type(thing) in CONTAINERS and self.look.number_of(thing) is not None:
                 met.add(id(thing))
                 inner.append(place)
             else:
                 raise NoRecheck("something that is met in another way")
-        owners = [type(held) is dict and not nobodys.isdisjoint(map(id, held.values())) for held in containers]
-        holders = [place for place, owns in enumerate(owners) if owns]
-        alone = Alone(getter(list(empty)), list(empty.values()), getter(holders)) if empty else None
-        level.note(containers, flat, inner, alone)
-        return level, [flat[place] for place in inner]
+        return inner
 
     def _is_earlier(self, thing: Any) -> bool:
         number = self.look.number_of(thing)

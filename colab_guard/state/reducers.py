@@ -150,7 +150,7 @@ class ReducersFound:
         return dict(self._by_kind)
 
     def note(self, kind: type, reducer: Reducer | None) -> None:
-        """Only classes that their modules hold anyway, and what their names tell, or that there is nothing to tell."""
+        """Only classes that their modules hold anyway; and what their names tell, or is asked of each instance again."""
         told_by_name = reducer in (None, instances.reduce_shared) or reducer in BUILT_IN.values()
         users = any(map(codes.is_users, kind.__mro__))
         if told_by_name and not users and functions.importable(kind):

@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from colab_guard.state import training_objects
+from colab_guard.state.levels import NoRecheck
 from colab_guard.state.look import Look, Unknown
-from colab_guard.state.recheck import NoRecheck, recheck_of
+from colab_guard.state.recheck import recheck_of
 from colab_guard.state.reducers import ReducersFound
 from colab_guard.state.segments import Segment, Write, made
 from colab_guard.state.staging import Staging

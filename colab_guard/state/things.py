@@ -140,7 +140,12 @@ def _class_of(mapping: dict[str, Any]) -> type | None:
 
 def reduce_ordered(pickler: GraphPickler, mapping: Any) -> Any:
     """What Python does, without its detours: every module of torch has ten of these, mostly empty."""
-    return OrderedDict, (), mapping.__dict__ or None, None, iter(mapping.items()) if mapping else None
+    return OrderedDict, (), attributes_of_ordered(mapping), None, iter(mapping.items()) if mapping else None
+
+
+def attributes_of_ordered(mapping: Any) -> Any:
+    """The attributes of an OrderedDict, None where it has none: to ask for its `__dict__` would give it one."""
+    return object.__getstate__(mapping)
 
 
 def reduce_view(pickler: GraphPickler, view: Any) -> Any:

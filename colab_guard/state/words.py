@@ -1,13 +1,15 @@
 """Whether containers were changed since, told by words that they have in memory.
 
-CPython 3.11 and 3.12 give each dictionary a number that no other has ever had, and a new one whenever it changes
-(PEP 509). It lies at a fixed place in the object, as do the count of references to an object, the number of a set's
-items, and an OrderedDict's attributes and weak references. numpy reads such words of thousands of objects in the time
-that Python takes to look at a few hundred.
+CPython 3.11 and 3.12 give each dictionary a number that no other has ever had, and a new one when it changes (PEP 509).
+It lies at a fixed place in the object, as do the count of references to an object, the number of a set's items, and an
+OrderedDict's attributes and weak references. numpy reads such words of thousands of objects in the time that Python
+takes to look at a few hundred.
 
-Nothing is held by this: whoever asks has proved that the containers are alive. What the words mean is tried out before
-they are trusted; where that fails, or Python is another, or numpy is not there, there are no words, and whoever asks has
-to look at the containers themselves.
+Nothing is held by this: whoever asks has proved that the containers are alive. numpy gives the GIL up while it reads, so
+that other threads may write meanwhile: words that are to stand for a content are read before it. (One change comes a
+moment before its number: an attribute's old value is let go of in between, and its `__del__` may run.) What the words
+mean is tried out before they are trusted; where that fails, or Python is another, or numpy is not there, there are no
+words, and whoever asks has to look at the containers themselves.
 """
 
 from __future__ import annotations
@@ -17,80 +19,61 @@ import struct
 import sys
 import weakref
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import Any
 
 WORD = 8
 REFERENCES, VERSION, ITEMS_OF_SET = 0, 24, 24
 """Where in an object its references are counted, in a dictionary its version stands, in a set how many items it has."""
-TRIES = 300
-"""More than the interpreter takes to replace an instruction by one that is made for what it meets."""
-BEGIN = 4096
-"""Nothing lies below."""
-_KNOWN = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info[:2] <= (3, 12) and struct.calcsize("P") == WORD
-PLACES: dict[type, dict[int, int | None]] = {
-    dict: {REFERENCES: 1, VERSION: None},
-    OrderedDict: {REFERENCES: 1, VERSION: None, OrderedDict.__dictoffset__: 0, OrderedDict.__weakrefoffset__: 0},
+STEADY: dict[type, dict[int, int]] = {
+    dict: {REFERENCES: 1},
+    OrderedDict: {REFERENCES: 1, OrderedDict.__dictoffset__: 0, OrderedDict.__weakrefoffset__: 0},
     set: {REFERENCES: 1, ITEMS_OF_SET: 0, set.__weakrefoffset__: 0},
 }
-"""Of the types of empty containers: the places of words that stay as they are while nothing is in these, and one holder
-alone knows them; and what these words are, where that is known."""
+"""Words of empty containers by their places, as they are where one holder alone knows the container."""
+TRIES = 300
+"""More than the interpreter takes to replace an instruction by one that is made for what it meets."""
+BEGIN, END = 4096, 2**56
+"""Where programs have their memory."""
+_KNOWN = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info[:2] <= (3, 12) and struct.calcsize("P") == WORD
 
 
-@dataclass(slots=True)
 class Words:
-    """Some words of some objects, and what they were."""
+    """One word of each of some objects, which must be alive when they are read. `expected` is what they are to be."""
 
-    _memory: Any
-    _places: Any
-    _before: bytes
+    __slots__ = ("_places", "expected")
 
-    def same(self) -> bool:
-        """Whether they are what they were. The objects must be alive."""
-        return self._now() == self._before
+    def __init__(self, places: Any, expected: bytes) -> None:
+        self._places, self.expected = places, expected
 
-    def renew(self) -> None:
-        """Let them be as they are now."""
-        self._before = self._now()
-
-    def let_be(self, known: Iterable[int | None]) -> None:
-        """Take it that they were so, where that is known."""
-        before = struct.unpack(f"{len(self._before) // WORD}Q", self._before)
-        told = (old if new is None else new for old, new in zip(before, known, strict=True))
-        self._before = struct.pack(f"{len(before)}Q", *told)
-
-    def _now(self) -> bytes:
-        found: bytes = self._memory.take(self._places).tobytes()
+    def now(self) -> bytes:
+        found: bytes = _memory().take(self._places).tobytes()
         return found
 
-
-def versions(dictionaries: Sequence[dict[Any, Any]]) -> Words | None:
-    """What tells whether any of these, which are no instances of a class of their own, was changed."""
-    return _words([(address, VERSION) for address in map(id, dictionaries)])
+    def as_expected(self) -> bool:
+        return self.now() == self.expected
 
 
-def of_empty(containers: Sequence[Any]) -> Words | None:
-    """What tells whether these empty containers of known types are so still, and known to one holder; they are so now.
-
-    That they are held by the caller too makes no difference.
-    """
-    if not set(map(type, containers)).issubset(PLACES):
-        return None
-    found = _words([(id(thing), place) for thing in containers for place in PLACES[type(thing)]])
-    if found is not None:
-        found.let_be([known for thing in containers for known in PLACES[type(thing)].values()])
-    return found
+def versions(dictionaries: Sequence[Any]) -> Words | None:
+    """The versions of dictionaries and OrderedDicts, as they are now."""
+    made = _words([(id(one), VERSION) for one in dictionaries])
+    if made is not None:
+        made.expected = made.now()
+    return made
 
 
-def _words(places: Sequence[tuple[int, int]]) -> Words | None:
-    memory = _memory()
-    if memory is None or not places:
+def steady(containers: Sequence[Any]) -> Words | None:
+    """Words by which containers that are empty, and known to one holder, are so still; as they are when nobody else holds them."""
+    places = [(id(thing), place) for thing in containers for place in STEADY[type(thing)]]
+    return _words(places, [word for thing in containers for word in STEADY[type(thing)].values()])
+
+
+def _words(places: Sequence[tuple[int, int]], expected: Sequence[int] = ()) -> Words | None:
+    if _memory() is None:
         return None
     numpy = sys.modules["numpy"]
-    words = Words(memory, numpy.array([(address + place - BEGIN) // WORD for address, place in places], numpy.intp), b"")
-    words.renew()
-    return words
+    at = numpy.array([(address + place - BEGIN) // WORD for address, place in places], numpy.intp)
+    return Words(at, struct.pack(f"{len(expected)}Q", *expected))
 
 
 def _memory() -> Any:
@@ -100,20 +83,21 @@ def _memory() -> Any:
 
 
 class _All:
-    """For numpy: memory from `BEGIN` on, as far as addresses of programs go."""
+    """For numpy: all the memory there may be. It is never printed, compared or copied as a whole."""
 
-    __array_interface__ = {"version": 3, "shape": ((2**47 - BEGIN) // WORD,), "typestr": f"<u{WORD}", "data": (BEGIN, True)}
+    __array_interface__ = {"version": 3, "shape": ((END - BEGIN) // WORD,), "typestr": f"<u{WORD}", "data": (BEGIN, True)}
 
 
 @functools.cache
 def _tried(numpy: Any) -> Any:
-    memory = numpy.asarray(_All())
-
     def word(address: int, place: int) -> int:
         return int(memory[(address + place - BEGIN) // WORD])
 
-    whole = not any(place % WORD for places in PLACES.values() for place in places)
-    return memory if whole and _versions_rise(word) and _attributes_count(word) and _containers_tell(word) else None
+    try:
+        memory = numpy.asarray(_All())
+        return memory if _versions_rise(word) and _attributes_count(word) and _containers_tell(word) else None
+    except Exception:  # no such array can be made here, or addresses are none of its places
+        return None
 
 
 Word = Callable[[int, int], int]
@@ -178,20 +162,21 @@ def _attributes_count(word: Word) -> bool:
 def _containers_tell(word: Word) -> bool:
     """Whether references, items, attributes and weak references change a word of an empty container, each its own."""
     changes: dict[type, tuple[Change, ...]] = {
-        dict: (lambda thing: thing.update(a=1),),
-        OrderedDict: (lambda thing: thing.update(a=1), lambda thing: thing.__dict__.update(a=1), weakref.ref),
+        dict: (),
+        OrderedDict: (lambda thing: thing.__dict__, weakref.ref),
         set: (lambda thing: thing.add(1), weakref.ref),
     }
-    for kind, (references, *places) in PLACES.items():
-        for place, change in zip(places, changes[kind], strict=True):
+    for kind, words in STEADY.items():
+        for place, change in zip([place for place in words if place != REFERENCES], changes[kind], strict=True):
             holder = [kind()]
             address = id(holder[0])
-            before = word(address, place)
+            if any(place % WORD or word(address, place) != value for place, value in words.items()):
+                return False
             kept = change(holder[0])
-            if word(address, references) != 1 or word(address, place) == before:
+            if word(address, REFERENCES) != 1 or word(address, place) == words[place]:
                 return False
             held = holder[0]
-            if word(address, references) != 2:
+            if word(address, REFERENCES) != 2:
                 return False
             del held, kept
     return True

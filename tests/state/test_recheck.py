@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from colab_guard import state
-from colab_guard.state import Split, likeness, reducers, words
+from colab_guard.state import Split, levels, likeness, reducers, words
 from colab_guard.state import split as splits
 from colab_guard.state.look import Look
 from colab_guard.state.pointers import is_among
@@ -322,6 +322,54 @@ def test_what_a_held_dictionary_of_attributes_leads_to_stays_what_the_module_has
             assert back["held"]["_buffers"] is back["layer"]._buffers
             assert back["held"]["_forward_hooks"] is back["layer"]._forward_hooks
             assert any(value is back["layer"]._modules for value in back["values"])
+
+
+@pytest.mark.skipif(words.versions([{}]) is None, reason="this Python has no versions of dictionaries")
+@pytest.mark.parametrize("between", ["switched to evaluation and back", "a hook that came and went"])
+def test_what_was_written_and_is_the_same_is_compared_once(between: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    names, split = prepared()
+    compared = []
+    plain = levels.Tables._hold_the_same
+    monkeypatch.setattr(levels.Tables, "_hold_the_same", lambda *parts: compared.append(1) or plain(*parts))
+    for _ in range(5):
+        if between == "switched to evaluation and back":
+            names["model"].eval()
+            names["model"].train()
+        else:
+            handle = names["model"].layers[1].register_forward_hook(hook)
+            check(names, split)
+            check(names, split)
+            handle.remove()
+            del handle
+            check(names, split)
+            check(names, split)
+            compared.clear()
+        check(names, split)
+        if words.versions([{}]) is not None:
+            assert len(compared) <= 2
+            compared.clear()
+            check(names, split)
+            assert not compared
+
+
+def test_what_another_thread_writes_between_content_and_version_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The version stands for what was there before it was read; a write right after is another version."""
+    names, split = prepared()
+    names["model"].box = plain_configuration()
+    plain = levels._values_of
+    for number in (2, 3):
+        def values(tables: Any, number: int = number) -> Any:
+            found = plain(tables)
+            names["model"].box.number = number
+            return found
+
+        names["model"].eval()
+        with monkeypatch.context() as patch:
+            patch.setattr(levels, "_values_of", values)
+            state.capture({"names": names}, {"names": {}}, LIVE, split, shares=False)
+        check(names, split)
+        names["model"].train()
+        check(names, split)
 
 
 def test_a_recheck_that_never_holds_is_not_made_for_ever() -> None:

@@ -18,6 +18,7 @@ import torch
 from colab_guard import state
 from colab_guard.state import Live, Split, pointers
 from colab_guard.state.split import RESTLESS
+from colab_guard.state.things import attributes_of_ordered
 
 LIVE = Live({}, {})
 
@@ -170,7 +171,7 @@ def same(old: dict[str, Any], new: dict[str, Any]) -> None:
             continue
         forth[id(a)], back[id(b)] = b, a
         if isinstance(a, (np.ndarray, torch.Tensor)):
-            assert np.array_equal(np.asarray(a.data), np.asarray(b.data)), path
+            assert np.asarray(a.data).tobytes() == np.asarray(b.data).tobytes(), path
             assert memory.setdefault(address(a), address(b)) == address(b), path
         if isinstance(a, torch.Tensor):
             assert (a.requires_grad, a.dtype, a.shape, a.stride()) == (b.requires_grad, b.dtype, b.shape, b.stride()), path
@@ -182,7 +183,7 @@ def same(old: dict[str, Any], new: dict[str, Any]) -> None:
         elif isinstance(a, weakref.ref):
             todo.append((a(), b(), f"{path}()"))
         elif isinstance(a, dict):
-            assert len(a) == len(b) and getattr(a, "__dict__", {}) == getattr(b, "__dict__", {}), path
+            assert len(a) == len(b) and attributes_of_ordered(a) == attributes_of_ordered(b), path  # asked without giving any
             for (k, x), (m, y) in zip(a.items(), b.items(), strict=True):
                 todo += [(k, m, f"{path} key"), (x, y, f"{path}.{k if isinstance(k, str) else '?'}")]
         elif isinstance(a, set):

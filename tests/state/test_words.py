@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import torch
 
-from colab_guard.state import likeness, words
+from colab_guard.state import likeness, things, words
 from colab_guard.state.likeness import Likeness
 
 HAS_WORDS = (3, 11) <= sys.version_info[:2] <= (3, 12)
@@ -23,12 +23,12 @@ def test_they_are_there_where_python_has_them() -> None:
     import numpy  # noqa: F401
 
     assert (words.versions([{}]) is not None) == HAS_WORDS
-    assert (words.of_empty([set()]) is not None) == HAS_WORDS
+    assert (words.steady([set()]) is not None) == HAS_WORDS
 
 
 def test_without_numpy_or_in_another_python_there_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(words, "_KNOWN", False)
-    assert words.versions([{}]) is None and words.of_empty([{}]) is None
+    assert words.versions([{}]) is None and words.steady([{}]) is None
     monkeypatch.undo()
     monkeypatch.setitem(sys.modules, "numpy", None)
     assert words.versions([{}]) is None
@@ -61,13 +61,13 @@ CHANGES: dict[str, Callable[[dict[str, Any]], Any]] = {
 def test_a_change_of_one_dictionary_among_many_is_told(name: str) -> None:
     many: list[dict[str, Any]] = [{"a": object(), "b": number} for number in range(1_000)]
     told = words.versions(many)
-    assert told is not None and told.same()
+    assert told is not None and told.as_expected()
     CHANGES[name](many[567])
-    assert not told.same()
-    told.renew()
-    assert told.same()
+    assert not told.as_expected()
+    told.expected = told.now()
+    assert told.as_expected()
     _ = [(list(one.items()), dict(one), one.get("b")) for one in many]
-    assert told.same()
+    assert told.as_expected()
 
 
 class Some:
@@ -83,10 +83,10 @@ def test_an_attribute_that_is_set_anywhere_is_told() -> None:
     assert told is not None
     for number in range(200):
         thing: Any = things[number % 50]
-        assert told.same()
+        assert told.as_expected()
         thing.first = object()
-        assert not told.same()
-        told.renew()
+        assert not told.as_expected()
+        told.expected = told.now()
 
 
 EMPTY: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
@@ -108,21 +108,44 @@ EMPTY: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
 def test_an_empty_container_that_is_not_as_it_was_is_told(name: str) -> None:
     make, change = EMPTY[name]
     holder = [make() for _ in range(100)]
-    told = words.of_empty(tuple(holder))
-    assert told is not None and told.same()
+    steady, versions = words.steady(holder), words.versions([one for one in holder if isinstance(one, dict)])
+    assert steady is not None and steady.as_expected() and versions is not None and versions.as_expected()
     kept = change(holder[42])
-    assert not told.same()
+    assert not (steady.as_expected() and versions.as_expected())
     del kept
 
 
 @told_by_words
 def test_attributes_that_were_there_before_are_never_taken_for_none() -> None:
-    thing = OrderedDict[str, Any]()
+    thing: Any = OrderedDict()
     thing.__dict__.clear()  # it has a dictionary now, which may be filled unseen
     holder = [thing]
     del thing
-    told = words.of_empty(tuple(holder))
-    assert told is not None and not told.same()
+    told = words.steady(holder)
+    assert told is not None and not told.as_expected()
+    assert things.attributes_of_ordered(holder[0]) is None
+
+
+def test_to_ask_an_ordered_dictionary_for_attributes_gives_it_none() -> None:
+    holder: list[Any] = [OrderedDict()]
+    told = words.steady(holder)
+    assert things.attributes_of_ordered(holder[0]) is None
+    assert told is None or told.as_expected()
+    holder[0].note = 1
+    assert things.attributes_of_ordered(holder[0]) == {"note": 1}
+
+
+def test_they_can_be_printed() -> None:
+    assert "Words" in repr(words.versions([{}]) or words.Words)
+
+
+def test_addresses_that_are_no_places_give_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(words._All.__array_interface__, "shape", (2**40 // words.WORD,))
+    words._tried.cache_clear()
+    try:
+        assert words.versions([{}]) is None
+    finally:
+        words._tried.cache_clear()
 
 
 def test_nothing_is_held() -> None:
@@ -162,7 +185,6 @@ OTHERS: dict[str, tuple[Callable[[], Any], Callable[[], Any]]] = {
     "another place in its memory": (leaf, lambda: torch.zeros(9)[3:].view(2, 3)),
     "a conjugate": (lambda: leaf(dtype=torch.complex64), lambda: leaf(dtype=torch.complex64).conj()),
     "a negative view": (leaf, lambda: torch._neg_view(leaf())),
-    "a sparse one": (leaf, lambda: leaf().to_sparse_csr()),
     "one with a hook": (lambda: leaf(requires_grad=True), lambda: hooked(leaf())),
     "one with an attribute": (leaf, lambda: noted(leaf())),
 }
@@ -185,6 +207,17 @@ def test_a_tensor_that_is_not_like_the_one_before_is_told(name: str, quick: bool
             assert not like.is_of([leaf(), other(), leaf()])
         assert not like.is_of([leaf(), other(), leaf()])
         assert not like.is_of([leaf(), make()])
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_torchs_own_check_is_tried_out_whatever_the_user_has_set(device: str) -> None:
+    with torch.device(device):
+        assert likeness._notices.__wrapped__(torch) == likeness._notices(torch)
+    torch.set_default_dtype(torch.float64)
+    try:
+        assert likeness._notices.__wrapped__(torch) == likeness._notices(torch)
+    finally:
+        torch.set_default_dtype(torch.float32)
 
 
 def test_torchs_own_check_is_used_where_it_is_there() -> None:

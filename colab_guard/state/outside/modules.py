@@ -23,7 +23,7 @@ TABLES = frozenset({dict, OrderedDict, Counter})
 MOST_ITEMS = 10_000
 """Items of one value above which it is not looked through at every snapshot."""
 PROGRAMS = ("__main__", "__mp_main__")
-"""The notebook itself, and the program that runs its kernel."""
+"""The notebook itself, and the program that runs its kernel, which goes by the second name where `multiprocessing` was imported."""
 MOST_MODULES = 200
 """Those imported last, where there are more: the comparison names what changes in the others."""
 INSTALLED = re.compile(r"[/\\](site|dist)-packages[/\\]|[/\\]colab_guard[/\\]")
