@@ -17,6 +17,7 @@ the look gave to objects stay theirs. Nothing of the user's is kept alive betwee
 from __future__ import annotations
 
 import operator
+import sys
 import weakref
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -120,6 +121,13 @@ def _outermost(root: Any, instances: Sequence[Any], tensors: Sequence[Any]) -> l
     return [*outer, root] if type(root) in CONTAINERS else outer
 
 
+def _are_swapped() -> bool:
+    """Whether torch exchanges parameters' contents where modules move, which it refuses for tensors that are referred to weakly."""
+    future = getattr(sys.modules["torch"], "__future__", None)
+    asked = getattr(future, "get_swap_module_params_on_conversion", None)
+    return asked is not None and bool(asked())
+
+
 def _have_attributes(containers: Sequence[Any]) -> bool:
     return any(map(things.attributes_of_ordered, (one for one in containers if type(one) is OrderedDict)))
 
@@ -174,6 +182,8 @@ class _Making:
             raise NoRecheck("a method, or a partial")
         if type(root) not in CONTAINERS and (not self.instances or self.instances[0] is not root):
             raise NoRecheck("a root of another kind")
+        if every and _are_swapped():
+            raise NoRecheck("tensors that nobody may refer to weakly")
         if len(self.gradients) != len(of_others) or len(every) != len(self.tensors) + len(self.gradients) or _have_more(self.gradients):
             raise NoRecheck("gradients that are met elsewhere")
 

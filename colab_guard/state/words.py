@@ -41,13 +41,13 @@ _KNOWN = sys.implementation.name == "cpython" and (3, 11) <= sys.version_info[:2
 class Words:
     """One word of each of some objects, which must be alive when they are read. `expected` is what they are to be."""
 
-    __slots__ = ("_places", "expected")
+    __slots__ = ("_memory", "_places", "expected")
 
-    def __init__(self, places: Any, expected: bytes) -> None:
-        self._places, self.expected = places, expected
+    def __init__(self, memory: Any, places: Any, expected: bytes) -> None:
+        self._memory, self._places, self.expected = memory, places, expected
 
     def now(self) -> bytes:
-        found: bytes = _memory().take(self._places).tobytes()
+        found: bytes = self._memory.take(self._places).tobytes()
         return found
 
     def as_expected(self) -> bool:
@@ -69,17 +69,12 @@ def steady(containers: Sequence[Any]) -> Words | None:
 
 
 def _words(places: Sequence[tuple[int, int]], expected: Sequence[int] = ()) -> Words | None:
-    if _memory() is None:
-        return None
-    numpy = sys.modules["numpy"]
-    at = numpy.array([(address + place - BEGIN) // WORD for address, place in places], numpy.intp)
-    return Words(at, struct.pack(f"{len(expected)}Q", *expected))
-
-
-def _memory() -> Any:
-    """All memory as an array of words; None where they are not what is said here."""
     numpy = sys.modules.get("numpy") if _KNOWN else None
-    return None if numpy is None else _tried(numpy)
+    memory = None if numpy is None else _tried(numpy)
+    if numpy is None or memory is None:
+        return None
+    at = numpy.array([(address + place - BEGIN) // WORD for address, place in places], numpy.intp)
+    return Words(memory, at, struct.pack(f"{len(expected)}Q", *expected))
 
 
 class _All:
@@ -90,6 +85,8 @@ class _All:
 
 @functools.cache
 def _tried(numpy: Any) -> Any:
+    """All memory as an array of words; None where they are not what is said here."""
+
     def word(address: int, place: int) -> int:
         return int(memory[(address + place - BEGIN) // WORD])
 

@@ -372,6 +372,19 @@ def test_what_another_thread_writes_between_content_and_version_is_noticed(monke
         check(names, split)
 
 
+def test_modules_whose_parameters_torch_swaps_can_move_between_captures() -> None:
+    torch.__future__.set_swap_module_params_on_conversion(True)
+    try:
+        names, split = started(), Split()
+        for dtype in (torch.float64, torch.float32):
+            for _ in range(3):
+                check(names, split)
+            names["model"].to(dtype)  # refused for tensors to which there are weak references
+            check(names, split)
+    finally:
+        torch.__future__.set_swap_module_params_on_conversion(False)
+
+
 def test_a_recheck_that_never_holds_is_not_made_for_ever() -> None:
     names, split = prepared()
     made = []
