@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import gc
 import operator
 import weakref
@@ -284,6 +285,16 @@ def test_a_reducer_that_is_registered_between_two_captures_is_used(monkeypatch: 
     reducers.register_reducer(Config, lambda config: (Config, (), {"note": "by the reducer"}))
     got = state.capture({"names": names}, {"names": {}}, LIVE, split)
     assert restored(got)["config"].note == "by the reducer"
+
+
+def test_a_librarys_class_that_is_changed_between_two_captures_is_asked_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, split = argparse.Namespace(rate=0.1), Split()
+    names = {"settings": settings, "held": vars(settings)}
+    for _ in range(2):
+        check(names, split)
+    monkeypatch.setattr(argparse.Namespace, "__getstate__", lambda self: {"rate": "as the class says"}, raising=False)
+    got = state.capture({"names": names}, {"names": {}}, LIVE, split)
+    assert restored(got)["settings"].rate == "as the class says"
 
 
 @pytest.mark.parametrize("kind", ["weight_norm", "spectral_norm"])
