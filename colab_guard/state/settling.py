@@ -22,7 +22,6 @@ from colab_guard.store import BufferDraft
 Later = Callable[[], Left]
 """What memory may be left to be copied later."""
 _TOLD = operator.attrgetter("told")
-_ADDRESS, _NBYTES = operator.itemgetter(1), operator.itemgetter(2)
 
 
 @dataclass(slots=True)
@@ -83,10 +82,10 @@ def _groups(blocks: Blocks) -> list[list[Block]]:
 
 def _lie_apart(blocks: Blocks) -> bool:
     """Whether nothing overlaps for sure: wherever one begins, all that began before have ended."""
-    places = list(filter(_NBYTES, blocks.by_place))
-    addresses = list(map(_ADDRESS, places))
-    ends = sorted(map(operator.add, addresses, map(_NBYTES, places)))
-    return all(map(operator.le, ends, sorted(addresses)[1:]))
+    places = [place for place in blocks.by_place if place[2]]
+    begins = sorted([address for _, address, _ in places])
+    ends = sorted([address + nbytes for _, address, nbytes in places])
+    return all(map(operator.le, ends, begins[1:]))
 
 
 def _shared(groups: Sequence[Sequence[Block]]) -> list[Any]:

@@ -345,7 +345,7 @@ def test_plain_data_of_modules_beside_the_notebook_comes_back(tmp_path: Path, mo
         del sys.modules["helpers_of_mine"]
 
 
-def test_the_program_of_the_kernel_and_what_has_no_file_lie_beside_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_program_of_the_kernel_and_what_has_no_file_lie_beside_nothing(tmp_path: Path) -> None:
     import torch
 
     program = types.ModuleType("__main__")
