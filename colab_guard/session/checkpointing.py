@@ -7,11 +7,8 @@ commit's position, or not at all where it had ended.
 
 from __future__ import annotations
 
-import ast
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from colab_guard import cells, hosts, state, store
@@ -19,7 +16,6 @@ from colab_guard.errors import BadCell, BadOption
 from colab_guard.events import (
     CommitPassedOver,
     EventBus,
-    FilesPutBack,
     NoSafePoint,
     NotBitExact,
     NotKept,
@@ -28,7 +24,8 @@ from colab_guard.events import (
     WorkEnded,
     WorkStarted,
 )
-from colab_guard.session import changes, differences, explain, inputs, surroundings
+from colab_guard.session import changes, differences, explain, inputs, named, surroundings
+from colab_guard.session.cell_files import CellFiles
 from colab_guard.session.durable import DurableEnd
 from colab_guard.session.interrupt import Interrupts
 from colab_guard.session.mirroring import Mirroring
@@ -36,6 +33,7 @@ from colab_guard.session.notes import Notes
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.session.output import CellOutput
 from colab_guard.session.requests import RequestFolder
+from colab_guard.session.status import WorkStatus
 from colab_guard.snapshots import Engine, FolderWatch, Position, Schedule, UnitRecord
 from colab_guard.sweep import apart
 
@@ -44,26 +42,9 @@ if TYPE_CHECKING:
 
     from colab_guard.session import Session
 
-BINDERS = frozenset({"exec", "globals", "get_ipython"})
-"""What may make variables without naming them in the cell; the transforms turn magics into `get_ipython()`."""
 MIRROR_CLOSE_S = 20.0
 RELEASE_WAIT_S = 3600.0
 """How long a cell may take longer so that its end becomes durable, where the machine is to be given back after it."""
-
-
-@dataclass(frozen=True, slots=True)
-class WorkStatus:
-    """What is known of running work: for `%guard`, and for whoever asks."""
-
-    name: str
-    saved: str | None
-    position: str
-    snapshots: int
-    refused: tuple[str, ...]
-    stall_share: float
-    interval_s: float
-    mirror: str
-    guard_share: float = 0.0
 
 
 class GuardedCell:
@@ -172,8 +153,8 @@ class GuardedCell:
                 mirror = self._end.mirror = far.open(opened)
                 undo.callback(mirror.close, MIRROR_CLOSE_S)
                 undo.callback(self._wait_for_durable)
-            files = self._watch_files(opened.path)
-            engine = self._open_engine(opened, files, undo)
+            files = CellFiles(self.name, options, opened.path, bus)
+            engine = self._open_engine(opened, files.watch, undo)
             bus.post(WorkStarted(name=self.name, where=options.to))
             if loaded is None:
                 self._say_what_has_no_points()
@@ -210,19 +191,8 @@ class GuardedCell:
             self._bus.post(NotKept(name=self.name, what=f"the key {store.KEY_VARIABLE} of Colab's user data", why=why))
 
     def _check_names(self) -> None:
-        """What --keep and --skip name is in this kernel, or the cell makes it."""
         shell = self._session.shell
-        tree = ast.parse(changes.transformed(shell, self._source))
-        if any(isinstance(node, ast.Name) and node.id in BINDERS for node in ast.walk(tree)):
-            return  # what a magic, a script or text that is run makes is not known before
-        made = cells.names_bound(tree.body)
-        for option, names in (("--keep", self._options.keep), ("--skip", self._options.skip)):
-            for name in names:
-                if name not in shell.user_ns and name not in made:
-                    raise BadOption(
-                        f"{option} {name}: there is no variable of that name, and the cell makes none; check its spelling, or run "
-                        "the cell that makes it"
-                    )
+        named.check(self._options, changes.transformed(shell, self._source), shell.user_ns)
 
     def _begun(self) -> differences.Differences:
         """A first run: its inputs, and which of them a run before in this kernel has changed, of which nothing was saved."""
@@ -248,10 +218,10 @@ class GuardedCell:
     def _over(self, engine: Engine, outcome: str) -> None:
         engine.say_refusals()
         status = self.status()
-        self._session.ended = "; ".join([f"{self.name} ({outcome})", f"{status.snapshots} snapshots", *not_saved(status)])
+        self._session.ended = "; ".join([f"{self.name} ({outcome})", f"{status.snapshots} snapshots", *status.not_saved])
 
     def _run_cell(
-        self, opened: store.Store, loaded: store.Loaded | None, engine: Engine, files: FolderWatch
+        self, opened: store.Store, loaded: store.Loaded | None, engine: Engine, files: CellFiles
     ) -> tuple[Any, str]:
         __tracebackhide__ = True
         shell = self._session.shell
@@ -279,7 +249,7 @@ class GuardedCell:
                 execution.units = [unit_record(record) for record in opened.units()]
                 engine.forget_owed()
                 self._session.went_back(execution.units)
-                self._restore_files(opened, found.record, files)
+                files.restore(opened, found.record)
                 self._output.go_back(found.parts)
             return found
 
@@ -299,7 +269,7 @@ class GuardedCell:
         )
         if loaded is None:
             return self._guarded(execution, None, engine), "done"
-        self._restore_files(opened, loaded.record, files)
+        files.restore(opened, loaded.record)
         self._output.take_up(loaded.parts)
         self._session.recovery.adopt(loaded.record.meta.get("memory", {}))
         position = Position.from_json(loaded.record.position)
@@ -378,27 +348,6 @@ class GuardedCell:
             **({"memory": known} if known else {}),
         }
 
-    def _watch_files(self, staging: Path) -> FolderWatch:
-        mirror = self._options.to and hosts.local_part(self._options.to)
-        excluded = (hosts.home(), Path(mirror)) if mirror else (hosts.home(),)
-        watch = FolderWatch(Path.cwd(), excluded, self._options.files, staging=staging)
-        if not watch.whole:
-            why = "too many files to look at; files that the cell writes there are not kept"
-            self._bus.post(NotKept(name=self.name, what=str(watch.root), why=why))
-        return watch
-
-    def _restore_files(self, opened: store.Store, record: store.CommitRecord, files: FolderWatch) -> None:
-        known = opened.files(record)
-        modes = {name: info.mode for name, info in known.items()}
-        held = record.meta.get("held_files", ())
-        brought = files.restore(known, lambda name: opened.read_file(record, name), modes, held)
-        if brought.where is not None:
-            where = str(brought.where)
-            self._bus.post(FilesPutBack(name=self.name, replaced=brought.replaced, left=brought.left, where=where))
-        for name in brought.later:
-            why = "was written after the commit and is left as it is; what the cell appends to it comes twice"
-            self._bus.post(NotKept(name=self.name, what=name, why=why))
-
     def _look_at_inputs(self) -> dict[str, inputs.Input]:
         shell = self._session.shell
         run_before = shell.user_ns.get("In", [])[:-1]  # the last is this cell
@@ -424,11 +373,6 @@ class GuardedCell:
             if record.kind == "unit":
                 return opened.load(record)
         return None
-
-
-def not_saved(status: WorkStatus) -> list[str]:
-    """What was refused, in words; nothing where nothing was."""
-    return [f"not saved {'; '.join(status.refused)}"] if status.refused else []
 
 
 def unit_record(record: store.CommitRecord) -> UnitRecord:

@@ -190,7 +190,7 @@ class Guard:
         """What is in force, how the running work stands, what went wrong in the background."""
         session = self._session()
         none = "guarded work: none is running" + (f"; the last: {session.ended}" if session.ended else "")
-        lines = [_work_words(session.work.status()) if session.work is not None else none]
+        lines = [str(session.work.status()) if session.work is not None else none]
         keepalive, memory = session.in_force()
         lines.append(str(session.keepalive.status()) if keepalive else "keep-alive: off. Switch it on: %keepalive")
         guarded = str(session.memory.status()) if memory else "memory guard: off. Switch it on: %memguard 0.85"
@@ -248,17 +248,6 @@ class Guard:
 
     def __repr__(self) -> str:
         return "colab_guard.guard: keepalive, memguard, checkpointed, status, stop, commit, checkpoints, clear, panel, off"
-
-
-def _work_words(status: object) -> str:
-    from colab_guard.session.checkpointing import WorkStatus, not_saved
-
-    if not isinstance(status, WorkStatus):
-        return str(status)
-    saved = f"saved {status.position} ({status.snapshots} snapshots so far)" if status.saved else "NOT SAVED yet"
-    cost = f"saving every {status.interval_s:.3g} s costs {status.guard_share:.1%} of the time"
-    words = [f"{status.name}: running, {saved}", cost, f"mirror: {status.mirror}", *not_saved(status)]
-    return f"{'; '.join(words)}. Stop it: %guard stop"
 
 
 def _limit(value: float | str) -> float:

@@ -7,20 +7,16 @@ and the end of the cell are waited for, so that what is shown as finished is sav
 
 from __future__ import annotations
 
-import os
-import queue
-import sys
-import threading
-import time
 from collections.abc import Callable, Hashable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from colab_guard.clock import Clock
 from colab_guard.errors import GuardError, SnapshotRefused
 from colab_guard.events import EventBus, LongUnsaved, NotBitExact, NotKept, SnapshotNotTaken, SnapshotSaved, SpaceNotFreed
+from colab_guard.snapshots.committing import Committing, Job, Outcome, Sink
+from colab_guard.snapshots.drafting import Drafting
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.leaving import Leaving
 from colab_guard.snapshots.overlapping import Overlapping
@@ -28,50 +24,11 @@ from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.refusals import Refusals
 from colab_guard.snapshots.schedule import Schedule
 from colab_guard.snapshots.units import UnitRecord
-from colab_guard.state import Captured, file_holds_secret, scrubbed_json
-from colab_guard.store import CommitDraft, CommitKind, CommitRecord
+from colab_guard.state import Captured
+from colab_guard.store import CommitKind, CommitRecord
 from colab_guard.workers import Workers
 
 SHORTEST_TURN_S, LONGEST_TURN_S = 0.05, 0.5
-LOWEST_PRIORITY = 19
-HOPELESS_TIMES = 5
-HOPELESS_S = 10.0
-"""Refused so often in a row, and for so long, a snapshot will hardly be taken at the next safe point."""
-
-
-class Sink(Protocol):
-    """What the engine needs of a store. `not_removed`: why older commits could not be removed after the last one, or ""."""
-
-    @property
-    def not_removed(self) -> str: ...
-
-    def commit(self, draft: CommitDraft) -> CommitRecord: ...
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    """One capture on its way to the store: a draft, or one for each unit that it ends."""
-
-    drafts: tuple[CommitDraft, ...]
-    stall_s: float
-    done: threading.Event
-    captured: float
-    """When its state was as it is, by the monotonic clock."""
-    owed: tuple[UnitRecord, ...] = ()
-    """The units that it ends, in the order of their drafts."""
-    cpu_s: float = 0.0
-    """Processor time that was spent on it beside training."""
-    ready: bool = True
-    """False while its memory is still being copied."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Refused:
-    """Safe points that could not be saved, in a row: why the last, how many, and since when."""
-
-    reason: str
-    times: int
-    since: float
 
 
 class Engine:
@@ -94,36 +51,32 @@ class Engine:
     ) -> None:
         self.name = name
         self.schedule = schedule
-        self.refusals = Refusals()
+        self.refusals = Refusals(clock.monotonic)
         self.failure: BaseException | None = None
-        self._not_freed = ""
+        """Why the last commit could not be written; None where it could."""
         self.saved: CommitRecord | None = None
         self.taken = 0
+        self.torn = 0
+        """Snapshots that were given up because memory changed while it was copied beside training."""
+        self.on_shed: list[Callable[[], object]] = []
+        """What lets go of memory that can be had again: copies of state that is written."""
         self.meta = dict(meta or {})
         self._sink = sink
         self._bus = bus
         self._clock = clock
         self._workers = workers
-        self._files = files
         self._on_saved = on_saved
-        self._facts: Callable[[], Mapping[str, Any]] = facts or dict
-        self._output: Callable[[], Mapping[str, bytes]] = output or dict
-        self.on_shed: list[Callable[[], object]] = []
-        """What lets go of memory that can be had again: copies of state that is written."""
         self._commit_asked = False
         self._room_asked = False
         self._stop_asked: str | None = None
         self._stop_after_unit: str | None = None
         self._left: str | None = None
-        self._refused: _Refused | None = None
+        self._not_freed = ""
         self._said: set[str] = set()
         self._owed: list[UnitRecord] = []
-        self._jobs: queue.SimpleQueue[_Job | None] = queue.SimpleQueue()
-        self._pending: _Job | None = None
+        self._drafting = Drafting(self.name_loss, files, self.meta, facts or dict, output or dict)
         self._overlapping = Overlapping(workers, clock.monotonic)
-        self.torn = 0
-        """Snapshots that were given up because memory changed while it was copied beside training."""
-        self._writer = workers.start("writer", self._write)
+        self._committing = Committing(sink, workers, clock.monotonic, self._ended)
 
     # requests
 
@@ -150,15 +103,12 @@ class Engine:
     @property
     def hopeless(self) -> str | None:
         """Why the next safe point will hardly be saved either: all have been refused for some time; else None."""
-        row = self._refused
-        if row is None or row.times < HOPELESS_TIMES or self._clock.monotonic() - row.since < HOPELESS_S:
-            return None
-        return f"no safe point could be saved for {self._clock.monotonic() - row.since:.0f} s ({row.reason})"
+        return self.refusals.hopeless
 
     @property
     def refused_last(self) -> str | None:
         """Why the last safe point could not be saved; None where it could."""
-        return self._refused.reason if self._refused is not None else None
+        return self.refusals.row.reason if self.refusals.row is not None else None
 
     @property
     def stop_asked(self) -> str | None:
@@ -169,7 +119,7 @@ class Engine:
         self._overlapping.look()
         if self._stop_asked is not None or self._commit_asked or self._left is not None:
             return True
-        return self.schedule.due() and not self._busy()
+        return self.schedule.due() and not self._committing.busy
 
     def overdue(self) -> bool:
         return self._stop_asked is not None or self._commit_asked or self.schedule.overdue()
@@ -206,7 +156,7 @@ class Engine:
         began = self._clock.monotonic()
         try:
             captured = capture()
-            drafts = self._drafts(kind, position, captured)
+            drafts = self._drafting.drafts(kind, position, captured, self._owed)
         except SnapshotRefused as refusal:
             self._not_taken(position, str(refusal), failed=False)
             self._shed_if_asked()
@@ -222,18 +172,20 @@ class Engine:
             overlap.join()  # nothing has run since
             overlap = None
         stall_s = self._clock.monotonic() - began
-        self._name_losses(captured)
+        for what, why in self._drafting.not_kept(captured).items():
+            self.name_loss(what, why)
         self._unsaved_until_now()
         last_taken = self.schedule.last_taken
         self.schedule.captured(stall_s)
-        job = self._pending = _Job(drafts, stall_s, threading.Event(), began, tuple(self._owed), ready=overlap is None)
+        job = Job(drafts, stall_s, began, tuple(self._owed), ready=overlap is None)
+        self._committing.hold(job)
         self._owed = []
         if overlap is None:
-            self._jobs.put(job)
+            self._committing.put(job)
         else:
             self._overlapping.begin(overlap, partial(self._joined, job, last_taken))
         self._commit_asked = False
-        self._refused = None
+        self.refusals.taken()
         if kind != "step" or self._stop_asked is not None or self._room_asked:
             self._wait_for_writer()
         self._shed_if_asked()
@@ -273,10 +225,8 @@ class Engine:
         self._wait_for_writer()
         self._overlapping.close()
         self._shed()
-        self._jobs.put(None)
-        self._workers.stop_one(self._writer)
-        if self._files is not None:
-            self._files.forget()
+        self._committing.close()
+        self._drafting.forget()
 
     # inside
 
@@ -293,98 +243,35 @@ class Engine:
     def _unsaved_until_now(self) -> None:
         self.refusals.ended(self._clock.monotonic() - self.schedule.last_taken, self.schedule.interval_s)
 
-    def _busy(self) -> bool:
-        return self._pending is not None and not self._pending.done.is_set()
-
-    def _joined(self, job: _Job, last_taken: float, torn: tuple[str, ...], join_s: float, cpu_s: float) -> None:
+    def _joined(self, job: Job, last_taken: float, torn: tuple[str, ...], join_s: float, cpu_s: float) -> None:
         """The copies that were made beside training are whole, except what is `torn`."""
         self.schedule.joined(join_s)
         if not torn:
-            job = self._pending = replace(job, stall_s=job.stall_s + join_s, cpu_s=cpu_s, ready=True)
-            self._jobs.put(job)
+            self._committing.put(replace(job, stall_s=job.stall_s + join_s, cpu_s=cpu_s, ready=True))
             return
-        self._pending = None
+        self._committing.give_up()
         self.torn += 1
         self.schedule.taken_back(last_taken)
         what = f"{torn[0]} and {len(torn) - 1} more" if len(torn) > 1 else torn[0]
         reason = f"{what} changed while it was copied beside training; it is copied at the safe point from now on"
-        self._not_taken(Position.from_json(job.drafts[-1].position), reason, failed=False)
+        self._job_not_taken(job, reason, failed=False)
 
     def _wait_for_writer(self) -> None:
         self._overlapping.finish()
-        if self._pending is not None and not self._pending.ready:
-            self._pending = None  # interrupted before its copies were begun
-        if self._pending is not None and self._busy():
-            self._jobs.put(self._pending)  # whoever was to may have been interrupted; the writer takes each once
-        while self._pending is not None and not self._pending.done.wait(0.5):
-            if not self._writer.thread.is_alive():
-                break
-        if not self._busy():
-            self._pending = None  # its buffers may go
+        self._committing.wait()
 
-    def _drafts(self, kind: CommitKind, position: Position, captured: Captured) -> tuple[CommitDraft, ...]:
-        """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
-        files = self._files.captured() if self._files is not None else {}
-        held = self._files.held(files) if self._files is not None else []
-        meta = {
-            **self.meta,
-            **self._facts(),
-            "not_kept": [f"{p.path}: {p.reason}" for p in captured.placeholders],
-            **({"held_files": held} if held else {}),
-        }
-        state = CommitDraft(
-            kind=kind,
-            position=scrubbed_json(position.to_json()),
-            parts={**captured.parts, **self._output()},
-            buffers=captured.buffers,
-            files=files,
-            meta=scrubbed_json(meta),
-        )
-        units: tuple[CommitDraft, ...] = tuple(
-            replace(
-                state,
-                kind="unit",
-                unit={"group": owed.group, "key": owed.key, "record": scrubbed_json(dict(owed.record))},
-                unit_files=self._without_secrets(owed.files),
-            )
-            for owed in self._owed
-        )
-        return units if kind == "unit" and units else (*units, state)
+    def _ended(self, outcome: Outcome) -> None:
+        """What became of a commit, in the writer's thread."""
+        job, error = outcome.job, outcome.error
+        self.failure = error
+        if outcome.record is not None and error is None:
+            self._report(outcome.record, job, outcome.write_s, outcome.cpu_s)
+            return
+        self._owed = [*job.owed[outcome.written :], *self._owed]  # the next commit ends them
+        self._job_not_taken(job, f"{type(error).__name__}: {error}", failed=True)
+        self.schedule.failed()
 
-    def _without_secrets(self, files: Mapping[str, Path]) -> dict[str, Path]:
-        held = {name: what for name, path in files.items() if (what := file_holds_secret(path))}
-        for name, what in held.items():
-            self.name_loss(name, f"it holds {what}, which no commit stores")
-        return {name: path for name, path in files.items() if name not in held}
-
-    def _write(self, stopping: threading.Event) -> None:
-        _last_in_line()
-        while (job := self._jobs.get()) is not None:
-            if job.done.is_set():
-                del job
-                continue
-            began, cpu_began = self._clock.monotonic(), time.thread_time()
-            written = 0
-            try:
-                draft = None
-                for draft in job.drafts:
-                    record = self._sink.commit(draft)
-                    written += 1
-            except Exception as error:  # full disk, lost lease: shown, and the next snapshot is tried
-                self._owed = [*job.owed[written:], *self._owed]  # the next commit ends them
-                self.failure = error
-                position = Position.from_json(job.drafts[-1].position)
-                self._not_taken(position, f"{type(error).__name__}: {error}", failed=True)
-                self.schedule.failed()
-            else:
-                cpu_s = job.cpu_s + time.thread_time() - cpu_began
-                self._report(record, job, self._clock.monotonic() - began, cpu_s)
-            finally:
-                job.done.set()
-                del job, draft  # their buffers may go while there is nothing to write
-
-    def _report(self, record: CommitRecord, job: _Job, write_s: float, cpu_s: float) -> None:
-        self.failure = None
+    def _report(self, record: CommitRecord, job: Job, write_s: float, cpu_s: float) -> None:
         self.saved = record
         self.taken += 1
         self.schedule.written(job.stall_s, write_s, cpu_s)
@@ -409,19 +296,13 @@ class Engine:
         if self._on_saved is not None:
             self._on_saved(record)
 
+    def _job_not_taken(self, job: Job, reason: str, *, failed: bool) -> None:
+        self._not_taken(Position.from_json(job.drafts[-1].position), reason, failed=failed)
+
     def _not_taken(self, position: Position, reason: str, *, failed: bool) -> None:
         self.refusals.add(reason, position.text)
-        row = self._refused
-        self._refused = _Refused(reason, 1, self._clock.monotonic()) if row is None else _Refused(reason, row.times + 1, row.since)
         self.schedule.refused()
         self._bus.post(SnapshotNotTaken(name=self.name, position=position.text, reason=reason, failed=failed))
-
-    def _name_losses(self, captured: Captured) -> None:
-        losses = {p.path: p.reason for p in captured.placeholders} | captured.rebound
-        if self._files is not None:
-            losses |= self._files.not_kept
-        for what, why in losses.items():
-            self.name_loss(what, why)
 
     def name_inexact(self, reason: str) -> None:
         """Say why what follows may differ in its bits; every commit from now on carries it."""
@@ -435,9 +316,3 @@ class Engine:
         if what not in self._said:
             self._said.add(what)
             self._bus.post(NotKept(name=self.name, what=what, why=why))
-
-
-def _last_in_line() -> None:
-    """Let the calling thread run where no other wants to. Linux gives each thread a priority of its own."""
-    if sys.platform == "linux":
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), LOWEST_PRIORITY)

@@ -25,7 +25,7 @@ from typing import BinaryIO
 from blake3 import blake3
 
 from colab_guard.errors import StoreDamaged
-from colab_guard.store.disk import TEMPORARY, write_whole
+from colab_guard.store.disk import LARGE, TEMPORARY, write_whole
 from colab_guard.store.names import CHUNK_BYTES, open_plain
 
 PACK_NAME = re.compile(r"^[0-9a-f]{64}\.pack$")
@@ -94,8 +94,9 @@ def write_pack(folder: Path, chunks: Iterable[tuple[str, memoryview]], version: 
         hasher.update(piece)
     path = folder / f"{hasher.hexdigest()}.pack"
     pieces += [*ending, hasher.digest(), END]
-    write_whole(path, pieces)
-    return Pack(path, hasher.hexdigest(), sum(len(piece) for piece in pieces), index)
+    size = sum(len(piece) for piece in pieces)
+    write_whole(path, pieces, past_cache=size >= LARGE)
+    return Pack(path, hasher.hexdigest(), size, index)
 
 
 def packs_in(folder: Path) -> list[Path]:

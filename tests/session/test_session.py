@@ -12,8 +12,8 @@ import pytest
 
 from colab_guard.errors import BadCell, BadOption
 from colab_guard.events import Event, EventBus, HeartbeatSent, WorkEnded, WorkStarted
-from colab_guard.session import CheckpointOptions, Guard, Session, current, twins, words, work
-from colab_guard.session.checkpointing import WorkStatus
+from colab_guard.session import CheckpointOptions, Guard, Session, current, words, work
+from colab_guard.session.status import WorkStatus
 
 
 class FakePanel:
@@ -183,11 +183,11 @@ def test_the_twin_of_checkpointed_refuses_before_anything_is_written(
 
 def test_the_status_tells_how_the_running_cell_stands() -> None:
     status = WorkStatus("a", "0-1-x", "item 3", 4, ("2 times: live graph",), 0.004, 60.0, "off", 0.004)
-    said = twins._work_words(status)
+    said = str(status)
     assert "saved item 3 (4 snapshots so far)" in said
     assert "not saved 2 times: live graph" in said
     assert "\n" not in said
-    assert "NOT SAVED" in twins._work_words(replace(status, saved=None))
+    assert "NOT SAVED" in str(replace(status, saved=None))
 
 
 def test_the_twins_options_are_those_of_the_guarded_cell(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:

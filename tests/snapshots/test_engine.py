@@ -11,8 +11,7 @@ import pytest
 from colab_guard.clock import SystemClock
 from colab_guard.errors import SnapshotRefused
 from colab_guard.events import Event, EventBus, SnapshotNotTaken, SnapshotSaved, SpaceNotFreed
-from colab_guard.snapshots import Engine, Leaving, Position, Schedule, UnitRecord
-from colab_guard.snapshots import engine as snapshots_engine
+from colab_guard.snapshots import Engine, Leaving, Position, Schedule, UnitRecord, refusals
 from colab_guard.state import Captured
 from colab_guard.store import CommitDraft, CommitRecord
 from colab_guard.workers import Workers
@@ -204,13 +203,13 @@ def test_a_stop_that_is_taken_back_does_not_happen() -> None:
 
 
 def test_safe_points_refused_again_and_again_are_hopeless_until_one_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(snapshots_engine, "HOPELESS_S", 0.0)
+    monkeypatch.setattr(refusals, "HOPELESS_S", 0.0)
     engine, _ = make(Sink())
 
     def refuse() -> Captured:
         raise SnapshotRefused("loss has an unspent graph")
 
-    for _ in range(snapshots_engine.HOPELESS_TIMES):
+    for _ in range(refusals.HOPELESS_TIMES):
         assert engine.hopeless is None
         engine.take("step", HERE, refuse)
     assert engine.hopeless is not None and "unspent graph" in engine.hopeless

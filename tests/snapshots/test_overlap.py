@@ -373,7 +373,7 @@ def test_memory_for_staging_is_the_state_s_size_also_when_a_model_follows_anothe
         size = sum(len(data) for data in work.at[number][1].values())
         assert work._split.staging.nbytes == size
         work.engine.wait()
-        assert work.engine._pending is None
+        assert work.engine._committing.pending is None
         assert not before or before & {id(slot) for slot in work._split.staging._slots.values()}, "slots are used again"
     work.check()
 
@@ -524,9 +524,10 @@ def test_a_key_pressed_while_a_joined_snapshot_is_given_on_neither_hangs_nor_los
                 raise KeyboardInterrupt
 
     jobs = Jobs()
-    work.engine._jobs.put(None)
-    work.engine._jobs = jobs
-    work.engine._writer = work.engine._workers.start("writer", work.engine._write)
+    committing = work.engine._committing
+    committing._jobs.put(None)
+    committing._jobs = jobs
+    committing._writer = committing._workers.start("writer", committing._write)
     work.safe_point(0)
     with pytest.raises(KeyboardInterrupt):
         iterate(work.names)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 from colab_guard.snapshots.refusals import MOST_REASONS, OTHERS, Refusals
 
 
 def test_reasons_are_counted_with_the_place_where_each_was_met_last() -> None:
-    refusals = Refusals()
+    refusals = Refusals(time.monotonic)
     for place in ("line 3", "line 4"):
         refusals.add("a live graph", place)
     refusals.add("a thread", "line 5")
@@ -14,7 +16,7 @@ def test_reasons_are_counted_with_the_place_where_each_was_met_last() -> None:
 
 
 def test_many_reasons_are_a_bounded_number_of_lines_and_entries() -> None:
-    refusals = Refusals()
+    refusals = Refusals(time.monotonic)
     for number in range(3 * MOST_REASONS):
         refusals.add(f"reason {number}", "p")
     assert len(refusals.counts) == MOST_REASONS + 1 and refusals.counts[OTHERS] == 2 * MOST_REASONS
@@ -22,7 +24,7 @@ def test_many_reasons_are_a_bounded_number_of_lines_and_entries() -> None:
 
 
 def test_only_the_longest_late_stretch_is_remembered() -> None:
-    refusals = Refusals()
+    refusals = Refusals(time.monotonic)
     refusals.add("early", "p")
     refusals.ended(61.0, 60.0)
     assert refusals.longest[0] == 0.0, "one try later is no delay worth a word"
