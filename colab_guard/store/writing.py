@@ -13,6 +13,8 @@ from colab_guard.store.types import BufferDraft, Bytes
 MOST_PACKS = 32
 """A commit whose state lies in more packs than this writes the small ones' chunks anew."""
 LARGE_PACK = 8 * 2**20
+MOST_WASTE = 0.5
+"""How much the packs of a state may hold that it does not need, in sizes of the state; less than a large pack is no matter."""
 
 
 class Known:
@@ -29,9 +31,6 @@ class Known:
 
     def where(self, chunk: str) -> str | None:
         return self._packs.get(chunk)
-
-    def packs(self) -> set[str]:
-        return set(self._chunks)
 
     def forget(self, pack: str) -> None:
         for chunk in self._chunks.pop(pack, ()):
@@ -53,8 +52,29 @@ class KnownByRole:
         return self.units if unit else self.state
 
 
+def packs_to_leave(needed: Mapping[str, int], sizes: Mapping[str, int], new: int) -> set[str]:
+    """Packs of which a commit needs so little that it is better written anew; both are bytes by pack, `new` those in none.
+
+    What changes at each commit lies beside what does not, and one small chunk would keep a pack with a whole state in it
+    for ever. So where there is too much that is not needed, packs that are not half needed are left: what is written anew
+    is never more than what becomes free.
+    """
+    waste = sum(sizes[pack] - needed[pack] for pack in needed)
+    wasteful = waste > max(LARGE_PACK, MOST_WASTE * (sum(needed.values()) + new))
+    scattered = len(needed) > MOST_PACKS
+    return {
+        pack
+        for pack, size in sizes.items()
+        if (wasteful and needed[pack] < size / 2) or (scattered and size < LARGE_PACK)
+    }
+
+
 class Writing:
-    """The chunks of one commit on their way into at most two packs: one for state, one for what a unit saved."""
+    """The chunks of one commit on their way into at most three packs.
+
+    One is for state, one for state that is written anew (it did not change lately, and lies apart from what does), and
+    one for what a unit saved.
+    """
 
     def __init__(self, folder: Path, known: KnownByRole, version: int) -> None:
         self._folder = folder
@@ -62,10 +82,11 @@ class Writing:
         self._chunks = known
         self.written: set[str] = set()
         self._fresh: dict[bool, dict[str, memoryview]] = {False: {}, True: {}}
+        self._met: dict[str, dict[str, memoryview]] = {}
+        """Chunks of state that packs hold already, by pack."""
         self.stamped: dict[object, list[str]] = {}
         """The names of the chunks of buffers that have a stamp."""
         self.bytes_new = 0
-        self._usable = self._packs_worth_keeping()
 
     def buffer(self, draft: BufferDraft, known: Mapping[object, list[str]]) -> dict[str, Any]:
         """The entry of a buffer; `known`: names of chunks by the stamps of buffers that were written before."""
@@ -84,25 +105,39 @@ class Writing:
             name = digest(chunk) if known is None else known[number]
             names.append(name)
             size += len(chunk)
-            if self._known(name, unit) is None:
+            pack = self._known(name, unit)
+            if pack is None:
                 self._fresh[unit].setdefault(name, chunk)
+            elif not unit and self._chunks.state.where(name) == pack:
+                self._met.setdefault(pack, {})[name] = chunk
         return {"size": size, "chunks": names, "unit": unit}
 
     def file(self, path: Path, *, unit: bool = False) -> dict[str, Any]:
         return {**self.entry(path.read_bytes(), unit=unit), "mode": path.stat().st_mode & 0o777}
 
     def flush(self, *, unit: bool) -> None:
-        fresh = self._fresh[unit]
-        if not fresh:
+        """Write what is new; of state also what its packs hold beside too much else."""
+        if not unit:
+            self._renew()
+        self._write(self._fresh[unit], unit)
+
+    def _renew(self) -> None:
+        sizes = {pack: path.stat().st_size for pack in self._met if (path := self._folder / f"{pack}.pack").exists()}
+        needed = {pack: sum(map(len, self._met[pack].values())) for pack in sizes}
+        new = sum(map(len, self._fresh[False].values()))
+        left = packs_to_leave(needed, sizes, new) | (self._met.keys() - sizes.keys())  # somebody removed these
+        self._write({name: chunk for pack in sorted(left) for name, chunk in self._met[pack].items()}, False)
+        self._met.clear()
+
+    def _write(self, chunks: dict[str, memoryview], unit: bool) -> None:
+        if not chunks:
             return
-        pack = write_pack(self._folder, fresh.items(), self._version)
+        pack = write_pack(self._folder, chunks.items(), self._version)
         self.bytes_new += pack.size
         self.written.add(pack.id)
-        for chunk in fresh:
+        for chunk in chunks:
             self._chunks.of(unit).add(chunk, pack.id)
-        if self._usable is not None:
-            self._usable.add(pack.id)
-        fresh.clear()
+        chunks.clear()
 
     def where(self, chunk: str, unit: bool) -> str:
         pack = self._known(chunk, unit)
@@ -112,13 +147,6 @@ class Writing:
     def _known(self, chunk: str, unit: bool) -> str | None:
         for role in (True,) if unit else (False, True):
             pack = self._chunks.of(role).where(chunk)
-            if pack is not None and (role or self._usable is None or pack in self._usable):
+            if pack is not None:
                 return pack
         return None
-
-    def _packs_worth_keeping(self) -> set[str] | None:
-        """None for all; where state is scattered over many packs, the large ones only."""
-        packs = self._chunks.state.packs()
-        if len(packs) <= MOST_PACKS:
-            return None
-        return {name for name in packs if (self._folder / f"{name}.pack").stat().st_size >= LARGE_PACK}

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from unittest import mock
 
-from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, fetch_from_mirror
+from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, fetch_from_mirror, packs, writing
 from tests.store.crashes.record import Operation, Recorder
 
 ME = Identity("sweep", "/nb/sweep.ipynb", "c0ffee")
@@ -68,7 +69,7 @@ def draft(number: int, *, unit: bool = False, files: dict[str, Path] | None = No
 
 
 def moving(number: int) -> bytes:
-    return f"step {number} ".encode() * 30
+    return f"step {number} ".encode() * 600
 
 
 def saved_file(number: int) -> bytes:
@@ -131,7 +132,13 @@ def fetched(work: Work) -> None:
     store.close()
 
 
-SCENARIOS: Sequence[Callable[[Work], None]] = (steps, sweep, take_over, fetched, begun_again)
+def renewed(work: Work) -> None:
+    """Packs are large: written past the page cache, and left when little of them is needed, which is written anew."""
+    with mock.patch.object(packs, "LARGE", 4096), mock.patch.object(writing, "LARGE_PACK", 500):
+        steps(work)
+
+
+SCENARIOS: Sequence[Callable[[Work], None]] = (steps, sweep, renewed, take_over, fetched, begun_again)
 
 
 def record(scenario: Callable[[Work], None], folder: Path) -> Recording:
