@@ -25,8 +25,9 @@ key and record, or null), `bytes_total`, `bytes_new`, and `hmac` where a key is 
 (BLAKE3-256 of each 1 MiB block from the entry's own start, the last one shorter) and `packs` (the pack that holds each).
 To read one: for each chunk find its offset and length in the pack's index, and join the blocks.
 
-A lease is JSON: `generation`, `owner` (`pid`, `started`: seconds since the epoch, `boot`: the kernel's boot id, `host`),
-`notebook`, `continues` ([generation, seq] of the commit that it goes on from, or null: it begins anew), `created`, `hmac`.
+A lease is JSON: `generation`, `owner` (`pid`, `started`: seconds since the epoch, `boot`: the kernel's boot id, `host`,
+`ticks`: its start in clock ticks since that boot, or null; leases of the first writers have none), `notebook`, `continues`
+([generation, seq] of the commit that it goes on from, or null: it begins anew), `created`, `hmac`.
 The digits of a `.released` are of the SHA-256 of its lease's name without ".json", a space, and the line before them.
 `hmac` is the HMAC-SHA256, by the key, of the same JSON without it, without spaces and with the fields in their order;
 with a key the digits of a `.released` are of such an HMAC too. What that does and does not prove is told in `signing`.

@@ -32,6 +32,8 @@ MARK = re.compile(r"released(?: (\d{1,8}) (\d{1,10}))?( [0-9a-f]{16})?\n")
 """The digits at the end were not there in the first version."""
 LAST_GENERATION = 99_999_999
 RELEASED = ".released"
+START_FIELD = 22 - 3
+"""Its place after the name, which stands in brackets and may hold anything."""
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
 Place = tuple[int, int]
@@ -43,17 +45,19 @@ ENDLESS = 10**10
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """A process: id, start time (seconds since the epoch), boot id and host name."""
+    """A process: id, start time (seconds since the epoch), boot id and host name; its start in ticks since that boot, where known."""
 
     pid: int
     started: float
     boot: str
     host: str
+    ticks: int | None = None
 
     @classmethod
     def me(cls) -> Owner:
         boot = BOOT_ID.read_text().strip() if BOOT_ID.exists() else ""
-        return cls(os.getpid(), psutil.Process().create_time(), boot, socket.gethostname())
+        pid = os.getpid()
+        return cls(pid, psutil.Process().create_time(), boot, socket.gethostname(), start_ticks(pid))
 
     @property
     def is_here(self) -> bool:
@@ -72,9 +76,25 @@ class Owner:
         try:
             process = psutil.Process(self.pid)
             # a killed process whose parent has not looked yet is a zombie: it writes no more
-            return process.status() != psutil.STATUS_ZOMBIE and abs(process.create_time() - self.started) < 0.05
+            return process.status() != psutil.STATUS_ZOMBIE and self._began_with(process)
         except psutil.Error:
             return False
+
+    def _began_with(self, process: psutil.Process) -> bool:
+        """Whether it is `process`, and not another of its number. Who sets the clock moves all times since the epoch."""
+        ticks = start_ticks(self.pid)
+        if self.ticks is not None and ticks is not None:
+            return ticks == self.ticks
+        return bool(abs(process.create_time() - self.started) < 0.05)
+
+
+def start_ticks(pid: int) -> int | None:
+    """When a process began, in clock ticks since boot (proc(5), field 22 of `stat`); None where that cannot be known."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        return int(stat.rpartition(b")")[2].split()[START_FIELD])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +212,10 @@ def one_at_a_time(path: Path) -> Iterator[None]:
     """Only one process of this machine is inside, for a given file."""
     with path.open("rb") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)  # closing it is not enough where a child was forked meanwhile
 
 
 def _decode(content: dict[str, Any], generation: int) -> Lease:
@@ -203,4 +226,6 @@ def _decode(content: dict[str, Any], generation: int) -> Lease:
         raise StoreDamaged("the lease is of no time that can be")
     place = None if continues is None else (int(continues[0]), int(continues[1]))
     known = Owner(int(owner["pid"]), float(owner["started"]), str(owner["boot"]), str(owner["host"]))
+    if owner.get("ticks") is not None:
+        known = replace(known, ticks=int(owner["ticks"]))
     return Lease(generation, known, str(content["notebook"]), place, float(content["created"]))

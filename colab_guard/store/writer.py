@@ -5,13 +5,15 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from colab_guard.clock import Clock, SystemClock
-from colab_guard.errors import ForeignStore, GuardError, StoreFull, StoreInUse, UserMistake
+from colab_guard.errors import ForeignStore, GuardError, StoreFull, UserMistake
 from colab_guard.store import disk
+from colab_guard.store.holding import check_free, check_held, check_notebook
 from colab_guard.store.index import whole_of
 from colab_guard.store.leases import LAST_GENERATION, Lease, Owner, newest_generation, one_at_a_time, release, write_lease
 from colab_guard.store.lineage import place_of
@@ -94,17 +96,17 @@ class Store(StoreView):
 
     @property
     def last_written(self) -> tuple[int, int] | None:
-        """The place of the last commit that this process wrote."""
-        return (self.generation, self._seq) if self._written else None
+        """The place of the last commit that this process wrote, of those that were not cleared."""
+        return place_of(self._parent) if self._written and self._parent is not None else None
 
     # lease
 
     def _take_lease(self, take_over: bool, above: int) -> None:
         leases = self.leases
         newest = leases[-1] if leases else None
-        if newest is not None:
-            self._check_free(newest, take_over)
-            self._check_notebook(newest, take_over)
+        if newest is not None and not take_over:
+            check_free(newest, self.identity.name, open_here=self.path.resolve() in _open_here)
+            check_notebook(newest, self.identity)
         names = self.standing()
         self._said_by_leases = list(self.lineage)  # the lease that is taken now goes on from what is there
         places = [place_of(name) for name in names[:1]]
@@ -126,24 +128,6 @@ class Store(StoreView):
         self._seq = max(self._seq, continues[1] if continues else 0)
         _open_here.add(self.path.resolve())
 
-    def _check_free(self, lease: Lease, take_over: bool) -> None:
-        if lease.released or take_over or not lease.owner.lives():
-            return
-        if lease.owner.pid == os.getpid() and self.path.resolve() not in _open_here:
-            return
-        raise StoreInUse(
-            f"{self.identity.name!r} is being written by {lease.owner.words()}; stop it (colab-guard stop "
-            f"{self.identity.name}), use another NAME, or --take-over"
-        )
-
-    def _check_notebook(self, lease: Lease, take_over: bool) -> None:
-        mine, theirs = self.identity.notebook, lease.notebook
-        if mine and theirs and mine != theirs and not take_over:
-            raise ForeignStore(
-                f"{self.identity.name!r} belongs to the notebook {theirs}, this one is {mine}; use another NAME, "
-                "or --take-over to adopt its work"
-            )
-
     def close(self) -> None:
         """Give the lease back."""
         _open_here.discard(self.path.resolve())
@@ -154,6 +138,11 @@ class Store(StoreView):
     def holds(self) -> bool:
         """Whether no newer generation has taken over."""
         return self._lease is not None and newest_generation(self.path) == self._lease.generation
+
+    def _check_held(self) -> None:
+        assert self._lease is not None
+        if not self.holds() or not (self.path / "FORMAT").exists():
+            check_held(self.path, self._lease, self.identity.name)
 
     def clear(self) -> None:
         """Forget all commits: a new generation that continues from none, then the files go."""
@@ -169,8 +158,7 @@ class Store(StoreView):
         """Write a commit; blocks until it survives a power loss. After ENOSPC once more, with older state collected."""
         if os.getpid() != self._pid:
             raise GuardError("a forked child never commits")
-        if not self.holds():
-            raise StoreInUse(f"{self.identity.name!r} was taken over by another process; this one commits no more")
+        self._check_held()
         try:
             record = self._commit(draft)
         except Exception as error:
@@ -178,6 +166,8 @@ class Store(StoreView):
             if not isinstance(error, OSError) or error.errno not in NO_SPACE:
                 with suppress(OSError):  # what went wrong first is told
                     self._collect()
+                if isinstance(error, FileNotFoundError):
+                    self._check_held()
                 raise
             self._collect(keep=1, pinned=False)
             record = self._commit_or_say(draft)
@@ -225,35 +215,37 @@ class Store(StoreView):
             unit = entry.pop("unit")
             entry["packs"] = [writing.where(chunk, unit) for chunk in entry["chunks"]]
         self._seq += 1
-        record = write_record(
-            self.path / "commits",
-            self.generation,
-            self._seq,
-            {
-                "format": version,
-                "generation": self.generation,
-                "seq": self._seq,
-                "kind": draft.kind,
-                "created": self._clock.time(),
-                "parent": self._parent,
-                "name": self.identity.name,
-                "notebook": self.identity.notebook,
-                "cell": self.identity.cell,
-                "position": dict(draft.position),
-                "meta": dict(draft.meta),
-                "parts": parts,
-                "buffers": buffers,
-                "files": files,
-                "unit": None if draft.unit is None else dict(draft.unit),
-                "unit_files": unit_files,
-                "bytes_total": sum(entry["size"] for entry in entries),
-                "bytes_new": writing.bytes_new,
-            },
-        )
+        content = {
+            "format": version,
+            "generation": self.generation,
+            "seq": self._seq,
+            "kind": draft.kind,
+            "created": self._clock.time(),
+            "parent": self._parent,
+            "name": self.identity.name,
+            "notebook": self.identity.notebook,
+            "cell": self.identity.cell,
+            "position": dict(draft.position),
+            "meta": dict(draft.meta),
+            "parts": parts,
+            "buffers": buffers,
+            "files": files,
+            "unit": None if draft.unit is None else dict(draft.unit),
+            "unit_files": unit_files,
+            "bytes_total": sum(entry["size"] for entry in entries),
+            "bytes_new": writing.bytes_new,
+        }
+        record = self._write_record(content)
         self._parent = record.id
         self._stamped = writing.stamped
         self._written |= {record.id, *writing.written}
         return record
+
+    def _write_record(self, content: Mapping[str, Any]) -> CommitRecord:
+        """What makes a commit count. A lease is taken under the same lock: who takes over sees the record, or it is not written."""
+        with one_at_a_time(self.path / "FORMAT"):
+            self._check_held()
+            return write_record(self.path / "commits", content["generation"], content["seq"], content)
 
     # retention
 
