@@ -136,7 +136,7 @@ class GuardedCell:
             opened = store.Store.open(
                 local, identity, clock=self._session.clock, take_over=options.take_over, above=above
             )
-            undo.callback(opened.close)
+            undo.callback(self._give_back, opened)
             if options.fresh:
                 opened.clear()
             loaded, passed_over = opened.newest()
@@ -173,6 +173,13 @@ class GuardedCell:
                 self._session.keepalive.release.restored(self.name, self.only_here)
             bus.post(WorkEnded(name=self.name, outcome=outcome, guard_share=engine.schedule.guard_share))
             return value
+
+    def _give_back(self, opened: store.Store) -> None:
+        """How the cell ended stands already: a lease that stays on a disk which cannot be written is free with this process."""
+        try:
+            opened.close()
+        except OSError as error:
+            self._session.failed(f"giving back the lease of {opened.path}", error)
 
     def _wait_for_durable(self) -> None:
         """With `%keepalive --release` the machine is to be let go: what was saved last is waited for, if it can be proved."""

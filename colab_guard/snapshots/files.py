@@ -13,6 +13,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -115,9 +116,10 @@ class FolderWatch:
         return False
 
     def forget(self) -> None:
-        """Remove the copies."""
+        """Remove the copies. Those that cannot be removed go when the store is opened again."""
         for _, path in self._copies.values():
-            path.unlink(missing_ok=True)
+            with suppress(OSError):
+                path.unlink(missing_ok=True)
         self._copies.clear()
 
     def held(self, names: Iterable[str]) -> list[str]:
