@@ -7,6 +7,7 @@ are left alone: Jupyter saves them while a cell runs, and a resume must never pu
 
 from __future__ import annotations
 
+import errno
 import fnmatch
 import itertools
 import os
@@ -53,6 +54,8 @@ class FolderWatch:
     _carried: set[str] = field(default_factory=set)
     staging: Path | None = None
     _copies: dict[str, tuple[Stamp, Path]] = field(default_factory=dict)
+    _unstored: int = 0
+    """Bytes of copies that no pack holds yet: they will need the same room once more."""
     _clean: dict[str, Stamp] = field(default_factory=dict)
     _left_out: set[str] = field(default_factory=set)
 
@@ -83,22 +86,33 @@ class FolderWatch:
         if self.staging is None:
             return found
         for name in [name for name in self._copies if name not in found]:
-            self._copies.pop(name)[1].unlink(missing_ok=True)
+            self._let_go(name)
+        self._unstored = 0
         kept = {name: copy for name, path in found.items() if (copy := self._copy(name, path)) is not None}
         return {name: copy for name, copy in kept.items() if not self._holds_secret(name, copy)}
 
     def _copy(self, name: str, path: Path) -> Path | None:
+        """A copy of the file as it is now; None where there can be none: then it is named, and everything else is kept."""
         assert self.staging is not None
         try:
             status = path.stat()
             stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
             known = self._copies.get(name)
-            target = known[1] if known else self.staging / f".tmp-{os.getpid()}-file-{next(_numbers)}"
-            if known is None or known[0] != stamp or time.time_ns() - stamp[1] < CLOCK_TICK_NS:
-                shutil.copy2(path, target)
-                self._copies[name] = (stamp, target)
+            if known is not None and known[0] == stamp and time.time_ns() - stamp[1] >= CLOCK_TICK_NS:
+                return known[1]
+            self._let_go(name)
+            if shutil.disk_usage(self.staging).free - self._unstored < 2 * status.st_size:
+                raise OSError(errno.ENOSPC, f"no room for {status.st_size / 2**20:.0f} MiB twice in {self.staging}")
+            target = self.staging / f".tmp-{os.getpid()}-file-{next(_numbers)}"
+            _copy_whole(path, target)
         except FileNotFoundError:
             return None  # it went away meanwhile
+        except OSError as error:
+            self.not_kept[name] = f"it cannot be copied ({error.strerror or error}); commits go without it until it can be"
+            return None
+        self._copies[name] = (stamp, target)
+        self._unstored += status.st_size
+        self.not_kept.pop(name, None)
         return target
 
     def _holds_secret(self, name: str, copy: Path) -> bool:
@@ -109,18 +123,21 @@ class FolderWatch:
         what = file_holds_secret(copy)
         if what:
             self.not_kept[name] = f"it holds {what}, which no commit stores"
-            self._copies.pop(name)
-            copy.unlink(missing_ok=True)
+            self._let_go(name)
             return True
         self._clean[name] = stamp
         return False
 
     def forget(self) -> None:
-        """Remove the copies. Those that cannot be removed go when the store is opened again."""
-        for _, path in self._copies.values():
+        """Remove the copies."""
+        for name in list(self._copies):
+            self._let_go(name)
+
+    def _let_go(self, name: str) -> None:
+        """Remove the copy of that file, if there is one; what cannot be removed goes when the store is opened again."""
+        if name in self._copies:
             with suppress(OSError):
-                path.unlink(missing_ok=True)
-        self._copies.clear()
+                self._copies.pop(name)[1].unlink(missing_ok=True)
 
     def held(self, names: Iterable[str]) -> list[str]:
         """Those of `names` that are texts as people edit them, but that this process has open for writing now."""
@@ -186,11 +203,24 @@ class FolderWatch:
                 elif entry.is_file(follow_symlinks=False) and not name.endswith(SKIPPED_NAMES):
                     try:
                         status = entry.stat(follow_symlinks=False)
-                    except FileNotFoundError:
-                        continue
+                    except OSError:
+                        continue  # as above
                     yield name, (status.st_size, status.st_mtime_ns, status.st_ino)
 
     def _watched(self, entry: os.DirEntry[str], name: str, device: int) -> bool:
         if entry.name.startswith(".") or entry.name in SKIPPED_FOLDERS or name in self._left_out:
             return False
-        return entry.stat(follow_symlinks=False).st_dev == device
+        try:
+            return entry.stat(follow_symlinks=False).st_dev == device
+        except OSError:
+            return False
+
+
+def _copy_whole(path: Path, target: Path) -> None:
+    """Nothing stays under `target` where that fails: half a copy would fill the disk that the cell writes to."""
+    try:
+        shutil.copy2(path, target)
+    except BaseException:
+        with suppress(OSError):
+            target.unlink(missing_ok=True)
+        raise

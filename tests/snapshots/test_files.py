@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -177,3 +181,97 @@ def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
             watch.restore(names, lambda name: b"x", {})
     assert [path.name for path in elsewhere.iterdir()] == ["a.txt"] and (elsewhere / "a.txt").read_text() == "mine"
     assert not (inside / "fine.txt").exists(), "nothing is written before all names were looked at"
+
+
+def staged(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir() if path.name.startswith(".tmp-")]
+
+
+@pytest.fixture
+def watch(tmp_path: Path) -> FolderWatch:
+    """Of an empty folder, with another one for copies."""
+    (tmp_path / "work").mkdir()
+    return FolderWatch(tmp_path / "work", staging=store_of(tmp_path))
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left on device"), PermissionError(errno.EACCES, "Permission denied")])
+def test_a_file_that_cannot_be_copied_is_named_and_the_others_are_kept(
+    watch: FolderWatch, monkeypatch: pytest.MonkeyPatch, error: OSError
+) -> None:
+    real = shutil.copy2
+
+    def failing(path: Path, target: Path) -> None:
+        if path.name == "theirs.log":
+            target.write_bytes(b"half of it")
+            raise error
+        real(path, target)
+
+    monkeypatch.setattr(shutil, "copy2", failing)
+    assert watch.staging is not None
+    for name in ("log.txt", "theirs.log"):
+        (watch.root / name).write_text("x")
+    for _ in range(3):
+        assert set(watch.captured()) == {"log.txt"}
+        assert error.strerror in watch.not_kept["theirs.log"]
+        assert len(staged(watch.staging)) == 1, "half a copy stays"
+    monkeypatch.undo()
+    assert set(watch.captured()) == {"log.txt", "theirs.log"} and watch.not_kept == {}
+
+
+def test_an_interrupt_in_the_middle_of_a_copy_leaves_nothing(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: Path, target: Path) -> None:
+        target.write_bytes(b"half of it")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(shutil, "copy2", interrupted)
+    (watch.root / "log.txt").write_text("x")
+    with pytest.raises(KeyboardInterrupt):
+        watch.captured()
+    assert watch.staging is not None and staged(watch.staging) == []
+
+
+def test_a_disk_is_never_filled_with_copies(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert watch.staging is not None
+    (watch.root / "log.txt").write_bytes(bytes(10))
+    assert set(watch.captured()) == {"log.txt"}
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * 2**20))
+    for name, size in (("a.pt", 700), ("b.pt", 700), ("c.pt", 100)):
+        (watch.root / name).write_bytes(bytes(size * 2**10))
+    kept = set(watch.captured())
+    assert kept & {"a.pt", "b.pt"} and not kept >= {"a.pt", "b.pt"}, "a copy needs the same room again in a pack"
+    assert kept >= {"log.txt", "c.pt"}
+    (told,) = watch.not_kept.values()
+    assert "no room" in told and str(watch.staging) in told
+
+
+def test_a_copy_of_a_file_that_may_not_be_written_is_made_anew(watch: FolderWatch) -> None:
+    for number in range(2):
+        path = watch.root / "log.txt"
+        path.unlink(missing_ok=True)
+        path.write_text(f"{number}")
+        path.chmod(0o400)
+        (copy,) = watch.captured().values()
+        assert copy.read_text() == f"{number}" and copy.stat().st_mode & 0o777 == 0o400
+    assert watch.staging is not None and len(staged(watch.staging)) == 1
+
+
+def test_what_cannot_be_looked_at_refuses_nothing(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Entry:
+        """As in a folder that may be listed, and no more."""
+
+        def __init__(self, name: str, folder: bool) -> None:
+            self.name, self.path, self._folder = name, str(watch.root / name), folder
+
+        def is_dir(self, **_: bool) -> bool:
+            return self._folder
+
+        def is_file(self, **_: bool) -> bool:
+            return not self._folder
+
+        def stat(self, **_: bool) -> None:
+            raise PermissionError(errno.EACCES, "Permission denied")
+
+    real = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: [*real(path), Entry("theirs.log", False), Entry("theirs", True)])
+    (watch.root / "log.txt").write_text("x")
+    assert set(watch.captured()) == {"log.txt"}
