@@ -32,7 +32,7 @@ from colab_guard.store.disk import PRIVATE_FOLDER, make_folder, sync_folder, wri
 from colab_guard.store.index import whole_of
 from colab_guard.store.names import is_inside, is_text
 from colab_guard.store.types import CommitRecord
-from colab_guard.store.view import StoreView
+from colab_guard.store.view import StoreView, check_format
 
 MADE = "export.json"
 UNSAFE = frozenset('<>:"\\|?*%') | frozenset(map(chr, range(32))) | {chr(127)}
@@ -42,6 +42,8 @@ SHOWN = 200
 CANNOT_BE_NAMED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 """Why one file has no place beside the others, where there is room: a folder has its name, or the way is too long."""
 OUTPUT = "output/"
+LOOKS = 5
+"""How often it is begun where somebody writes meanwhile; two commits during one look are enough to spoil it."""
 
 
 @dataclass(slots=True)
@@ -62,25 +64,57 @@ class Exported:
 
 
 def export(path: Path, target: Path, *, commit: str | None = None, force: bool = False) -> Exported:
-    """Write the store at `path`, with the state of `commit` (a part of its id; else the newest that is whole), as the folder `target`."""
+    """Write the store at `path`, with the state of `commit` (a part of its id; else the newest that is whole), as the folder `target`.
+
+    Somebody who writes there meanwhile removes what is read: then all is written anew, of what is there by then.
+    """
+    check_format(path)
+    target = Path(os.path.abspath(target.expanduser()))
+    _check_target(target, force)
+    make_folder(target.parent)
+    for left in reversed(range(LOOKS)):
+        before = StoreView(path).standing()
+        try:
+            return _exported(path, target, commit, lambda: StoreView(path).standing() == before, last=not left)
+        except _WrittenMeanwhile:
+            continue
+    raise UserMistake(
+        f"{path} is written faster than it can be exported: what was read went when newer commits came, {LOOKS} times; stop the work "
+        f"(colab-guard stop {path.name}) and export it then"
+    )
+
+
+class _WrittenMeanwhile(Exception):
+    """What was missed may be there no more because the store is not as it was at the beginning."""
+
+
+def _exported(path: Path, target: Path, commit: str | None, unchanged: Callable[[], bool], *, last: bool) -> Exported:
+    """`last`: what is missing is told and not looked for again."""
+    beside = target.parent / f".colab_guard-export-{uuid.uuid4().hex}"
+    beside.mkdir(mode=PRIVATE_FOLDER)
+    try:
+        done = _written(path, beside, commit)
+        missed = [*done.missing, *done.passed_over]
+        if missed and not last and not unchanged():
+            raise _WrittenMeanwhile
+        _put_in_place(beside, target)
+    except (StoreDamaged, UserMistake) as error:
+        if unchanged():
+            raise
+        raise _WrittenMeanwhile from error
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    done.folder = target
+    return done
+
+
+def _written(path: Path, beside: Path, commit: str | None) -> Exported:
     view = StoreView(path)
     chosen, passed = _newest(view) if commit is None else (chosen_commit(view, commit), [])
     units = [record for record in view.units() if chosen is None or (record.generation, record.seq) <= (chosen.generation, chosen.seq)]
     if chosen is None and not units:
         raise UserMistake(f"{path} holds no commit that is whole, and no finished unit; colab-guard verify tells what is damaged")
-    target = Path(os.path.abspath(target.expanduser()))
-    _check_target(target, force)
-    make_folder(target.parent)
-    beside = target.parent / f".colab_guard-export-{uuid.uuid4().hex}"
-    beside.mkdir(mode=PRIVATE_FOLDER)
-    try:
-        writing = _Writing(view, beside)
-        done = writing.all(chosen, units)
-        _put_in_place(beside, target)
-    except BaseException:
-        shutil.rmtree(beside, ignore_errors=True)
-        raise
-    done.folder = target
+    done = _Writing(view, beside).all(chosen, units)
     done.passed_over = passed
     return done
 

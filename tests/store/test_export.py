@@ -6,6 +6,7 @@ import json
 import os
 import pickle
 import stat
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,8 @@ from colab_guard.cli import main
 from colab_guard.errors import UserMistake
 from colab_guard.store import BufferDraft, CommitDraft, Store, export, verify
 from tests.store.test_store import ME, draft, filled
+
+exporting = sys.modules["colab_guard.store.export"]
 
 
 class Bomb:
@@ -199,6 +202,64 @@ def test_that_a_newer_commit_was_damaged_is_said_when_the_one_before_comes_out(t
     said = capsys.readouterr()
     assert before.id in said.out and f"passed over: {newest.id}: " in said.err and "damaged" in said.err
     assert (tmp_path / "out" / "tensors.safetensors").exists()
+
+
+def written_meanwhile(monkeypatch: pytest.MonkeyPatch, opened: Store, times: int, **more: Any) -> list[str]:
+    """So often, two commits are made between the choice of what is exported and its reading; the ids of the newest."""
+    made, real = [], exporting._newest
+
+    def newest(view: Any) -> Any:
+        found = real(view)
+        if len(made) < times:
+            opened.commit(draft("later", os.urandom(9000)))
+            made.append(opened.commit(draft("later still", os.urandom(9000), **more)).id)
+        return found
+
+    monkeypatch.setattr(exporting, "_newest", newest)
+    return made
+
+
+def test_a_store_that_is_written_meanwhile_comes_out_as_it_is_by_then(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Store.open(tmp_path / "s", ME)
+    opened.commit(draft("first", os.urandom(9000)))
+    made = written_meanwhile(monkeypatch, opened, 2)
+    done = export(tmp_path / "s", tmp_path / "out")
+    opened.close()
+    assert len(made) == 2 and (done.commit, done.missing, done.passed_over) == (made[-1], [], [])
+    assert json.loads((tmp_path / "out" / "commit.json").read_text())["id"] == made[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "s"], "half an export stays"
+
+
+def test_a_store_that_is_written_all_the_time_is_said_to_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened = Store.open(tmp_path / "s", ME)
+    opened.commit(draft("first", os.urandom(9000)))
+    made = written_meanwhile(monkeypatch, opened, 1000)
+    with pytest.raises(UserMistake, match=r"written faster than it can be exported.*colab-guard stop s") as caught:
+        export(tmp_path / "s", tmp_path / "out")
+    assert "\n" not in str(caught.value) and len(made) == exporting.LOOKS
+    assert [path.name for path in tmp_path.iterdir()] == ["s"]
+    opened.close()
+
+
+def test_what_is_damaged_for_good_is_told_of_a_store_that_is_written_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved = tmp_path / "adapter.bin"
+    saved.write_bytes(os.urandom(9000))
+    opened = Store.open(tmp_path / "s", ME)
+    unit = {"group": "lora", "key": "abc", "record": {}}
+    record = opened.commit(draft("u", kind="unit", unit=unit, unit_files={"adapter.bin": saved}))
+    (pack,) = record.raw["unit_files"]["adapter.bin"]["packs"]
+    (tmp_path / "s" / "packs" / f"{pack}.pack").unlink()
+    real, numbers = exporting._Writing.all, iter(range(1000))
+
+    def all_of_it(writing: Any, *what: Any) -> Any:
+        done = real(writing, *what)
+        opened.commit(draft(f"later {next(numbers)}", os.urandom(9000)))
+        return done
+
+    monkeypatch.setattr(exporting._Writing, "all", all_of_it)
+    done = export(tmp_path / "s", tmp_path / "out")
+    assert len(done.missing) == 1 and "adapter.bin" in done.missing[0]
+    opened.close()
 
 
 def test_an_adapter_comes_out_as_a_folder_that_peft_loads(tmp_path: Path) -> None:
