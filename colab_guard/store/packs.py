@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import BinaryIO
 
@@ -27,6 +28,7 @@ from blake3 import blake3
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.disk import LARGE, TEMPORARY, write_whole
 from colab_guard.store.names import CHUNK_BYTES, open_plain
+from colab_guard.store.pieces import FileChunk
 
 PACK_NAME = re.compile(r"^[0-9a-f]{64}\.pack$")
 BY_BYTES = b"CGPACK01" + bytes(8)
@@ -39,6 +41,7 @@ TAIL = 8 + 32 + len(END)
 PIECE_BYTES = 4 * CHUNK_BYTES
 MOST_INDEX = 2**29
 """Bytes of an index; one of a terabyte of chunks has a hundred million."""
+Chunk = memoryview | FileChunk
 Read = Callable[[int, int], bytes]
 """Gives so many bytes from an offset on, or fewer where the file ends."""
 
@@ -77,25 +80,37 @@ class Pack:
         return data
 
 
-def write_pack(folder: Path, chunks: Iterable[tuple[str, memoryview]], version: int) -> Pack:
+def bytes_of(chunk: Chunk, name: str | None = None) -> bytes | memoryview:
+    """A chunk's bytes; `name`: what they were called before, and are still to be."""
+    if not isinstance(chunk, FileChunk):
+        return chunk
+    data = chunk.read()
+    if name is not None and digest(data) != name:
+        raise chunk.changed()
+    return data
+
+
+def write_pack(folder: Path, chunks: Iterable[tuple[str, Chunk]], version: int) -> Pack:
     """Write a pack of (hash, bytes) into `folder`, whole and synced, as stores of the format `version` have it."""
     by_index = version >= BY_INDEX_SINCE
-    pieces: list[bytes | memoryview] = [BY_INDEX if by_index else BY_BYTES]
+    head, held = BY_INDEX if by_index else BY_BYTES, list(chunks)
     index: dict[str, tuple[int, int]] = {}
     offset = HEAD
-    for name, data in chunks:
-        index[name] = (offset, len(data))
-        pieces.append(data)
-        offset += len(data)
+    for name, chunk in held:
+        index[name] = (offset, len(chunk))
+        offset += len(chunk)
     listing = json.dumps([[name, *where] for name, where in index.items()], separators=(",", ":")).encode()
     ending = [listing, len(listing).to_bytes(8, "little")]
+
+    def contents() -> Iterator[bytes | memoryview]:
+        return (bytes_of(chunk, name) for name, chunk in held)
+
     hasher = blake3()
-    for piece in ending if by_index else [*pieces, *ending]:
+    for piece in ending if by_index else chain([head], contents(), ending):
         hasher.update(piece)
     path = folder / f"{hasher.hexdigest()}.pack"
-    pieces += [*ending, hasher.digest(), END]
-    size = sum(len(piece) for piece in pieces)
-    write_whole(path, pieces, past_cache=size >= LARGE)
+    size = offset + len(listing) + TAIL
+    write_whole(path, chain([head], contents(), ending, [hasher.digest(), END]), past_cache=size >= LARGE)
     return Pack(path, hasher.hexdigest(), size, index)
 
 

@@ -46,7 +46,7 @@ class Store(StoreView):
         self._retention: Retention | None = None
         """What is kept, once all that is there was looked at; None: look again."""
         self._stamped: dict[object, list[str]] = {}
-        """The names of the chunks of the last commit's buffers, by the stamps of their memory."""
+        """The names of the chunks of the last commit's buffers and files, by their stamps."""
         self._written: set[str] = set()
         """Records and packs that this process wrote."""
         self._pinned: set[str] = set()
@@ -163,6 +163,7 @@ class Store(StoreView):
             record = self._commit(draft)
         except Exception as error:
             self._retention = None  # what was half written is to go as well
+            self._stamped = {}
             if not isinstance(error, OSError) or error.errno not in NO_SPACE:
                 with suppress(OSError):  # what went wrong first is told
                     self._collect()
@@ -206,7 +207,7 @@ class Store(StoreView):
             }
             for b in draft.buffers
         ]
-        files = {name: writing.file(path) for name, path in draft.files.items()}
+        files = {name: writing.file(path, self._stamped) for name, path in draft.files.items()}
         writing.flush(unit=False)
         unit_files = {name: writing.file(path, unit=True) for name, path in draft.unit_files.items()}
         writing.flush(unit=True)

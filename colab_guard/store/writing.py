@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from colab_guard.store.packs import chunks_of, digest, write_pack
+from colab_guard.store.packs import Chunk, bytes_of, chunks_of, digest, write_pack
+from colab_guard.store.pieces import chunks_in, stamp_of
 from colab_guard.store.types import BufferDraft, Bytes
 
 MOST_PACKS = 32
@@ -81,11 +82,11 @@ class Writing:
         self._version = version
         self._chunks = known
         self.written: set[str] = set()
-        self._fresh: dict[bool, dict[str, memoryview]] = {False: {}, True: {}}
-        self._met: dict[str, dict[str, memoryview]] = {}
+        self._fresh: dict[bool, dict[str, Chunk]] = {False: {}, True: {}}
+        self._met: dict[str, dict[str, Chunk]] = {}
         """Chunks of state that packs hold already, by pack."""
         self.stamped: dict[object, list[str]] = {}
-        """The names of the chunks of buffers that have a stamp."""
+        """The names of the chunks of buffers and files that have a stamp."""
         self.bytes_new = 0
 
     def buffer(self, draft: BufferDraft, known: Mapping[object, list[str]]) -> dict[str, Any]:
@@ -99,10 +100,13 @@ class Writing:
 
     def entry(self, data: Bytes, known: Sequence[str] | None = None, *, unit: bool = False) -> dict[str, Any]:
         """`known` are the names of the chunks of `data`, where they are known."""
+        return self._entry(chunks_of(data), known, unit=unit)
+
+    def _entry(self, chunks: Iterable[Chunk], known: Sequence[str] | None, *, unit: bool) -> dict[str, Any]:
         names = []
         size = 0
-        for number, chunk in enumerate(chunks_of(data)):
-            name = digest(chunk) if known is None else known[number]
+        for number, chunk in enumerate(chunks):
+            name = digest(bytes_of(chunk)) if known is None else known[number]
             names.append(name)
             size += len(chunk)
             pack = self._known(name, unit)
@@ -112,8 +116,15 @@ class Writing:
                 self._met.setdefault(pack, {})[name] = chunk
         return {"size": size, "chunks": names, "unit": unit}
 
-    def file(self, path: Path, *, unit: bool = False) -> dict[str, Any]:
-        return {**self.entry(path.read_bytes(), unit=unit), "mode": path.stat().st_mode & 0o777}
+    def file(self, path: Path, known: Mapping[object, list[str]] | None = None, *, unit: bool = False) -> dict[str, Any]:
+        """The entry of a file; `known` as for a buffer. What a unit saved is stored once, and is not looked for again."""
+        status = path.stat()
+        stamp = stamp_of(path, status) if known is not None else None
+        names = known.get(stamp) if known is not None and stamp is not None else None
+        entry = self._entry(chunks_in(path, status), names, unit=unit)
+        if stamp is not None:
+            self.stamped[stamp] = entry["chunks"]
+        return {**entry, "mode": status.st_mode & 0o777}
 
     def flush(self, *, unit: bool) -> None:
         """Write what is new; of state also what its packs hold beside too much else."""
@@ -129,7 +140,7 @@ class Writing:
         self._write({name: chunk for pack in sorted(left) for name, chunk in self._met[pack].items()}, False)
         self._met.clear()
 
-    def _write(self, chunks: dict[str, memoryview], unit: bool) -> None:
+    def _write(self, chunks: dict[str, Chunk], unit: bool) -> None:
         if not chunks:
             return
         pack = write_pack(self._folder, chunks.items(), self._version)
