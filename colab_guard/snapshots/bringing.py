@@ -8,17 +8,21 @@ commit's version is put under `replaced/<time>/committed/`. Only a text that the
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from colab_guard.errors import CannotResume
 from colab_guard.store import make_private_folder
 
 KEPT_RESUMES = 10
 KEPT_BYTES = 2 * 2**30
 """Older resumes' replaced files go when there is more than this; those of the newest one always stay."""
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 EDITED = frozenset(
     {".py", ".pyi", ".ipynb", ".md", ".rst", ".tex", ".toml", ".yaml", ".yml", ".cfg", ".ini", ".sh", ".r", ".jl"}
     | {".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".js", ".ts", ".css", ".sql"}
@@ -48,6 +52,16 @@ class Bringing:
 
     def put(self, name: str, path: Path, content: bytes, mode: int, *, cells_own: bool) -> None:
         """Let `path` hold `content`, unless it is an edited text; `cells_own`: the cell had it open for writing."""
+        try:
+            self._put(name, path, content, mode, cells_own)
+        except OSError as error:
+            remedy = "free some space" if error.errno in NO_SPACE else "mend that"
+            raise CannotResume(
+                f"the commit's file {name!r} cannot be written back ({error.strerror or error}); {remedy} and run the cell again, or "
+                "--fresh begins again; nothing of the commit is lost"
+            ) from error
+
+    def _put(self, name: str, path: Path, content: bytes, mode: int, cells_own: bool) -> None:
         there = path.is_file()
         if there and path.stat().st_size == len(content) and path.read_bytes() == content:
             return
@@ -91,10 +105,15 @@ def _write(path: Path, content: bytes, mode: int) -> None:
     temporary = path.with_name(path.name + ".colab_guard-tmp")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(content)
-        os.fchmod(descriptor, mode)
-    os.replace(temporary, path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            os.fchmod(descriptor, mode)
+        os.replace(temporary, path)
+    except BaseException:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def _bound(base: Path, newest: Path) -> None:

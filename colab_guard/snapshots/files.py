@@ -165,16 +165,22 @@ class FolderWatch:
         return BroughtBack(tuple(bringing.replaced), tuple(bringing.left), later, bringing.where)
 
     def _inside(self, name: str) -> Path:
-        """Where `name` lies below the root; CannotResume where a link leads elsewhere: nothing is written through one."""
+        """Where `name` lies below the root; CannotResume where something is in its way, or a link: nothing is written through one."""
         path = self.root / name
         steps = [path, *itertools.takewhile(lambda folder: folder != self.root, path.parents)]
-        linked = next((step for step in reversed(steps) if step.is_symlink()), None)
+        linked = next((step for step in reversed(steps) if os.path.islink(step)), None)
         if linked is not None or os.path.normpath(path) != str(path) or not path.is_relative_to(self.root):
             where = f"the link {os.path.relpath(linked, self.root)!r}" if linked is not None else "a name that leaves it"
             raise CannotResume(
                 f"the commit's file {name!r} would be written to outside of the working folder, by {where}; move the link away to go "
                 "on, or --fresh begins again"
             )
+        right = {path: os.path.isfile}
+        other = next((step for step in steps if os.path.exists(step) and not right.get(step, os.path.isdir)(step)), None)
+        if other is not None:
+            kind = "a folder" if other.is_dir() else "a file" if other.is_file() else "neither a file nor a folder"
+            wanted = f"the {'file' if other == path else 'folder of the file'} {name!r}"
+            raise CannotResume(f"{other} is {kind}, where the commit has {wanted}; move it away to go on, or --fresh begins again")
         return path
 
     def _named(self, name: str) -> bool:

@@ -275,3 +275,32 @@ def test_what_cannot_be_looked_at_refuses_nothing(watch: FolderWatch, monkeypatc
     monkeypatch.setattr(os, "scandir", lambda path: [*real(path), Entry("theirs.log", False), Entry("theirs", True)])
     (watch.root / "log.txt").write_text("x")
     assert set(watch.captured()) == {"log.txt"}
+
+
+def test_what_stands_where_a_commit_has_a_file_is_named_before_anything_is_written(watch: FolderWatch) -> None:
+    ways = {
+        "out": (lambda: (watch.root / "out").mkdir(), r"/work/out is a folder, where the commit has the file 'out'; move it away.*--fresh"),
+        "sub/x.pt": (lambda: (watch.root / "sub").write_text("x"), r"/work/sub is a file, where the commit has the folder of the file 'sub/x\.pt'"),
+        "pipe": (lambda: os.mkfifo(watch.root / "pipe"), r"/work/pipe is neither"),
+    }
+    for name, (make, told) in ways.items():
+        make()
+        with pytest.raises(CannotResume, match=told) as caught:
+            watch.restore(["a.txt", name], lambda name: b"x", {})
+        assert "\n" not in str(caught.value) and not (watch.root / "a.txt").exists()
+
+
+def test_a_full_disk_is_said_in_one_line_where_files_are_brought_back(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    (watch.root / "a.txt").write_text("before")
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "replace", full)
+        with pytest.raises(CannotResume, match=r"'a\.txt' cannot be written back \(No space left on device\); free some space and run") as caught:
+            watch.restore(["a.txt"], lambda name: b"x", {})
+    assert "\n" not in str(caught.value)
+    assert [path.name for path in watch.root.iterdir()] == ["a.txt"] and (watch.root / "a.txt").read_text() == "before"
+    watch.restore(["a.txt"], lambda name: b"x", {})
+    assert (watch.root / "a.txt").read_bytes() == b"x"
