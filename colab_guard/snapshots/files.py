@@ -101,7 +101,8 @@ class FolderWatch:
             if known is not None and known[0] == stamp and time.time_ns() - stamp[1] >= CLOCK_TICK_NS:
                 return known[1]
             self._let_go(name)
-            if shutil.disk_usage(self.staging).free - self._unstored < 2 * status.st_size:
+            room = shutil.disk_usage(self.staging)
+            if room.total and room.free - self._unstored < 2 * status.st_size:  # some file systems tell nothing
                 raise OSError(errno.ENOSPC, f"no room for {status.st_size / 2**20:.0f} MiB twice in {self.staging}")
             target = self.staging / f".tmp-{os.getpid()}-file-{next(_numbers)}"
             _copy_whole(path, target)

@@ -146,7 +146,9 @@ class Store(StoreView):
 
     def clear(self) -> None:
         """Forget all commits: a new generation that continues from none, then the files go."""
+        self._check_held()
         with one_at_a_time(self.path / "FORMAT"):
+            self._check_held()
             self._begin(self.generation + 1, None)
         self._parent = None
         self._tidy()

@@ -234,7 +234,7 @@ def test_a_disk_is_never_filled_with_copies(watch: FolderWatch, monkeypatch: pyt
     assert watch.staging is not None
     (watch.root / "log.txt").write_bytes(bytes(10))
     assert set(watch.captured()) == {"log.txt"}
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=2 * 2**20))
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=2**30, free=2 * 2**20))
     for name, size in (("a.pt", 700), ("b.pt", 700), ("c.pt", 100)):
         (watch.root / name).write_bytes(bytes(size * 2**10))
     kept = set(watch.captured())
@@ -242,6 +242,12 @@ def test_a_disk_is_never_filled_with_copies(watch: FolderWatch, monkeypatch: pyt
     assert kept >= {"log.txt", "c.pt"}
     (told,) = watch.not_kept.values()
     assert "no room" in told and str(watch.staging) in told
+
+
+def test_a_file_system_that_does_not_tell_its_room_takes_every_file(watch: FolderWatch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=0, free=0))
+    (watch.root / "log.txt").write_text("x")
+    assert set(watch.captured()) == {"log.txt"} and watch.not_kept == {}
 
 
 def test_a_copy_of_a_file_that_may_not_be_written_is_made_anew(watch: FolderWatch) -> None:

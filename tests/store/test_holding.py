@@ -6,6 +6,7 @@ import fcntl
 import json
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -15,8 +16,8 @@ import psutil
 import pytest
 
 from colab_guard.errors import StoreDamaged, StoreInUse
-from colab_guard.store import Store, leases, packs, writer, writing
-from colab_guard.store.leases import Owner, one_at_a_time, read_leases
+from colab_guard.store import FolderPlace, Store, Watch, leases, packs, writer, writing
+from colab_guard.store.leases import Lease, Owner, one_at_a_time, read_leases
 from colab_guard.store.signing import signed
 from tests.store.test_store import ME, draft
 
@@ -105,6 +106,30 @@ def test_a_living_holder_is_known_after_the_clock_was_set(tmp_path: Path, monkey
     with pytest.raises(StoreInUse, match="this kernel"):
         Store.open(tmp_path / "s", ME)
     store.close()
+
+
+def test_a_living_holder_of_a_mirror_is_waited_for_after_the_clock_was_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with subprocess.Popen(["sleep", "60"]) as other:
+        before, me = psutil.Process(other.pid).create_time(), Owner.me()
+        owner = Owner(other.pid, before, me.boot, me.host, leases.start_ticks(other.pid))
+        (tmp_path / "leases").mkdir()
+        leases.write_lease(tmp_path / "leases", Lease(1, owner, "", None, 0.0))
+        monkeypatch.setattr(psutil.Process, "create_time", lambda process: before - 1)
+        assert Watch(FolderPlace(tmp_path), "a", 0.0).lease is not None
+        other.kill()
+        other.wait()
+        assert Watch(FolderPlace(tmp_path), "a", 0.0).lease is None
+
+
+def test_a_writer_that_was_displaced_clears_nothing(tmp_path: Path) -> None:
+    old = Store.open(tmp_path / "s", ME)
+    old.commit(draft("old"))
+    new = Store.open(tmp_path / "s", ME, take_over=True)
+    with pytest.raises(StoreInUse, match="taken over"):
+        old.clear()
+    new.commit(draft("new"))
+    assert [record.position["text"] for record in Store.view(tmp_path / "s").commits()] == ["new", "old"]
+    new.close()
 
 
 def test_a_process_that_began_at_another_time_is_not_the_holder() -> None:
