@@ -19,10 +19,13 @@ from statistics import median
 
 MS = 1e3
 ROUNDS = {"full": 2, "lora": 3}
+COMMITS = 8
+"""Of each cell, without its first; frozen weights are known as such from the fourth on."""
 
 
 def compare(make: Callable[[], object], folder: Path, rounds: int) -> None:
     from tests.benchmarks.checkpoints.cases import Case
+    from tests.benchmarks.checkpoints.guarded import WAYS as GUARDED
     from tests.benchmarks.checkpoints.guarded import Guarded
     from tests.benchmarks.checkpoints.timing import Sample, sample
     from tests.benchmarks.checkpoints.ways import WAYS
@@ -35,8 +38,9 @@ def compare(make: Callable[[], object], folder: Path, rounds: int) -> None:
     for _ in range(rounds):
         for way in ways:
             found.setdefault(way.name, []).append(sample(way.save, case.step, way.bytes))
-        found.setdefault("colab_guard", []).extend(guarded.samples(case, 1))
-        shutil.rmtree(folder / "home", ignore_errors=True)
+        for name, options in GUARDED.items():
+            found.setdefault(name, []).extend(guarded.samples(case, COMMITS, options))
+            shutil.rmtree(folder / "home", ignore_errors=True)
     _table(case.name, case.bytes(), len(case.tensors()), found)
 
 

@@ -1,17 +1,20 @@
-"""colab_guard as users use it: the same steps in a `%%checkpointed` cell, in which a commit is asked for now and then.
+"""colab_guard as users use it: the same steps in a `%%checkpointed` cell, with DataLoader, scheduler and a list of losses.
 
-The first commit of a cell stores everything, and is left out; the others are what a run goes on paying.
+Now and then its schedule says that a snapshot is due, which is then taken as always. The first commit of a cell stores
+everything, and is left out; the others are what a run goes on paying.
 """
 
 from __future__ import annotations
 
 import os
+import textwrap
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
+import torch
 from IPython.core.interactiveshell import InteractiveShell
 
 from colab_guard import hosts
@@ -23,6 +26,14 @@ from tests.benchmarks.checkpoints.timing import STEPS, Sample
 PERIOD = 2 * STEPS + 1
 """Turns of the cell's loop for each commit: steps alone, and steps beside the writer."""
 WAIT_S = 60.0
+WAYS = {"colab_guard": "", "colab_guard --overlap full": "--overlap full"}
+"""Options of the cell, by the name of the row."""
+CELL = """for turn, (ids,) in enumerate(loader):
+{step}
+    scheduler.step()
+    losses.append(loss.item())
+    pace(turn)
+"""
 
 
 @dataclass
@@ -45,7 +56,7 @@ class Pace:
         self.turns.append(_now())
         asked = number % PERIOD
         if asked == STEPS:
-            self.session.request_commit()
+            self.session.work.engine.schedule.due_at = 0.0  # long ago
         elif asked == PERIOD - 1:
             self._wait(number // PERIOD + 1)
         self.begun.append(_now())
@@ -82,6 +93,14 @@ def pace(turn: int) -> None:
     PACE[-1].turn(turn)
 
 
+CALL = f"""
+import sys
+def pace(turn):
+    sys.modules["{__name__}"].pace(turn)
+"""
+"""A function of the notebook's: one of this module would count as the user's, whose words tell of writing past torch."""
+
+
 class Guarded:
     """A shell with the extension, whose stores are in `home`."""
 
@@ -91,18 +110,25 @@ class Guarded:
         self.shell.run_line_magic("load_ext", "colab_guard")
         self.session = current(self.shell)
         self.session.panel_factory = None
+        self.shell.run_cell(CALL)
         self._number = 0
 
     def samples(self, case: Case, commits: int, options: str = "") -> list[Sample]:
         """So many commits, and a first one that does not count."""
         self._number += 1
         name = f"bench{self._number}"
-        self.shell.user_ns.update(case.names, pace=pace)
+        turns = (commits + 1) * PERIOD
+        data = torch.utils.data.TensorDataset(torch.randint(0, 5_000, (turns * len(case.ids), case.ids.shape[1])))
+        self.shell.user_ns.update(
+            case.names,
+            loader=torch.utils.data.DataLoader(data, batch_size=len(case.ids), shuffle=True),
+            scheduler=torch.optim.lr_scheduler.StepLR(case.optimizer, 100),
+            losses=[],
+        )
         paced = Pace(self.session)
         PACE.append(paced)
         self.session.bus.subscribe(paced.hear)
-        body = "".join(f"    {line}\n" for line in STEP.splitlines())
-        cell = f"for turn in range({(commits + 1) * PERIOD}):\n{body}    pace(turn)\n"
+        cell = CELL.format(step=textwrap.indent(STEP.rstrip(), "    "))
         sizes: dict[str, int] = {}
         try:
             self.shell.run_cell_magic("checkpointed", f"{name} --every 3600s {options}".strip(), cell)
