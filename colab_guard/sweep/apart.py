@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from colab_guard import errors, hosts
 from colab_guard.errors import BadOption, NeedsDecision
 from colab_guard.hosts import gauges
-from colab_guard.store import KEY_VARIABLE, the_key
+from colab_guard.store import KEY_VARIABLE, make_private_folder, the_key
 from colab_guard.sweep.failure import RunFailed, cause_of_death
 from colab_guard.sweep.job import Outcome, pack, read_outcome
 from colab_guard.sweep.pump import Pump
@@ -182,6 +182,7 @@ def _take(run: Run, outcome: Outcome) -> None:
     run.take_time(float(record["seconds"]))
     theirs = Path(outcome.folder)
     if theirs.is_dir():
+        make_private_folder(run.folder)
         shutil.copytree(theirs, run.folder, dirs_exist_ok=True)
     if outcome.status == "stopped":
         raise KeyboardInterrupt(outcome.error)

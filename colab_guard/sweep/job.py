@@ -20,6 +20,7 @@ from colab_guard import state
 from colab_guard.cells.functions import names_through_functions
 from colab_guard.cells.scope import SHELL_NAMES
 from colab_guard.errors import BadOption, SnapshotRefused
+from colab_guard.store import make_private_folder
 
 if TYPE_CHECKING:
     from colab_guard.sweep.run import Run
@@ -72,8 +73,7 @@ def pack(folder: Path, run: Run, function: Callable[[Any], object], guarding: Ma
         raise BadOption(
             f"{name or 'the function'} cannot go to a process of its own: {refusal}; make it inside the function, or leave isolate out"
         ) from None
-    folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    make_private_folder(folder)
     made = run.sweep.made() | {"isolate": False}
     job = Job(run.sweep.name, run.key, made, name if named else "do_this", path=tuple(sys.path), **guarding)
     _write(folder / "job.json", json.dumps(asdict(job)).encode())

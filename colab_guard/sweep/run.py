@@ -12,10 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from colab_guard.errors import BadOption
 from colab_guard.snapshots import UnitRecord
-from colab_guard.store import make_private_folder
 from colab_guard.sweep.failure import RunFailed
 from colab_guard.sweep.params import label_of
-from colab_guard.sweep.saving import save_thing
+from colab_guard.sweep.saving import save_thing, write_file
 
 if TYPE_CHECKING:
     from colab_guard.sweep.sweep import Sweep
@@ -102,8 +101,7 @@ class Run:
             if relative == name or relative.startswith(f"{name}/"):
                 file, content = self._inside(relative), read()
                 if not file.is_file() or file.read_bytes() != content:
-                    make_private_folder(file.parent)
-                    file.write_bytes(content)
+                    write_file(file, content)
         earlier = self.sweep.earlier_folder / self.key
         if not target.exists() and not self._readers and not self.folder.exists() and (earlier / name).exists():
             return earlier / name
@@ -251,9 +249,7 @@ class Run:
         if self.folder.exists():
             shutil.rmtree(self.folder)
         for name, content in files.items():
-            target = self._inside(name)
-            make_private_folder(target.parent)
-            target.write_bytes(content)
+            write_file(self._inside(name), content)
 
     def _inside(self, name: str) -> Path:
         target = (self.folder / name).resolve()

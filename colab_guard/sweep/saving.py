@@ -17,6 +17,25 @@ def save_thing(thing: Any, target: Path) -> None:
         shutil.rmtree(target)
     target.unlink(missing_ok=True)
     make_private_folder(target.parent)
+    _write(thing, target)
+    make_private(target)
+
+
+def make_private(target: Path) -> None:
+    """Let only their user read the file `target`, or all in the folder `target`: libraries write as the umask has it."""
+    for path in (target, *target.rglob("*")):
+        if not path.is_symlink():
+            path.chmod(0o700 if path.is_dir() else 0o600)
+
+
+def write_file(target: Path, content: bytes) -> None:
+    """Write a file of a run that was saved before."""
+    make_private_folder(target.parent)
+    target.write_bytes(content)
+    make_private(target)
+
+
+def _write(thing: Any, target: Path) -> None:
     if hasattr(thing, "save_pretrained"):
         thing.save_pretrained(str(target))
     elif hasattr(thing, "state_dict") and hasattr(thing, "parameters"):
@@ -35,7 +54,7 @@ def save_thing(thing: Any, target: Path) -> None:
     elif hasattr(thing, "to_csv"):
         thing.to_csv(target)
     elif hasattr(thing, "detach"):  # a tensor, on any device
-        save_thing(thing.detach().cpu().numpy(), target)
+        _write(thing.detach().cpu().numpy(), target)
     elif hasattr(thing, "__array_interface__"):
         import numpy
 
