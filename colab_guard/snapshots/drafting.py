@@ -10,8 +10,8 @@ from typing import Any
 from colab_guard.snapshots.files import FolderWatch
 from colab_guard.snapshots.position import Position
 from colab_guard.snapshots.units import UnitRecord
-from colab_guard.state import Captured, file_holds_secret, scrubbed_json
-from colab_guard.store import CommitDraft, CommitKind
+from colab_guard.state import Captured, file_holds_secret, scrubbed, scrubbed_json
+from colab_guard.store import BufferDraft, CommitDraft, CommitKind
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,8 @@ class Drafting:
     meta: dict[str, Any] = field(default_factory=dict)
     facts: Callable[[], Mapping[str, Any]] = dict
     output: Callable[[], Mapping[str, bytes]] = dict
+    _labels: dict[str, str] = field(default_factory=dict, repr=False)
+    """Labels that were met, as they may be stored."""
 
     def drafts(self, kind: CommitKind, position: Position, captured: Captured, owed: Sequence[UnitRecord]) -> tuple[CommitDraft, ...]:
         """One draft; after a refused unit end, one for each unit still owed (equal state is stored once)."""
@@ -41,7 +43,7 @@ class Drafting:
             kind=kind,
             position=scrubbed_json(position.to_json()),
             parts={**captured.parts, **self.output()},
-            buffers=captured.buffers,
+            buffers=self._told(captured.buffers),
             files=files,
             meta=scrubbed_json(meta),
         )
@@ -67,3 +69,11 @@ class Drafting:
         for name, what in held.items():
             self.lost(name, f"it holds {what}, which no commit stores")
         return {name: path for name, path in files.items() if name not in held}
+
+    def _told(self, buffers: Sequence[BufferDraft]) -> Sequence[BufferDraft]:
+        """`buffers` under labels that may be stored: hundreds, which are the same at each safe point."""
+        for label in {buffer.label for buffer in buffers}.difference(self._labels):
+            self._labels[label] = scrubbed(label)
+        if all(label is clean for label, clean in self._labels.items()):
+            return buffers
+        return [replace(buffer, label=self._labels[buffer.label]) for buffer in buffers]

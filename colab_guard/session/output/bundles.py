@@ -68,7 +68,7 @@ def bundled(data: Mapping[str, Any], metadata: Mapping[str, Any] | None) -> Bund
             name = hashlib.blake2b(content, digest_size=16).hexdigest()
             blobs[mime] = (how, name, content)
     try:
-        told = _json(dict(metadata or {}))
+        told = _json(scrubbed_data(dict(metadata or {})))
     except (TypeError, ValueError, RecursionError):
         told = "{}"
     return Bundle(inline, blobs, told)
