@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import re
 import sys
 import threading
 import types
@@ -20,6 +19,7 @@ from colab_guard.state.classes import put_back
 from colab_guard.state.functions import set_function_data
 from colab_guard.state.live import Live
 from colab_guard.state.mapping import mapped_words, missing, unpickler
+from colab_guard.state.named_values import may_be_named
 from colab_guard.state.overlap import NOTHING, Left, Overlap, anything_compiled, moments, steps_are_seen
 from colab_guard.state.paths import Roots
 from colab_guard.state.pickler import GRAPH, Definitions, KeptFromHere, Placeholder, Reducing, dump
@@ -27,14 +27,13 @@ from colab_guard.state.secrets import Secrets, listed, rebuilt
 from colab_guard.state.settling import Later, settle
 from colab_guard.state.sharing import Shared
 from colab_guard.state.split import BEFORE, Split
+from colab_guard.state.texts_in_memory import check_texts
 from colab_guard.store import BufferDraft
 
 T = TypeVar("T")
 Overlapping = Literal["params", "full"]
 
 SMALL = "small"
-OF_TEXTS = re.compile(r"(?:^|['<>|=])(?:[SU]\d|str|bytes)")
-"""In the name of a dtype, also one of records: that there are texts."""
 PICKLED_TWICE = 2
 """A pickle grows in a buffer and is taken out of it as bytes."""
 DEEP_STACK = 512 * 2**20
@@ -105,7 +104,7 @@ def capture(
         table = f'{{{settled.table}, "next_hook": {json.dumps(training_objects.next_hook_id())}}}'
         parts |= {BLOCKS: table.encode(), SMALL: settled.small}
         if live.secrets is not None:
-            _check_memory(settled.small, settled.drafts)
+            check_texts(settled.small, pickler.blocks)
             parts |= listed(live.secrets)
         rebound = live.secrets.said() if live.secrets is not None else {}
         if split is not None:
@@ -211,7 +210,8 @@ def _without_secrets(
         return pickled(watching=False, split=split)
     if not secrets.watching:
         parts, pickler = pickled(watching=False, split=split)
-        if not any(tokens.may_hold(data) for data in parts.values() if not secrets.is_clean(data)):
+        looked_at = [data for data in parts.values() if not secrets.is_clean(data)]
+        if not (looked_at and may_be_named(pickler.met())) and not any(map(tokens.may_hold, looked_at)):
             secrets.note_clean(parts.values())
             return parts, pickler
         pickler.clear_memo()  # what it holds would look as if it were held by the user
@@ -225,16 +225,6 @@ def _without_secrets(
         raise SnapshotRefused(f"something that is no text holds {what}, which no snapshot stores; put it into a variable or os.environ")
     secrets.watching = bool(secrets.used)
     return parts, pickler
-
-
-def _check_memory(small: bytes, buffers: list[BufferDraft]) -> None:
-    """Arrays of texts are memory, which is not rewritten: SnapshotRefused where one holds a secret."""
-    # numpy's texts have four bytes a character, and may lie at any place of a record or among other small arrays
-    of_texts = {kind for kind in {buffer.dtype for buffer in buffers} if OF_TEXTS.search(kind)}
-    texts = [(buffer.label or "an array", bytes(buffer.data)) for buffer in buffers if buffer.dtype in of_texts]
-    for label, data in [("a small array", small), *texts]:
-        if what := next(filter(None, map(tokens.holds, (data, *(data[first::4] for first in range(4))))), ""):
-            raise SnapshotRefused(f"{label} holds {what}, which no snapshot stores; keep it as a text in os.environ or a variable")
 
 
 def _deeply(work: Callable[[], T], split: Split | None) -> T:

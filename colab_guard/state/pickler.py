@@ -12,7 +12,7 @@ import io
 import pickle
 import types
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -159,6 +159,10 @@ class Reducing:
     def label(self, thing: Any) -> str:
         address = id(thing)
         return self._names.get(address, "") or next((names[address] for names in self._more_names if address in names), "")
+
+    def met(self) -> Iterable[type]:
+        """The classes of which instances were met, now or before; not Python's own plain ones."""
+        return self._found
 
     def reducer_of(self, kind: type) -> Reducer | None:
         """The reducer of ours for instances of `kind`."""

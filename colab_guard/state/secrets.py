@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import sys
 import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
@@ -21,9 +22,15 @@ from typing import Any
 from colab_guard import hosts
 from colab_guard.errors import CannotResume, SnapshotRefused
 from colab_guard.state import tokens
+from colab_guard.state.named_values import named_values
+from colab_guard.state.secret_names import LONGEST, SHORTEST, is_secret_variable_of_notebook, no_plain_word, password_in
+from colab_guard.state.shapes import STRICT
 
 SECRETS = "secrets"
 """The part of a snapshot that lists its references."""
+PASSWORD = " password"
+ENDINGS = tokens.NAME_ENDINGS
+NUMBERS = frozenset({int, float, bool, type(None)})
 PRINT_BYTES = 4
 CONSTANTS_DEEP = 50_000
 """Texts in code that are compared with a secret at most."""
@@ -31,7 +38,10 @@ CONSTANTS_DEEP = 50_000
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """Where a secret's value is found again: `kind` is "environ", "name", "code" or "userdata"."""
+    """Where a secret's value is found again: `kind` is "environ", "name", "code" or "userdata".
+
+    With " password" behind it, it is the password in the address that is found there.
+    """
 
     kind: str
     name: str
@@ -41,7 +51,9 @@ class Reference:
     def words(self) -> str:
         """What a person calls it."""
         where = {"environ": f"os.environ[{self.name!r}]", "name": f"the variable {self.name}", "userdata": f"Colab's secret {self.name}"}
-        return where.get(self.kind, f"a text in {self.name}() of the notebook" if self.name else "a text in the cell")
+        kind, _, part = self.kind.partition(" ")
+        found = where.get(kind, f"a text in {self.name}() of the notebook" if self.name else "a text in the cell")
+        return f"the {part} in {found}" if part else found
 
     def matches(self, value: str) -> bool:
         """Whether `value` is the one of then."""
@@ -67,8 +79,8 @@ class Secrets:
         self._clean: tuple[bytes, ...] = ()
         tokens.known()
         for name, value in start.items():
-            if isinstance(value, (str, bytes)) and tokens.is_secret_variable_of_notebook(name, value):
-                tokens.remember(value, f"the variable {name}")
+            if isinstance(value, (str, bytes)) and is_secret_variable_of_notebook(name, value):
+                tokens.remember_variable(value, f"the variable {name}")
 
     # capture
 
@@ -95,18 +107,21 @@ class Secrets:
         return {reference.words(): why.format(what) for reference, what in self.used.items()}
 
     def _places(self, value: str) -> Iterator[tuple[str, str]]:
-        for name, text in self._environment.items():
+        for kind, name, text in self._texts():
             if text == value:
-                yield "environ", name
+                yield kind, name
+            elif value in text and password_in(text) == value:
+                yield kind + PASSWORD, name
+
+    def _texts(self) -> Iterator[tuple[str, str, str]]:
+        """All that a reference can lead to: kind, name and text."""
+        yield from (("environ", name, text) for name, text in self._environment.items())
         for name, held in self._start.items():
-            if type(held) in (str, bytes) and _text(held) == value and not name.startswith("_"):
-                yield "name", name
-        for name, text in USER_DATA.items():
-            if text == value:
-                yield "userdata", name
+            if type(held) in (str, bytes) and not name.startswith("_"):
+                yield "name", name, _text(held)
+        yield from (("userdata", name, text) for name, text in USER_DATA.items())
         for name, code in self._codes():
-            if any(text == value for text in _texts(code)):
-                yield "code", name
+            yield from (("code", name, text) for text in _texts(code))
 
     def _codes(self) -> Iterator[tuple[str, types.CodeType]]:
         if self._code is not None:
@@ -119,15 +134,19 @@ class Secrets:
 
     def value_of(self, reference: Reference) -> str | None:
         """What `reference` stands for here; None where it is not here."""
-        if reference.kind == "environ":
-            return self._environment.get(reference.name)
-        if reference.kind == "name":
+        kind, _, part = reference.kind.partition(" ")
+        read = password_in if part else str
+        if kind == "environ":
+            held = self._environment.get(reference.name)
+            return None if held is None else read(held)
+        if kind == "name":
             held = self._start.get(reference.name)
-            return _text(held) if isinstance(held, (str, bytes)) else None
-        if reference.kind == "userdata":
-            return _read_user_data(reference.name)
-        codes = [code for name, code in self._codes() if name == reference.name]
-        return next((text for code in codes for text in _texts(code) if _may_be(text) and reference.matches(text)), None)
+            return read(_text(held)) if isinstance(held, (str, bytes)) else None
+        if kind == "userdata":
+            held = _read_user_data(reference.name)
+            return None if held is None else read(held)
+        texts = (read(text) for name, code in self._codes() if name == reference.name for text in _texts(code))
+        return next((text for text in texts if _may_be(text) and reference.matches(text)), None)
 
 
 USER_DATA: dict[str, str] = {}
@@ -168,15 +187,30 @@ class Watching:
     def persistent_id(self, thing: Any) -> str | None:
         before, self._before = self._before, thing
         kind = type(thing)
-        if (kind is not str and kind is not bytes) or len(thing) < tokens.SHORTEST:
+        if kind is not str and kind is not bytes:
+            # most are numbers and containers, of which nothing is to be asked
+            if kind in NUMBERS or (kind is dict and "key" not in thing):
+                return None
+            if (kind is tuple or kind is list) and (type(before) is not str or before[-3:].lower() not in ENDINGS):
+                return None
+            if not _is_text_of_numpy(kind):
+                self._look_inside(before, thing)
+                return None
+        if len(thing) < SHORTEST:
             return None
         text = _text(thing)
         if self._quick is None:
             self._quick = tokens.quick_look()
-        if self._quick(text) is None and (type(before) is not str or before[-3:].lower() not in tokens.NAME_ENDINGS):
+        if self._quick(text) is None and (type(before) is not str or before[-3:].lower() not in ENDINGS):
             return None
         found = tokens.spans(text, under=before if type(before) is str else None)
         return self._reference(thing, text, found) if found else None
+
+    def _look_inside(self, before: Any, thing: Any) -> None:
+        """What `thing` holds under a secret's name is known from now on, and replaced when the pickler comes to it."""
+        for name, value in named_values(before, thing):
+            if tokens.remember_under(value, name):
+                self._quick = None
 
     def _reference(self: Any, thing: Any, text: str, found: list[tuple[int, int, str]]) -> str:
         secrets: Secrets = self.live.secrets
@@ -219,6 +253,8 @@ def rebuilt(told: str, secrets: Secrets, lost: Callable[..., Any]) -> Any:
             raise CannotResume(f"the snapshot needs the value of {reference.words()}, which is not here; set it in a cell above this one")
         texts.append(value)
     text = "".join(texts)
+    if kind == "str_":
+        return sys.modules["numpy"].str_(text)
     return text.encode("latin1") if kind == "bytes" else text
 
 
@@ -227,8 +263,13 @@ def _text(thing: Any) -> str:
     return thing.decode("latin1") if isinstance(thing, bytes) else str(thing)
 
 
+def _is_text_of_numpy(kind: type) -> bool:
+    """Whether a text of this kind is pickled as bytes, in which none is found: an item of an array of texts is one."""
+    return kind.__name__ == "str_" and kind.__module__ == "numpy"
+
+
 def _may_be(text: str) -> bool:
-    return tokens.SHORTEST <= len(text) <= 4 * tokens.LONGEST and (tokens.STRICT.search(text) is not None or tokens.no_plain_word(text))
+    return SHORTEST <= len(text) <= 4 * LONGEST and (STRICT.search(text) is not None or no_plain_word(text))
 
 
 def _texts(code: types.CodeType) -> Iterator[str]:

@@ -6,6 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from colab_guard.state import tokens
+from colab_guard.state.secret_names import is_secret_variable_of_notebook
 
 
 def remember_typed(source: str) -> None:
@@ -15,8 +16,8 @@ def remember_typed(source: str) -> None:
     except (SyntaxError, ValueError):
         return  # whoever compiles it says so
     for name, value in _named(tree):
-        if tokens.is_secret_variable_of_notebook(name, value):
-            tokens.remember(value, f"the text under {name!r} in the cell")
+        if is_secret_variable_of_notebook(name, value):
+            tokens.remember_variable(value, f"the text under {name!r} in the cell")
 
 
 def _named(tree: ast.AST) -> Iterator[tuple[str, str]]:
