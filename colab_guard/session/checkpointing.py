@@ -140,7 +140,7 @@ class GuardedCell:
             if options.fresh:
                 opened.clear()
             loaded, passed_over = opened.newest()
-            for step in passed_over:
+            for step in (step for step in passed_over if far is None or not far.said(step)):
                 bus.post(CommitPassedOver(name=self.name, commit=step.commit, reason=step.reason))
             if loaded is not None:
                 loaded = self._check_changes(opened, loaded, undo)

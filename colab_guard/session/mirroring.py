@@ -10,13 +10,14 @@ from typing import TypeVar
 
 from colab_guard import hosts, store
 from colab_guard.clock import Clock
-from colab_guard.errors import MirrorUnusable
-from colab_guard.events import EventBus, LeaseWaitedFor, MirrorTried, StoreMovedAside
+from colab_guard.errors import GuardError, MirrorUnusable
+from colab_guard.events import CommitPassedOver, EventBus, LeaseWaitedFor, MirrorTried, StoreMovedAside
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.workers import Abandoned, Workers
 
 T = TypeVar("T")
-FETCH_S = 600.0
+FETCH_S = 120.0
+"""A fetch that has not got on for so long is given up; a large one may take as long as it needs."""
 LOOK_S = 60.0
 WAIT_LOOK_S = 5.0
 """How often another machine's heartbeat is looked for."""
@@ -46,6 +47,10 @@ class Mirroring:
     """The store is to be put in the place of what the mirror holds."""
     fetched: set[str] = field(default_factory=set)
     """Commits that came from there."""
+    passed: dict[tuple[int, int], str] = field(default_factory=dict)
+    """What was said of commits that could not be used, by their places."""
+    _unread: frozenset[str] = frozenset()
+    _apart: bool = False
 
     @classmethod
     def at(cls, name: str, options: CheckpointOptions, workers: Workers, bus: EventBus, clock: Clock) -> Mirroring | None:
@@ -85,7 +90,7 @@ class Mirroring:
             self._wait(watch, where)
             above = self._fetch(where, local, identity)
         newest = self._ask(where, lambda: store.mirror_generation(self.place, identity, take_over=options.take_over), LOOK_S)
-        if local.exists() and newest > store.newest_generation(local):
+        if self._apart or (local.exists() and newest > store.newest_generation(local)):
             # who held it then has committed nothing newer than what is here: this store goes on, above it
             self.replaces, above = True, newest
         return above
@@ -103,24 +108,36 @@ class Mirroring:
             settle_s=self.settle_s,
             bytes_per_s=None if self.tried is None else self.tried.bytes_per_s,
             free_bytes=None if self.tried is None else self.tried.free_bytes,
+            unread=self._unread,
         )
 
+    def said(self, step: store.PassedOver) -> bool:
+        """Whether that commit was told of already."""
+        return any(step.commit.startswith(f"{generation:08d}-{seq:010d}") for generation, seq in self.passed)
+
     def _fetch(self, where: str, local: Path, identity: store.Identity) -> int:
-        options, gone = self.options, threading.Event()
+        options = self.options
         known = _commits(local)
 
         def moved(why: str, kept: Path) -> None:
             known.clear()
             self.bus.post(StoreMovedAside(name=self.name, reason=why, kept=str(kept)))
 
-        def look() -> int:
+        def look(call: store.Call) -> tuple[store.Fetched, int]:
+            found = store.Fetched()
             if not options.fresh:
-                store.fetch_from_mirror(self.place, local, identity, take_over=options.take_over, gone=gone, moved=moved)
-                self.fetched |= _commits(local) - known
+                found = store.fetch_from_mirror(self.place, local, identity, take_over=options.take_over, call=call, moved=moved)
             newest = store.mirror_generation(self.place, identity, take_over=options.take_over)
-            return newest if options.fresh or options.take_over else 0
+            return found, newest if options.fresh or options.take_over else 0
 
-        return self._ask(where, look, FETCH_S, gone)
+        found, newest = _told(where, FETCH_S, lambda: store.limited(self.workers, "look", look, FETCH_S))
+        self.fetched |= _commits(local) - known
+        self._unread, self._apart = found.unread, found.apart
+        for step in found.passed:
+            if not self.said(step):
+                self.passed[int(step.commit[:8]), int(step.commit[9:19])] = step.reason
+                self.bus.post(CommitPassedOver(name=self.name, commit=step.commit, reason=step.reason))
+        return newest
 
     def _wait(self, watch: store.Watch, where: str) -> None:
         """Until the lease is free; said once."""
@@ -131,23 +148,30 @@ class Mirroring:
                 self.bus.post(LeaseWaitedFor(name=self.name, where=where, holder=watch.holder, seconds=left))
             self.clock.wait(threading.Event(), min(left, WAIT_LOOK_S))
 
-    def _ask(self, where: str, action: Callable[[], T], limit_s: float, gone: threading.Event | None = None) -> T:
-        return _in_time(self.workers, where, "look", action, limit_s, gone)
+    def _ask(self, where: str, action: Callable[[], T], limit_s: float) -> T:
+        return _in_time(self.workers, where, "look", action, limit_s)
 
 
 def _commits(local: Path) -> set[str]:
     return {path.stem for path in (local / "commits").glob("*.json")}
 
 
-def _in_time(
-    workers: Workers, where: str, what: str, action: Callable[[], T], limit_s: float, gone: threading.Event | None = None
-) -> T:
+def _in_time(workers: Workers, where: str, what: str, action: Callable[[], T], limit_s: float) -> T:
+    return _told(where, limit_s, lambda: workers.call(f"mirror: {what}", action, limit_s))
+
+
+def _told(where: str, limit_s: float, action: Callable[[], T]) -> T:
+    """What `action` gives, which asks the mirror; one line where it does not answer, or fails."""
     try:
-        return workers.call(f"mirror: {what}", action, limit_s)
+        return action()
     except Abandoned:
-        if gone is not None:
-            gone.set()
         raise _silent(where, limit_s) from None
+    except GuardError:
+        raise
+    except OSError as error:
+        raise MirrorUnusable(
+            f"--to {where}: it cannot be read ({error.strerror or error}); run the cell again when it can be, or leave --to out"
+        ) from error
 
 
 def _silent(where: str, limit_s: float) -> MirrorUnusable:

@@ -53,6 +53,8 @@ from colab_guard.store.inspect import Changed, Holder, Row, describe, describe_n
 from colab_guard.store.leases import newest_generation
 from colab_guard.store.mirror import (
     SETTLE_S,
+    Call,
+    Fetched,
     FolderPlace,
     Mirror,
     MirrorStatus,
@@ -84,11 +86,13 @@ from colab_guard.store.writer import Store
 
 __all__ = [
     "BufferDraft",
+    "Call",
     "Changed",
     "CommitDraft",
     "CommitKind",
     "CommitRecord",
     "Exported",
+    "Fetched",
     "FileInfo",
     "FolderPlace",
     "Holder",

@@ -183,10 +183,10 @@ def test_a_damaged_local_store_is_mended_from_a_mirror_as_new(tmp_path: Path, wo
 
 def test_a_fetch_that_was_left_behind_writes_nothing_when_it_wakes(tmp_path: Path, workers: Workers) -> None:
     far = a_mirror(tmp_path, workers)
-    gone = threading.Event()
-    gone.set()
+    call = calls.Call()
+    call.gone.set()
     with pytest.raises(Abandoned):
-        fetch_from_mirror(far, tmp_path / "b", ME, gone=gone)
+        fetch_from_mirror(far, tmp_path / "b", ME, call=call)
     assert not (tmp_path / "b" / "FORMAT").exists()
 
 
@@ -226,7 +226,8 @@ def test_a_mirror_whose_commits_cannot_be_read_is_not_taken_for_an_empty_one(tmp
     far = a_mirror(tmp_path, workers, "kept")
     record = next((far / "commits").glob("*.json"))
     record.write_bytes(record.read_bytes()[:-1])
-    assert not fetch_from_mirror(far, tmp_path / "b", ME)
+    with pytest.raises(ForeignStore, match="1 commits are there and none can be read"):
+        fetch_from_mirror(far, tmp_path / "b", ME)
     store = Store.open(tmp_path / "b", ME)
     mirror = mirrored(store, far, workers)
     store.commit(draft("other"))

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from colab_guard.store.leases import LEASE_NAME, RELEASED, Lease, leases_among
-from colab_guard.store.mirror.place import Place, exists
+from colab_guard.store.mirror.place import Moved, Place, exists, go_on
+from colab_guard.store.mirror.reading import patiently, small
 from colab_guard.store.packs import digest
 from colab_guard.store.types import PassedOver
 from colab_guard.store.view import StoreView
@@ -76,26 +77,26 @@ class FarLeases:
 
 
 @contextmanager
-def viewed(place: Place) -> Iterator[StoreView | None]:
-    """The mirror's leases and commits as a view (its packs are not in it); None where no store is there."""
-    if not exists(place, "FORMAT"):
+def viewed(place: Place, moved: Moved = go_on) -> Iterator[StoreView | None]:
+    """The mirror's leases and commits as a view (its packs are not in it); None where no store is there.
+
+    MirrorUnusable where something cannot be read: what is not known is not taken for what is damaged or gone.
+    """
+    if not patiently(place, "FORMAT", lambda: exists(place, "FORMAT"), moved):
         yield None
         return
     with tempfile.TemporaryDirectory(prefix="colab_guard-") as made:
         folder = Path(made)
-        (folder / "FORMAT").write_bytes(place.read("FORMAT"))
+        (folder / "FORMAT").write_bytes(small(place, "FORMAT", moved))
         for part in ("leases", "commits"):
             (folder / part).mkdir()
-            for name in place.names(part):
+            for name in listed(place, part, moved):
                 if Path(name).suffix in (".json", RELEASED):
-                    _bring(place, f"{part}/{name}", folder)
+                    with suppress(FileNotFoundError):  # collected meanwhile
+                        (folder / part / name).write_bytes(small(place, f"{part}/{name}", moved))
         yield StoreView(folder, shown=place.name)
 
 
-def _bring(place: Place, name: str, folder: Path) -> None:
-    try:
-        (folder / name).write_bytes(place.read(name))
-    except FileNotFoundError:
-        return  # collected meanwhile
-    except OSError:
-        (folder / name).write_bytes(b"")  # told as damaged
+def listed(place: Place, part: str, moved: Moved = go_on) -> list[str]:
+    """The names of the files in a folder of the mirror."""
+    return list(patiently(place, f"the folder {part}", lambda: place.names(part), moved))

@@ -49,6 +49,8 @@ class Copies:
     """Files that were sent and not seen since, by when that was."""
     mine: set[str] = field(default_factory=set)
     """Files that this machine had or has: these alone are removed without delay."""
+    unread: frozenset[str] = frozenset()
+    """Files that may belong to what could not be read: they are not tidied away unless this machine has them."""
     _strange: dict[str, float] = field(default_factory=dict)
 
     def look(self, call: Call) -> None:
@@ -144,7 +146,7 @@ class Copies:
         The lease is looked at first: another machine may have taken over meanwhile, and what is there is its own then.
         """
         now = time.monotonic()
-        spare = [name for name in self.listed if name not in kept and _is_own(name)]
+        spare = [name for name in self.listed if name not in kept | (self.unread - self.mine) and _is_own(name)]
         self._strange = {name: self._strange.get(name, now) for name in spare if name not in self.mine}
         looked = -LEASE_FRESH_S
         for name in sorted(spare):  # records go before packs

@@ -1,26 +1,51 @@
-"""Bringing a mirror to a machine that lost its store."""
+"""Bringing a mirror to a machine that lost its store.
+
+Packs come first, then records, and leases last: a fetch that is cut off leaves what was here as it counted before.
+"""
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
-from colab_guard.errors import StoreDamaged, StoreInUse
+from colab_guard.errors import GuardError, StoreDamaged, StoreInUse, UserMistake
 from colab_guard.store import disk
+from colab_guard.store.index import state_packs
 from colab_guard.store.leases import LEASE_NAME, read_leases
-from colab_guard.store.mirror.catalogue import FarLeases, viewed
+from colab_guard.store.lineage import place_of
+from colab_guard.store.mirror.calls import Call
+from colab_guard.store.mirror.catalogue import FarLeases, listed, viewed
 from colab_guard.store.mirror.folder import FolderPlace
+from colab_guard.store.mirror.histories import Here, apart, check_read, superseded, unread_files
 from colab_guard.store.mirror.owners import check_notebook
-from colab_guard.store.mirror.place import Place, intact, pieces
+from colab_guard.store.mirror.place import Moved, Place, intact
+from colab_guard.store.mirror.reading import bring_pack, patiently
 from colab_guard.store.packs import verify_pack
-from colab_guard.store.types import CommitRecord, Identity
+from colab_guard.store.types import CommitRecord, Identity, PassedOver
 from colab_guard.store.view import StoreView, damaged_format, packs_needed
 from colab_guard.workers import Abandoned
 
 DAMAGED = ".damaged"
 """Beside the local stores: those that could not be read and were replaced from a mirror."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What came of a fetch; true where files came. `passed`: commits of the mirror or of here that do not count, and why.
+
+    `unread`: files of the mirror that may belong to what could not be read, and stay. `apart`: the local store has nothing
+    in common with the mirror, and is to replace it.
+    """
+
+    files: int = 0
+    passed: tuple[PassedOver, ...] = ()
+    unread: frozenset[str] = frozenset()
+    apart: bool = False
+
+    def __bool__(self) -> bool:
+        return self.files > 0
 
 
 def fetch_from_mirror(
@@ -29,56 +54,92 @@ def fetch_from_mirror(
     identity: Identity,
     *,
     take_over: bool = False,
-    gone: threading.Event | None = None,
+    call: Call | None = None,
     moved: Callable[[str, Path], None] = lambda why, kept: None,
-) -> bool:
-    """Bring the mirror's store to a machine whose local one is lost, older or damaged; say whether anything came.
+) -> Fetched:
+    """Bring the mirror's store to a machine whose local one is lost, older or damaged; what came of it.
 
     A local store whose FORMAT is damaged cannot be read: it is moved aside, whole, and `moved` is told why and whereto.
 
-    ForeignStore, before anything is written, where the mirror is another notebook's. Nothing more is written once
-    `gone` is set: the caller has given up waiting.
+    ForeignStore, before anything is written, where the mirror is another notebook's, where what is there was signed with
+    another key, or where it and what is here have nothing in common. MirrorUnusable where it cannot be read. Nothing more is
+    written once `call` is given up.
     """
     place = FolderPlace(place) if isinstance(place, Path) else place
-    with viewed(place) as there:
+    call = call or Call()
+    try:
+        return _fetch(place, local, identity, take_over, call.moved, moved)
+    except (GuardError, Abandoned):
+        raise
+    except OSError as error:  # those of the place are told as such where they arise
+        raise UserMistake(
+            f"the local store {local} cannot be written ({error.strerror or error}); free some space there, or set COLAB_GUARD_HOME "
+            "to a folder that can be"
+        ) from error
+
+
+def _fetch(
+    place: Place, local: Path, identity: Identity, take_over: bool, moved: Moved, aside: Callable[[str, Path], None]
+) -> Fetched:
+    with viewed(place, moved) as there:
         if there is None:
-            return False
-        leases = FarLeases(place).look()
-        check_notebook(place, leases, identity, take_over=take_over)
+            return Fetched()
+        damage = damaged_format(local)
+        here = Here(local, None, ()) if damage else Here.at(local)
         whole, units = there.retained()
-    records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
-    if not records and place.names("commits"):
-        return False  # commits that cannot be read: to go on from their leases alone would let them be tidied away
-    newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
-    damage = damaged_format(local)
-    if damage:
-        _stop_if(gone)
-        moved(damage, _moved_aside(local, identity, take_over=take_over))
-    elif _newest_whole(local) >= newest:
-        return False
-    names = [f"leases/{name}" for name in leases.files if LEASE_NAME.match(f"{Path(name).stem}.json")]
-    names += [f"packs/{name}.pack" for name in sorted(packs_needed(whole, units))]
-    names += [f"commits/{record.id}.json" for record in records]
-    return _bring(place, local, ["FORMAT", *names], gone)
+        records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
+        leases = patiently(place, "the folder leases", FarLeases(place).look, moved)
+        if apart(here, there, records[-1] if records else None, identity, place.name, take_over=take_over):
+            return Fetched(apart=True)
+        check_notebook(place, leases, identity, take_over=take_over)
+        mine = (-1, -1) if damage else _newest_whole(local)
+        newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
+        check_read(there, leases, max(mine, newest if records else mine), place.name, local=here.newest is not None)
+        packs = set(listed(place, "packs", moved))
+        unread = unread_files(there, packs, packs_needed(whole, units)) if there.problems or there.lineage else frozenset()
+        passed = [problem for problem in there.problems if place_of(problem.commit) > max(mine, newest)]
+        if damage:
+            moved()
+            aside(damage, _moved_aside(local, identity, take_over=take_over))
+        elif mine >= newest or (not records and there.problems):
+            return Fetched(passed=tuple(passed), unread=unread)
+        passed += superseded(here, leases)
+        return _bring(place, local, there, whole, units, moved, passed, unread)
 
 
-def _bring(place: Place, local: Path, names: list[str], gone: threading.Event | None) -> bool:
-    _stop_if(gone)
+def _bring(
+    place: Place,
+    local: Path,
+    there: StoreView,
+    whole: list[CommitRecord],
+    units: list[CommitRecord],
+    moved: Moved,
+    passed: list[PassedOver],
+    unread: frozenset[str],
+) -> Fetched:
+    moved()
     for part in ("packs", "commits", "leases"):
         disk.make_folder(local / part)
-    brought = 0
-    here = FolderPlace(local)
+    here, brought, lost = FolderPlace(local), 0, set[str]()
+    for pack in sorted(packs_needed(whole, units)):
+        if not intact(here, f"packs/{pack}.pack", moved=moved):
+            came = bring_pack(place, f"packs/{pack}.pack", local, moved)
+            brought += came
+            lost |= set() if came else {pack}
+    # a unit's end counts, whatever became of its state
+    left = [record for record in whole if state_packs(record) & lost and record not in units]
+    passed = passed + [PassedOver(record.id, "a pack that it needs is damaged on the mirror, or gone") for record in left]
+    unread |= {f"commits/{r.id}.json" for r in left} | {f"packs/{pack}.pack" for r in left for pack in state_packs(r)}
+    kept = sorted({r.id for r in [*whole, *units]} - {r.id for r in left})
+    names = ["FORMAT", *(f"commits/{commit}.json" for commit in kept)]
+    marks = sorted((there.path / "leases").iterdir())
+    names += [f"leases/{path.name}" for path in marks if LEASE_NAME.match(f"{path.stem}.json")]
     for name in names:
-        _stop_if(gone)
-        if place.size(name) is not None and not intact(here, name):
-            disk.write_whole(local / name, pieces(place, name, lambda: _stop_if(gone)))
+        moved()
+        if (there.path / name).exists() and not intact(here, name, there.path / name):
+            disk.write_whole(local / name, [(there.path / name).read_bytes()])
             brought += 1
-    return brought > 0
-
-
-def _stop_if(gone: threading.Event | None) -> None:
-    if gone is not None and gone.is_set():
-        raise Abandoned("the fetch was left behind")
+    return Fetched(brought, tuple(passed), unread)
 
 
 def _moved_aside(local: Path, identity: Identity, *, take_over: bool) -> Path:

@@ -55,6 +55,8 @@ def check_holder(place: Place, leases: FarLeases, store: Store, *, take_over: bo
     if not theirs:
         return
     newest = int(max(theirs)[:8])
+    if int(max(leases.names)[:8]) > newest:
+        return  # the newest there is this store's: it has taken over, and theirs are older
     known = store.leases
     anew = max((lease.generation for lease in known if lease.continues is None), default=0)
     replaces = take_over or anew > newest

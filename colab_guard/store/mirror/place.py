@@ -91,12 +91,13 @@ def exists(place: Place, name: str) -> bool:
     return place.size(name) is not None
 
 
-def pieces(place: Place, name: str, moved: Moved = go_on, piece: int = PIECE_BYTES) -> Iterator[bytes]:
-    """A file of the place, piece by piece."""
+def pieces(place: Place, name: str, moved: Moved = go_on, piece: int = PIECE_BYTES, read: Read | None = None) -> Iterator[bytes]:
+    """A file of the place, piece by piece; `read` stands in for the place's own."""
+    read = read or partial(place.read, name)
     start = 0
     while True:
         moved()
-        data = place.read(name, start, piece)
+        data = read(start, piece)
         if data:
             yield data
         start += len(data)
@@ -105,23 +106,27 @@ def pieces(place: Place, name: str, moved: Moved = go_on, piece: int = PIECE_BYT
             return
 
 
-def intact(place: Place, name: str, original: Path | None = None, moved: Moved = go_on) -> bool:
-    """Whether a file of the place is what its name says; one that has no hash in its name must equal `original`."""
-    size = place.size(name)
+def intact(place: Place, name: str, original: Path | None = None, moved: Moved = go_on, lies: str = "") -> bool:
+    """Whether a file of the place is what its name says; one that has no hash in its name must equal `original`.
+
+    `lies`: the name under which it lies there, where that is another.
+    """
+    lies = lies or name
+    size = place.size(lies)
     if size is None:
         return False
     if name.endswith(".pack"):
-        return _pack_intact(place, name, size, moved)
-    data = place.read(name)
+        return _pack_intact(place, name, lies, size, moved)
+    data = place.read(lies)
     hashed = re.search(r"-([0-9a-f]+)\.json$", name)
     if hashed is not None:
         return digest(data).startswith(hashed[1])
     return original is not None and original.exists() and data == original.read_bytes()
 
 
-def _pack_intact(place: Place, name: str, size: int, moved: Moved) -> bool:
-    parts: Iterable[bytes] = pieces(place, name, moved)
-    read: Read = partial(place.read, name)
+def _pack_intact(place: Place, name: str, lies: str, size: int, moved: Moved) -> bool:
+    parts: Iterable[bytes] = pieces(place, lies, moved)
+    read: Read = partial(place.read, lies)
     if size <= PIECE_BYTES:  # one call for all of it
         whole = b"".join(parts)
         parts, read = [whole], lambda start, length: whole[start : start + length]

@@ -55,6 +55,7 @@ class Mirror:
         settle_s: float = 0.0,
         bytes_per_s: float | None = None,
         free_bytes: int | None = None,
+        unread: frozenset[str] = frozenset(),
     ) -> None:
         self._store = store
         self._place: Place = FolderPlace(place) if isinstance(place, Path) else place
@@ -71,7 +72,7 @@ class Mirror:
         self._behind_since: float | None = None
         self._asked = self._answered = self._sent = 0
         """Numbers of nudges: asked for, looked after (sent or failed), sent."""
-        self._copies = Copies(store, self._place, FarLeases(self._place), take_over)
+        self._copies = Copies(store, self._place, FarLeases(self._place), take_over, unread=unread)
         self._copies.mine = {f"{part}/{path.name}" for part in PARTS for path in (store.path / part).iterdir()}
         self._claimed: str | None = None
         self.beats_missed = 0

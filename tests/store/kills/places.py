@@ -25,4 +25,4 @@ def mirror_of(store: Store, folder: Path, durable: Callable[[str], None]) -> Mir
 
 def fetch(folder: Path, local: Path) -> bool:
     """Bring what a lost local store lacks."""
-    return fetch_from_mirror(folder, local, ME)
+    return bool(fetch_from_mirror(folder, local, ME))
