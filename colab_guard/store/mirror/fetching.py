@@ -96,7 +96,7 @@ def _fetch(
         newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
         check_read(there, leases, max(mine, newest if records else mine), place.name, local=here.newest is not None)
         packs = set(listed(place, "packs", moved))
-        unread = unread_files(there, packs, packs_needed(whole, units)) if there.problems or there.lineage else frozenset()
+        unread = unread_files(there, packs, packs_needed(whole, units))
         passed = [problem for problem in there.problems if place_of(problem.commit) > max(mine, newest)]
         if damage:
             moved()

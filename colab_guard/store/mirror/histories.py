@@ -93,7 +93,8 @@ def superseded(here: Here, leases: FarLeases) -> list[PassedOver]:
         return []
     holder = _who(leases.newest)
     count = "it was" if len(gone) == 1 else f"{len(gone)} commits up to it were"
-    return [PassedOver(newest.id, f"{count} saved on this machine only, and {holder} went on from before: the mirror's work is taken up")]
+    went = f"{holder} went on from before: the mirror's work is taken up, and the next commit lets what was here go"
+    return [PassedOver(newest.id, f"{count} saved on this machine only, and {went}")]
 
 
 def unread_files(there: StoreView, packs: set[str], needed: set[str]) -> frozenset[str]:
