@@ -134,6 +134,16 @@ def test_what_is_damaged_there_is_said_and_what_may_be_its_own_stays(
             return  # the record can be read: the next look finds what it needs
 
 
+def test_a_units_end_that_is_damaged_there_is_said_though_the_newest_is_whole(tmp_path: Path, workers: Workers) -> None:  # noqa: F811
+    store = Store.open(tmp_path / "a", ME)
+    mirror = mirrored(store, tmp_path / "far", workers)
+    ends = [store.commit(draft(f"{n}", os.urandom(3000), "unit", unit={"group": "g", "key": str(n), "record": {}})) for n in range(4)]
+    assert mirror.flush(10)
+    flip(tmp_path / "far" / "commits" / f"{ends[0].id}.json")
+    assert [step.commit for step in fetch_from_mirror(tmp_path / "far", tmp_path / "b", ME).passed] == [ends[0].id]
+    assert newest(tmp_path / "b") == "3"
+
+
 @pytest.mark.parametrize("before", ["right", ""])
 def test_commits_signed_with_another_key_are_refused_before_anything_is_written(
     tmp_path: Path, workers: Workers, monkeypatch: pytest.MonkeyPatch, before: str  # noqa: F811
@@ -142,7 +152,10 @@ def test_commits_signed_with_another_key_are_refused_before_anything_is_written(
     far = a_mirror(tmp_path, workers, "one", "two")
     there = files(far)
     monkeypatch.setenv("COLAB_GUARD_KEY", "typo")
-    for local in ("new", "a"):
+    own = Store.open(tmp_path / "own", ME, above=7)
+    own.commit(draft("newer, with nothing in common", os.urandom(3000)))
+    own.close()
+    for local in ("new", "a", "own"):
         with pytest.raises(ForeignStore, match=r"2 commits there cannot be taken up \(the record is .*COLAB_GUARD_KEY.*--fresh"):
             fetch_from_mirror(far, tmp_path / local, ME)
     assert not (tmp_path / "new").exists() and files(far) == there

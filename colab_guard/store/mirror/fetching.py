@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_guard.errors import GuardError, StoreDamaged, StoreInUse, UserMistake
+from colab_guard.errors import GuardError, StoreInUse, UserMistake
 from colab_guard.store import disk
 from colab_guard.store.index import state_packs
 from colab_guard.store.leases import LEASE_NAME, read_leases
@@ -22,7 +22,6 @@ from colab_guard.store.mirror.histories import Here, apart, check_read, supersed
 from colab_guard.store.mirror.owners import check_notebook
 from colab_guard.store.mirror.place import Moved, Place, intact
 from colab_guard.store.mirror.reading import bring_pack, patiently
-from colab_guard.store.packs import verify_pack
 from colab_guard.store.types import CommitRecord, Identity, PassedOver
 from colab_guard.store.view import StoreView, damaged_format, packs_needed
 from colab_guard.workers import Abandoned
@@ -73,8 +72,8 @@ def fetch_from_mirror(
         raise
     except OSError as error:  # those of the place are told as such where they arise
         raise UserMistake(
-            f"the local store {local} cannot be written ({error.strerror or error}); free some space there, or set COLAB_GUARD_HOME "
-            "to a folder that can be"
+            f"the local store {local} cannot be used ({error.strerror or error}); free some space there, or set COLAB_GUARD_HOME "
+            "to another folder"
         ) from error
 
 
@@ -89,15 +88,17 @@ def _fetch(
         whole, units = there.retained()
         records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
         leases = patiently(place, "the folder leases", FarLeases(place).look, moved)
-        if apart(here, there, records[-1] if records else None, identity, place.name, take_over=take_over):
+        mine = (-1, -1) if damage else _newest_whole(local, moved)
+        strange = here.newest is not None and not here.shares(there)
+        readable = _place(records[-1]) if records else (-1, -1)
+        check_read(there, leases, readable if strange else max(mine, readable), place.name, local=here.newest is not None)
+        if strange and apart(here, there, records[-1] if records else None, identity, place.name, take_over=take_over):
             return Fetched(apart=True)
         check_notebook(place, leases, identity, take_over=take_over)
-        mine = (-1, -1) if damage else _newest_whole(local)
-        newest = _place(records[-1]) if records else (0, 0)  # without commits its leases alone: they are to be continued
-        check_read(there, leases, max(mine, newest if records else mine), place.name, local=here.newest is not None)
-        packs = set(listed(place, "packs", moved))
-        unread = unread_files(there, packs, packs_needed(whole, units))
-        passed = [problem for problem in there.problems if place_of(problem.commit) > max(mine, newest)]
+        newest = readable if records else (0, 0)  # without commits its leases alone: they are to be continued
+        unread = unread_files(there, set(listed(place, "packs", moved)), packs_needed(whole, units))
+        have = {record.id for record in here.commits}
+        passed = [p for p in there.problems if p.commit not in have and (mine < newest or place_of(p.commit) > mine)]
         if damage:
             moved()
             aside(damage, _moved_aside(local, identity, take_over=take_over))
@@ -122,7 +123,7 @@ def _bring(
         disk.make_folder(local / part)
     here, brought, lost = FolderPlace(local), 0, set[str]()
     for pack in sorted(packs_needed(whole, units)):
-        if not intact(here, f"packs/{pack}.pack", moved=moved):
+        if not _pack_whole(local, pack, moved):
             came = bring_pack(place, f"packs/{pack}.pack", local, moved)
             brought += came
             lost |= set() if came else {pack}
@@ -155,22 +156,23 @@ def _moved_aside(local: Path, identity: Identity, *, take_over: bool) -> Path:
     return kept
 
 
-def _newest_whole(path: Path) -> tuple[int, int]:
+def _newest_whole(path: Path, moved: Moved) -> tuple[int, int]:
     """The place of the newest commit of a local store whose packs are all as they were written."""
     if not (path / "FORMAT").exists():
         return (-1, -1)
     for record in StoreView(path).commits():
-        if all(_pack_whole(path / "packs" / f"{name}.pack") for name in packs_needed([record], [])):
+        if all(_pack_whole(path, name, moved) for name in packs_needed([record], [])):
             return _place(record)
     return (-1, -1)
 
 
-def _pack_whole(path: Path) -> bool:
+def _pack_whole(local: Path, pack: str, moved: Moved) -> bool:
     try:
-        verify_pack(path)
-    except StoreDamaged:
-        return False
-    return True
+        return intact(FolderPlace(local), f"packs/{pack}.pack", moved=moved)
+    except (Abandoned, GuardError):
+        raise
+    except OSError:
+        return False  # it is brought anew
 
 
 def _place(record: CommitRecord) -> tuple[int, int]:

@@ -35,12 +35,11 @@ class Here:
 
 
 def apart(here: Here, there: StoreView, theirs: CommitRecord | None, identity: Identity, where: str, *, take_over: bool) -> bool:
-    """Whether the two have nothing in common, and this one is to go on; ForeignStore where a person has to say which.
+    """Whether this one goes on, of two that have nothing in common; ForeignStore where a person has to say which.
 
     A store that was begun anew above the mirror's generation was meant to replace it.
     """
-    if here.newest is None or here.shares(there):
-        return False
+    assert here.newest is not None
     anew = max((lease.generation for lease in read_leases(here.path / "leases")[0] if lease.continues is None), default=0)
     above = max((int(name[:8]) for name in _names(there.path, "leases")), default=0)
     if theirs is None or take_over or anew > above:
