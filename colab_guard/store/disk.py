@@ -122,6 +122,16 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def sync_way_to(path: Path) -> None:
+    """Sync the folder `path` and those above it on its file system; what its user may not read was made by nobody here."""
+    device = path.stat().st_dev
+    for folder in (path, *path.absolute().parents):
+        if folder.stat().st_dev != device:
+            return  # it was mounted, and not made
+        with suppress(PermissionError):
+            sync_folder(folder)
+
+
 def remove_leftovers(folder: Path) -> None:
     """Remove temporary files that a killed writer left in `folder`."""
     for name in os.listdir(folder):

@@ -20,7 +20,7 @@ from colab_guard.store.lineage import place_of
 from colab_guard.store.records import write_record
 from colab_guard.store.retention import Retention
 from colab_guard.store.types import CommitDraft, CommitRecord, Identity, Loaded, PassedOver
-from colab_guard.store.view import FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, format_of, packs_needed
+from colab_guard.store.view import FOLDERS, FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, format_of, packs_needed
 from colab_guard.store.writing import KnownByRole, Writing
 
 NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
@@ -66,12 +66,17 @@ class Store(StoreView):
     ) -> Store:
         """Open (or make) the store at `path` for writing; takes the lease, of a generation higher than `above`."""
         try:
-            for folder in (path, path / "packs", path / "commits", path / "leases"):
+            folders = [path / part for part in FOLDERS]
+            for folder in (path, *folders):
                 disk.make_folder(folder)
             if not (path / "FORMAT").exists():
                 if any((path / "commits").iterdir()):
                     raise ForeignStore(f"{path} holds commits but no FORMAT; it was damaged or is no store")
                 disk.write_whole(path / "FORMAT", [f"{FORMAT_NAME} {FORMAT_VERSION}\n".encode()])
+            # who made any of this, here or as a copy of a mirror, may have been killed between a name and its fsync
+            for folder in folders:
+                disk.sync_folder(folder)
+            disk.sync_way_to(path)
             store = cls(path, identity, clock or SystemClock())
             with one_at_a_time(path / "FORMAT"):
                 store._take_lease(take_over, above)

@@ -1,18 +1,21 @@
-"""Work on a store, recorded: commits, collection, unit ends, take-overs, clearing. Small, so that its states are many."""
+"""Work on a store, recorded: commits, collection, unit ends, take-overs, clearing, kills. Small, so that its states are many."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from unittest import mock
 
-from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, fetch_from_mirror, packs, writing
+from colab_guard.store import BufferDraft, CommitDraft, Identity, Store, disk, fetch_from_mirror, packs, writing
 from tests.store.crashes.record import Operation, Recorder
 
 ME = Identity("sweep", "/nb/sweep.ipynb", "c0ffee")
 SAVED, CLEARING, CLEARED = "saved", "clearing", "cleared"
 FIXED = b"frozen weights " * 40
+MADE = 5
+"""Names that the first opening makes: four folders, and FORMAT."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,15 +122,59 @@ def begun_again(work: Work) -> None:
 
 def fetched(work: Work) -> None:
     """The local store is lost, and brought back from a mirror; then work goes on."""
-    mirror = work.root.parent / "mirror"
+    fetch_from_mirror(_mirror(work), work.root / "store", ME)
+    work.count = 2
+    work.recorder.mark(SAVED, work.count)
+    store = work.open()
+    work.commit(store, 2)
+    store.close()
+
+
+def _mirror(work: Work) -> Path:
+    mirror = work.root.parent / f"mirror of {work.root.name}"
     there = Store.open(mirror, ME)
     for number in (1, 2):
         there.commit(draft(number))
     there.close()
-    fetch_from_mirror(mirror, work.root / "store", ME)
+    return mirror
+
+
+class Killed(BaseException):
+    """The process ends where this is raised."""
+
+
+def killed_before_a_sync(action: Callable[[], object], folders: Sequence[str]) -> bool:
+    """Whether `action` came to the fsync of one of `folders`: then a name is there, and nobody knows for how long."""
+    real = disk.sync_folder
+
+    def sync(path: Path) -> None:
+        if path.name in folders:
+            raise Killed
+        real(path)
+
+    with mock.patch.object(disk, "sync_folder", sync), suppress(Killed):
+        action()
+        return False
+    return True
+
+
+def opening_killed(work: Work) -> None:
+    """Kernels die while they make the store, each one step later than the one before; the next one works."""
+    for _ in range(MADE):
+        assert killed_before_a_sync(work.open, [work.root.name, "store"])
+    store = work.open()
+    work.commit(store, 3)
+    store.close()
+
+
+def fetching_killed(work: Work) -> None:
+    """Kernels die while they bring the store back from a mirror; the next one finds all of it there, and works."""
+    mirror = _mirror(work)
+    while killed_before_a_sync(lambda: fetch_from_mirror(mirror, work.root / "store", ME), ["packs", "commits"]):
+        pass
+    store = work.open()
     work.count = 2
     work.recorder.mark(SAVED, work.count)
-    store = work.open()
     work.commit(store, 2)
     store.close()
 
@@ -138,7 +185,7 @@ def renewed(work: Work) -> None:
         steps(work)
 
 
-SCENARIOS: Sequence[Callable[[Work], None]] = (steps, sweep, renewed, take_over, fetched, begun_again)
+SCENARIOS: Sequence[Callable[[Work], None]] = (steps, sweep, renewed, opening_killed, fetching_killed, take_over, fetched, begun_again)
 
 
 def record(scenario: Callable[[Work], None], folder: Path) -> Recording:
