@@ -14,7 +14,7 @@ from typing import Any
 
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.leases import Place
-from colab_guard.store.records import RECORD_NAME, packs_of_state, read_record, read_sealed
+from colab_guard.store.records import RECORD_NAME, packs_of_state, read_content, read_record, read_sealed
 from colab_guard.store.signing import the_key
 from colab_guard.store.types import CommitRecord, PassedOver
 
@@ -63,6 +63,8 @@ class Index:
         """The NAME that signed records have to be of; "" where whoever looks does not know it."""
         self._read: dict[str, CommitRecord] = {}
         self._sealed: set[str] = set()
+        """Whole by their names, and signed with the key."""
+        self._key = the_key()
 
     def names(self) -> list[tuple[Place, str]]:
         """Place and id of every record that is there, oldest first."""
@@ -77,12 +79,16 @@ class Index:
 
     def problem(self, name: str) -> PassedOver | None:
         """Why a record cannot be used; it is parsed only where a key is set, whose signature is inside."""
-        if the_key() is not None:
-            found = self.record(name)
-            return found if isinstance(found, PassedOver) else None
+        if self._key != the_key():
+            self._key = the_key()
+            self._only(set())  # what was looked at with another key is looked at again
         if name not in self._sealed:
             try:
-                read_sealed(self._folder / f"{name}.json")
+                path = self._folder / f"{name}.json"
+                if self._key is None:
+                    read_sealed(path)
+                else:
+                    self._check_owner(read_content(path))
             except StoreDamaged as error:
                 return PassedOver(name, str(error))
             self._sealed.add(name)
@@ -92,16 +98,17 @@ class Index:
         """A record, or why it cannot be read."""
         if name not in self._read:
             try:
-                self.add(self._checked(read_record(self._folder / f"{name}.json")))
+                record = read_record(self._folder / f"{name}.json")
+                self._check_owner(record.raw)
+                self.add(record)
             except StoreDamaged as error:
                 return PassedOver(name, str(error))
         return self._read[name]
 
-    def _checked(self, record: CommitRecord) -> CommitRecord:
-        signed_for = record.raw.get("name")
+    def _check_owner(self, content: Mapping[str, Any]) -> None:
+        signed_for = content.get("name")
         if the_key() is not None and self.owner not in ("", signed_for):
             raise StoreDamaged(f"the record was signed for the NAME {str(signed_for)[:80]!r}")
-        return record
 
     def add(self, record: CommitRecord) -> None:
         """`record` was read just now, or written by this process."""

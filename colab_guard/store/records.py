@@ -36,14 +36,20 @@ def write_record(folder: Path, generation: int, seq: int, content: Mapping[str, 
 
 
 def read_record(path: Path) -> CommitRecord:
-    """A commit record; StoreDamaged if its bytes are not what its name says."""
+    """A commit record; StoreDamaged if its bytes are not what its name says, or mean nothing."""
+    content = read_content(path)
+    check_record(content)
+    return as_record(path.name, content)
+
+
+def read_content(path: Path) -> dict[str, Any]:
+    """What a record says, signed where there is a key, and of that name; it is not looked into further."""
     content = opened(json_of(read_sealed(path)), "the record")
     match = RECORD_NAME.match(path.name)
     assert match is not None  # its bytes were compared with its name
     if (content.get("generation"), content.get("seq")) != (int(match[1]), int(match[2])):
         raise StoreDamaged("the record does not belong to its name")
-    check_record(content)
-    return as_record(path.name, content)
+    return content
 
 
 def json_of(data: bytes) -> bytes:

@@ -54,11 +54,16 @@ def opened(data: bytes, what: str) -> dict[str, Any]:
         raise StoreDamaged(f"{what} is no JSON object")
     signature = content.pop("hmac", None)
     key = the_key()
-    if key is not None:
-        wanted = hmac.new(key, _canonical(content), hashlib.sha256).hexdigest()
-        if not isinstance(signature, str) or not hmac.compare_digest(signature.encode(), wanted.encode()):
-            raise StoreDamaged(f"{what} is {'not signed' if signature is None else 'signed with another key'}")
+    if key is not None and not (isinstance(signature, str) and signature.isascii() and _proves(signature, key, data, content)):
+        raise StoreDamaged(f"{what} is {'not signed' if signature is None else 'signed with another key'}")
     return content
+
+
+def _proves(signature: str, key: bytes, data: bytes, content: Mapping[str, Any]) -> bool:
+    """Whether `signature` is that of the rest of `data`: of its very bytes where it stands last, as `signed` puts it."""
+    ending = f',"hmac":"{signature}"}}'.encode()
+    body = data.removesuffix(ending) + b"}" if data.endswith(ending) else _canonical(content)
+    return hmac.compare_digest(signature, hmac.new(key, body, hashlib.sha256).hexdigest())
 
 
 def mark(text: str) -> str:

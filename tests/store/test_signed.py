@@ -101,3 +101,22 @@ def test_leases_that_are_numbered_to_the_end_are_refused(tmp_path: Path) -> None
     with pytest.raises(ForeignStore, match="somebody else wrote there"):
         Store.open(tmp_path / "s", ME)
     assert newest_text(tmp_path / "s")[0] == "commit 0"
+
+
+def test_a_key_that_is_set_later_is_asked_for_of_what_was_looked_at_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    view = Store.view(tmp_path / "s")
+    assert view.newest()[0] is not None
+    monkeypatch.setenv("COLAB_GUARD_KEY", "the user's key")
+    loaded, passed = view.newest()
+    assert loaded is None and sum("the record is not signed" in step.reason for step in passed) == 2
+
+
+@pytest.mark.usefixtures("key")
+def test_a_signed_record_under_the_name_of_a_later_one_does_not_count(tmp_path: Path) -> None:
+    filled(tmp_path / "s", 2, 5000)
+    oldest = min((tmp_path / "s" / "commits").iterdir())
+    shutil.copy(oldest, oldest.with_name(oldest.name.replace("-0000000001-", "-0000000009-")))
+    view = Store.view(tmp_path / "s")
+    assert len(view.standing()) == 2
+    assert ["does not belong to its name" in problem.reason for problem in view.problems] == [True]
