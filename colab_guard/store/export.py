@@ -1,6 +1,7 @@
 """A store's contents in open formats, for whoever has no colab_guard: JSON, safetensors, and files as they were.
 
-    DIR/export.json                what is here, from which commit, and under which name each file is that had to get another
+    DIR/export.json                what is here, from which commit, every file that was written, and under which name each is
+                                   that had to get another
     DIR/commit.json                the commit's record: position, what it says of itself (versions, inputs, what was not kept)
     DIR/tensors.safetensors        its buffers; export.json tells how each was made of what
     DIR/output.jsonl               what the cell printed and displayed, a JSON object a line, in order
@@ -9,7 +10,8 @@
 
 Nothing is unpickled, so a store that nobody trusts can be exported; what stands in pickles only (numbers, texts, objects,
 tensors below 1 KiB) is not here. Everything is written beside DIR first and gets its name when it is whole. A folder
-that holds something else is never touched; `force` replaces an earlier export. Names that other systems take for
+that holds something else is never touched: `force` replaces an earlier export, in which nothing is but what export.json says
+that it wrote. Names that other systems take for
 something else (`:`, `\\`, a device's name) are written with `%` and two digits.
 """
 
@@ -29,12 +31,14 @@ from typing import Any
 from colab_guard.errors import StoreDamaged, UserMistake
 from colab_guard.store import tensors
 from colab_guard.store.disk import PRIVATE_FOLDER, make_folder, sync_folder, write_whole
-from colab_guard.store.index import whole_of
-from colab_guard.store.names import is_inside, is_text
+from colab_guard.store.index import state_packs, whole_of
+from colab_guard.store.names import is_inside, is_text, read_plain
 from colab_guard.store.types import CommitRecord
-from colab_guard.store.view import StoreView, check_format
+from colab_guard.store.view import FORMAT_NAME, StoreView, check_format
 
 MADE = "export.json"
+WROTE = "wrote"
+"""In it: the files of the export."""
 UNSAFE = frozenset('<>:"\\|?*%') | frozenset(map(chr, range(32))) | {chr(127)}
 DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))})
 LONGEST_PART = 200
@@ -69,13 +73,13 @@ def export(path: Path, target: Path, *, commit: str | None = None, force: bool =
     Somebody who writes there meanwhile removes what is read: then all is written anew, of what is there by then.
     """
     check_format(path)
-    target = Path(os.path.abspath(target.expanduser()))
+    target = _expanded(target)
     _check_target(target, force)
     make_folder(target.parent)
     for left in reversed(range(LOOKS)):
         before = StoreView(path).standing()
         try:
-            return _exported(path, target, commit, lambda: StoreView(path).standing() == before, last=not left)
+            return _exported(path, target, commit, force, lambda: StoreView(path).standing() == before, last=not left)
         except _WrittenMeanwhile:
             continue
     raise UserMistake(
@@ -88,7 +92,7 @@ class _WrittenMeanwhile(Exception):
     """What was missed may be there no more because the store is not as it was at the beginning."""
 
 
-def _exported(path: Path, target: Path, commit: str | None, unchanged: Callable[[], bool], *, last: bool) -> Exported:
+def _exported(path: Path, target: Path, commit: str | None, force: bool, unchanged: Callable[[], bool], *, last: bool) -> Exported:
     """`last`: what is missing is told and not looked for again."""
     beside = target.parent / f".colab_guard-export-{uuid.uuid4().hex}"
     beside.mkdir(mode=PRIVATE_FOLDER)
@@ -97,6 +101,7 @@ def _exported(path: Path, target: Path, commit: str | None, unchanged: Callable[
         missed = [*done.missing, *done.passed_over]
         if missed and not last and not unchanged():
             raise _WrittenMeanwhile
+        _check_target(target, force)  # something may have come there meanwhile
         _put_in_place(beside, target)
     except (StoreDamaged, UserMistake) as error:
         if unchanged():
@@ -114,6 +119,8 @@ def _written(path: Path, beside: Path, commit: str | None) -> Exported:
     units = [record for record in view.units() if chosen is None or (record.generation, record.seq) <= (chosen.generation, chosen.seq)]
     if chosen is None and not units:
         raise UserMistake(f"{path} holds no commit that is whole, and no finished unit; colab-guard verify tells what is damaged")
+    if chosen is not None:
+        _check_kept(view, chosen)
     done = _Writing(view, beside).all(chosen, units)
     done.passed_over = passed
     return done
@@ -135,15 +142,65 @@ def chosen_commit(view: StoreView, commit: str | None) -> CommitRecord | None:
     return found[0]
 
 
+def _check_kept(view: StoreView, record: CommitRecord) -> None:
+    """UserMistake where retention let the commit's state go; what is missing of one that is kept is damage."""
+    packs = view.path / "packs"
+    if all((packs / f"{name}.pack").exists() for name in state_packs(record)):
+        return
+    kept = [one.id for one in view.retained()[0]]
+    if record.id not in kept:
+        raise UserMistake(
+            f"the state of {record.id} was let go, as of all but the newest commits, and only its record is left; give one that has "
+            f"its state to --commit: {', '.join(kept)}"
+        )
+
+
+def _expanded(target: Path) -> Path:
+    try:
+        return Path(os.path.abspath(target.expanduser()))
+    except RuntimeError:
+        raise UserMistake(f"--to {target}: there is no user of that name here; give the folder's whole path") from None
+
+
 def _check_target(target: Path, force: bool) -> None:
     if target.is_symlink() or (target.exists() and not target.is_dir()):
         raise UserMistake(f"{target} is {'a link' if target.is_symlink() else 'no folder'}; give another folder to --to")
+    real = target.resolve()
+    store = next(filter(_is_store, (real, *real.parents)), None)
+    if store is not None:
+        raise UserMistake(f"{target} lies in the store {store}, which would be damaged by it; give another folder to --to")
     if not target.exists() or not any(target.iterdir()):
         return
-    if not (target / MADE).is_file():
-        raise UserMistake(f"{target} holds something else, which is never overwritten; give a folder that is new or empty to --to")
+    foreign = _foreign(target)
+    if foreign:
+        raise UserMistake(
+            f"{target} holds something else ({foreign[:SHOWN]!r}), which is never overwritten; give a folder that is new or empty to --to"
+        )
     if not force:
         raise UserMistake(f"{target} holds an earlier export; --force replaces it, or give another folder to --to")
+
+
+def _is_store(folder: Path) -> bool:
+    try:
+        return read_plain(folder / "FORMAT").startswith(FORMAT_NAME.encode())
+    except (OSError, StoreDamaged):
+        return False
+
+
+def _foreign(target: Path) -> str:
+    """The name of something in `target` that no export wrote there, by what the export says itself; "" for nothing."""
+    there = _files_below(target)
+    try:
+        told = json.loads(read_plain(target / MADE))
+        wrote = set(told[WROTE]) if told.keys() >= {"store", "units", WROTE} else set()
+    except (OSError, StoreDamaged, ValueError, TypeError, AttributeError, RecursionError):
+        wrote = set()
+    return next((name for name in there if name not in wrote), "")
+
+
+def _files_below(folder: Path) -> list[str]:
+    """The names of all that lies below `folder` and is no folder itself; what a link leads to does not."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
 
 
 def _put_in_place(beside: Path, target: Path) -> None:
@@ -173,6 +230,7 @@ class _Writing:
             self._unit(record)
         done = self._done
         told |= {"store": self._view.path.name, "units": done.units, "missing": done.missing, "renamed": done.renamed}
+        told[WROTE] = sorted([MADE, *_files_below(self._root)])
         self._json(MADE, told)
         return done
 

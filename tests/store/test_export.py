@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import stat
 import sys
 from pathlib import Path
@@ -154,13 +155,63 @@ def test_a_folder_with_something_else_is_never_touched(tmp_path: Path) -> None:
 
 def test_an_earlier_export_is_replaced_only_when_that_is_asked(tmp_path: Path) -> None:
     filled(tmp_path / "s", 1, 5000)
-    export(tmp_path / "s", tmp_path / "out")
-    (tmp_path / "out" / "stale").write_text("x")
+    first = export(tmp_path / "s", tmp_path / "out").commit
     with pytest.raises(UserMistake, match="--force"):
         export(tmp_path / "s", tmp_path / "out")
+    filled(tmp_path / "s", 1, 5000)
     export(tmp_path / "s", tmp_path / "out", force=True)
-    assert not (tmp_path / "out" / "stale").exists()
+    assert json.loads((tmp_path / "out" / "export.json").read_text())["commit"] != first
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith(".colab_guard-export")] == []
+
+
+@pytest.mark.parametrize("told", ["{}", "[]", "no json", '{"store": "s", "units": 0}', '{"store": "s", "units": 0, "wrote": 3}'])
+def test_a_folder_with_an_export_json_of_somebody_else_is_never_touched(told: str, tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "export.json").write_text(told)
+    (mine / "thesis.tex").write_text("years")
+    with pytest.raises(UserMistake, match="something else"):
+        export(tmp_path / "s", mine, force=True)
+    assert (mine / "thesis.tex").read_text() == "years" and (mine / "export.json").read_text() == told
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "files/mine.py"])
+def test_what_was_put_into_an_export_afterwards_is_named_and_stays(name: str, tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    export(tmp_path / "s", tmp_path / "out")
+    (tmp_path / "out" / name).parent.mkdir(exist_ok=True)
+    (tmp_path / "out" / name).write_text("mine")
+    with pytest.raises(UserMistake, match=f"something else .*{name}"):
+        export(tmp_path / "s", tmp_path / "out", force=True)
+    assert (tmp_path / "out" / name).read_text() == "mine"
+
+
+@pytest.mark.parametrize("inside", ["", "packs/sub", "new/deep", "../link/packs/sub"])
+def test_nothing_is_exported_into_a_store(inside: str, tmp_path: Path) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    (tmp_path / "link").symlink_to(tmp_path / "s")
+    with pytest.raises(UserMistake, match="in the store"):
+        export(tmp_path / "s", tmp_path / "s" / inside)
+    assert verify(tmp_path / "s") == []
+
+
+def test_of_a_commit_whose_state_was_let_go_that_is_said_with_those_that_have_one(tmp_path: Path) -> None:
+    opened = Store.open(tmp_path / "s", ME)
+    unit = {"group": "g", "record": {}}
+    first = opened.commit(draft("first", b"x" * 8000, kind="unit", unit={**unit, "key": "1"}))
+    kept = [opened.commit(draft(f"{n}", os.urandom(8000), kind="unit", unit={**unit, "key": f"{n}"})).id for n in range(2, 5)][1:]
+    opened.close()
+    with pytest.raises(UserMistake, match="was let go") as told:
+        export(tmp_path / "s", tmp_path / "out", commit=first.id)
+    assert all(name in str(told.value) for name in kept) and "\n" not in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_home_folder_of_nobody_is_one_clear_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(tmp_path / "s", 1, 5000)
+    assert main(["export", str(tmp_path / "s"), "--to", "~nobody-of-that-name/x"]) == 2
+    assert re.fullmatch("colab-guard: --to ~nobody-of-that-name/x: .*\n", capsys.readouterr().err)
 
 
 def test_an_export_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
