@@ -10,19 +10,28 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from colab_guard.errors import MirrorUnusable
+from colab_guard.errors import MirrorUnusable, UserMistake
 from colab_guard.hosts.detect import detect
 
 DRIVE_MOUNT = Path("/content/drive")
 REMOTE_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "ceph", "lustre", "gpfs", "beegfs"}
+HUB_KINDS = (["datasets"], ["models"], ["spaces"], ["buckets"])
+"""How a URL of the Hub may begin before it names anybody."""
 
 
 def home() -> Path:
     """The folder of local stores: `COLAB_GUARD_HOME`, or one on the host's fast disk. Makes nothing."""
     told = os.environ.get("COLAB_GUARD_HOME")
     if told:
-        return Path(told).expanduser().absolute()
+        return _whole_path(told, f"COLAB_GUARD_HOME={told}", UserMistake)
     return detect().fast_disk / ".colab_guard"
+
+
+def _whole_path(told: str, shown: str, mistake: type[UserMistake]) -> Path:
+    try:
+        return Path(told).expanduser().absolute()
+    except RuntimeError:
+        raise mistake(f"{shown}: there is no user of that name here; give the folder's whole path") from None
 
 
 def disk() -> tuple[int, int] | None:
@@ -55,12 +64,23 @@ class MirrorPlace:
 
 def mirror_place(where: str, name: str, *, mount: Callable[[], Path] | None = None) -> MirrorPlace:
     """The mirror of `name` under `where` ("drive", a folder or a URL); of a folder as `mirror_folder`, a URL is not tried."""
-    if "://" in where:
+    if local_part(where) is None:
+        _check_named(where)
         base = where if where.endswith("://") else where.rstrip("/") + "/"
         return MirrorPlace(url=f"{base}colab_guard/{name}")
     folder = mirror_folder(where, name, mount=mount)
     drive = where == "drive" or folder.is_relative_to(DRIVE_MOUNT)
     return MirrorPlace(folder=folder, proof=None if drive else proves_durability(folder), drive=drive)
+
+
+def _check_named(url: str) -> None:
+    """MirrorUnusable where a URL names no bucket: the folder that is put below it would be somebody's bucket."""
+    scheme, _, rest = url.partition("://")
+    steps = [step for step in rest.split("/") if step.strip()]
+    if scheme == "memory" or len(steps) > (scheme == "hf" and steps[:1] in HUB_KINDS):
+        return
+    better = "hf://datasets/USER/REPOSITORY" if scheme == "hf" else f"{scheme}://BUCKET/FOLDER"
+    raise MirrorUnusable(f"--to {url} names no place of yours, and what lies below it may be somebody else's; give one like {better}")
 
 
 def local_part(where: str) -> str | None:
@@ -70,13 +90,14 @@ def local_part(where: str) -> str | None:
 
 
 def mirror_folder(where: str, name: str, *, mount: Callable[[], Path] | None = None) -> Path:
-    """The mirror of `name` under `where` ("drive", or a folder); MirrorUnusable unless it can be written to.
+    """The mirror of `name` under `where` ("drive", or a folder or its URL); MirrorUnusable unless it can be written to.
 
     Mounts Drive on Colab where that is needed. A file is written, synced and removed; nothing is left behind.
     """
-    if not where.strip():
+    local = local_part(where) or ""
+    if not local.strip():
         raise MirrorUnusable("--to names no place; give a folder that you may write, a URL, or drive")
-    base = (mount or mounted_drive)() if where == "drive" else Path(where).expanduser().absolute()
+    base = (mount or mounted_drive)() if where == "drive" else _whole_path(local, f"--to {where}", MirrorUnusable)
     folder = base / "colab_guard" / name
     _check_writable(folder, where)
     return folder

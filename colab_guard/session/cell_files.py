@@ -15,7 +15,7 @@ class CellFiles:
 
     def __init__(self, name: str, options: CheckpointOptions, staging: Path, bus: EventBus) -> None:
         mirror = options.to and hosts.local_part(options.to)
-        excluded = (hosts.home(), Path(mirror)) if mirror else (hosts.home(),)
+        excluded = (hosts.home(), Path(mirror).expanduser()) if mirror else (hosts.home(),)
         self.watch = FolderWatch(Path.cwd(), excluded, options.files, staging=staging)
         self._name = name
         self._bus = bus

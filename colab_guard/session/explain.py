@@ -96,11 +96,11 @@ def _mirror(it: _Cell) -> str:
         return ""
     if where == "drive" or "://" in where:
         return f"; what {where} holds is looked at when the cell runs"
-    folder = Path(where).expanduser().absolute() / "colab_guard" / it.name
     try:
+        folder = Path(where).expanduser().absolute() / "colab_guard" / it.name
         count = it.session.workers.call("mirror: look", lambda: _commits_in(folder), MIRROR_LOOK_S)
-    except (GuardError, OSError) as error:
-        return f"; the mirror {folder} cannot be read: {error}"
+    except (GuardError, OSError, RuntimeError) as error:  # RuntimeError: there is no user of that name
+        return f"; the mirror at {where} cannot be read: {error}"
     return f"; the mirror {folder} holds {_count(count, 'commit')}" + (", from which it would go on" if count else "")
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from colab_guard import hosts
-from colab_guard.errors import MirrorUnusable
+from colab_guard.errors import MirrorUnusable, UserMistake
 from colab_guard.hosts import places
 from colab_guard.hosts.devices import _works
 from colab_guard.hosts.fake_colab import FakeColab, SecretNotFoundError
@@ -144,6 +144,35 @@ def test_a_write_that_fails_half_way_leaves_no_probe_behind(tmp_path: Path, monk
 def test_a_url_is_named_and_not_tried() -> None:
     found = hosts.mirror_place("gs://bucket/runs/", "sweep")
     assert (found.url, found.folder, found.proof) == ("gs://bucket/runs/colab_guard/sweep", None, None)
+
+
+def test_a_url_of_this_machines_file_system_is_a_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for scheme in ("file", "local"):
+        found = hosts.mirror_place(f"{scheme}://{tmp_path}/far", "sweep")
+        assert (found.url, found.folder, found.drive) == (None, tmp_path / "far/colab_guard/sweep", False)
+    monkeypatch.chdir(tmp_path)
+    assert hosts.mirror_place("file://drive", "sweep").folder == tmp_path / "drive/colab_guard/sweep", "not Google's"
+
+
+@pytest.mark.parametrize("where", ["gs://", "s3:///", "hf:// ", "hf://datasets/", "gcs://", "file://", "local:// ", "", " "])
+def test_a_place_that_names_nothing_of_ones_own_is_one_line(where: str) -> None:
+    with pytest.raises(MirrorUnusable, match=r"names no place.*give a folder|names no place of yours.*give one like") as caught:
+        hosts.mirror_place(where, "sweep")
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("where", ["memory://", "gs://bucket", "hf://datasets/me", "hf://me/it"])
+def test_a_url_that_names_a_place_is_taken_as_it_is(where: str) -> None:
+    assert hosts.mirror_place(where, "sweep").url == f"{where}{'' if where.endswith('/') else '/'}colab_guard/sweep"
+
+
+def test_a_home_folder_of_nobody_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    for where in ("~nobody-of-that-name/x", "file://~nobody-of-that-name/x"):
+        with pytest.raises(MirrorUnusable, match="no user of that name"):
+            hosts.mirror_place(where, "sweep")
+    monkeypatch.setenv("COLAB_GUARD_HOME", "~nobody-of-that-name/x")
+    with pytest.raises(UserMistake, match="^COLAB_GUARD_HOME=~nobody-of-that-name/x: there is no user"):
+        hosts.home()
 
 
 def test_drive_proves_nothing_and_keeps_what_is_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

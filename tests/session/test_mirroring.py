@@ -56,6 +56,23 @@ def test_drive_is_mounted_and_what_goes_there_is_sent_only(tmp_path: Path, monke
     assert place.send(tmp_path / "file", "packs/file") is None
 
 
+@pytest.mark.parametrize("scheme", ["", "file://"])
+def test_all_that_is_made_for_a_mirror_on_a_disk_is_private(scheme: str, tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        held = Store.open(tmp_path / "local", ME)
+        mirror = Mirror(held, place_at(hosts.mirror_place(f"{scheme}{tmp_path}/far/runs", "sweep")), workers=(workers := Workers()), every_s=0.01)
+        held.commit(draft("a", b"x" * 3000))
+        assert mirror.flush(10)
+        mirror.close(5)
+        held.close()
+        workers.stop()
+    finally:
+        os.umask(before)
+    made = [tmp_path / "far", *(tmp_path / "far").rglob("*")]
+    assert len(made) > 8 and {path.name for path in made if path.stat().st_mode & 0o077} == set()
+
+
 def test_drive_without_a_tab_says_that_it_needs_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "DRIVE_MOUNT", tmp_path / "drive")
     with FakeColab(consent=False), pytest.raises(MirrorUnusable, match=r"open in a browser tab.*run the cell again"):

@@ -8,14 +8,17 @@ import importlib.util
 import os
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
 
 from colab_guard.errors import MirrorUnusable, MissingExtra, StoreDamaged
-from colab_guard.store import UrlPlace, limited, try_place
+from colab_guard.store import FolderPlace, UrlPlace, limited, try_place, verify
 from colab_guard.store.faults import Faults
+from colab_guard.store.mirror.calls import Call
 from colab_guard.store.mirror.receipts import Sums, by_checksum
 from colab_guard.workers import Workers
+from tests.store.test_store import filled
 
 fsspec = pytest.importorskip("fsspec")
 MIB = 2**20
@@ -121,6 +124,16 @@ def test_a_place_is_tried_by_writing_and_reading_back_and_nothing_stays() -> Non
     place = UrlPlace("memory://tried/colab_guard/x")
     found = tried(place, "memory://tried")
     assert found.proof == "" and found.seconds > 0 and place.names("leases") == {}
+
+
+def test_what_a_kill_leaves_of_the_try_is_no_file_of_the_mirror(tmp_path: Path) -> None:
+    filled(tmp_path / "far", 1, 5000)
+    place = FolderPlace(tmp_path / "far")
+    with mock.patch.object(FolderPlace, "remove"), mock.patch.object(FolderPlace, "read", side_effect=KeyboardInterrupt), pytest.raises(KeyboardInterrupt):
+        try_place(place, "far", Call())
+    assert any(".tmp-probe-" in path.name for path in (tmp_path / "far" / "leases").iterdir())
+    assert verify(tmp_path / "far") == []
+    assert not any("probe" in name for name in place.names("leases"))
 
 
 def test_a_place_that_cannot_be_written_or_reads_back_otherwise_is_one_line(tmp_path: Path) -> None:

@@ -103,7 +103,7 @@ class FolderPlace:
         parts = list(parts)
         self._check_no_links(parts)
         for part in parts:
-            (self.path / part).mkdir(mode=disk.PRIVATE_FOLDER, parents=True, exist_ok=True)
+            _make_private(self.path / part)
 
     def _check_no_links(self, parts: Iterable[str]) -> None:
         """A mirror's files are its own: what lies behind a link is somebody else's, and is neither read nor removed."""
@@ -118,3 +118,10 @@ class FolderPlace:
             return shutil.disk_usage(nearest).free
         except OSError:
             return None
+
+
+def _make_private(path: Path) -> None:
+    """Make `path` and those of its parents that are not there, each private to the user; what was there stays as it is."""
+    if not path.parent.exists():
+        _make_private(path.parent)
+    path.mkdir(mode=disk.PRIVATE_FOLDER, exist_ok=True)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from colab_guard.errors import MirrorUnusable
+from colab_guard.store.disk import TEMPORARY
 from colab_guard.store.mirror.calls import Call
 from colab_guard.store.mirror.place import Place
 from colab_guard.store.mirror.url import unusable
@@ -36,7 +37,7 @@ class Tried:
 
 def try_place(place: Place, where: str, call: Call) -> Tried:
     """Write, read back and remove a file of random bytes; MirrorUnusable in one line where that cannot be done."""
-    name = f"{PROBE_PART}/probe-{uuid.uuid4().hex}"
+    name = f"{PROBE_PART}/{TEMPORARY}probe-{uuid.uuid4().hex}"  # a kill may leave it there
     content = os.urandom(PROBE_BYTES)
     began = time.monotonic()
     try:

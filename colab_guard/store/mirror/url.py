@@ -1,4 +1,7 @@
-"""A mirror behind an fsspec URL: `gs://`, `s3://`, `hf://`, `memory://`, `file://` and others. fsspec is imported when used."""
+"""A mirror behind an fsspec URL: `gs://`, `s3://`, `hf://`, `memory://` and others. fsspec is imported when used.
+
+`file://` is a folder like others (`hosts.mirror_place`), whose files are private.
+"""
 
 from __future__ import annotations
 
