@@ -118,14 +118,18 @@ def _status(options: argparse.Namespace) -> int:
         print(f"nothing is saved under {home}")
     for path in found:
         try:
-            rows = store.describe(path)
+            described = store.describe(path)
         except (GuardError, OSError) as error:
-            print(f"{path.name}: cannot be read: {_of_the_disk(error) if isinstance(error, OSError) else error}")
+            told = _of_the_disk(error) if isinstance(error, OSError) else error
+            print(looking.plain(f"{path.name}: cannot be read: {told}"))
             continue
+        rows = described.rows
         newest = f"{looking.age(rows[0].created)} ago at {rows[0].position}" if rows else "no commit"
-        print(f"{path.name}: {newest}; {sum(bool(row.unit) for row in rows)} units done")
-    if before := blackbox.last_kernel(home):
-        print(before)
+        print(looking.plain(f"{path.name}: {newest}; {sum(bool(row.unit) for row in rows)} units done"))
+        if described.unreadable:
+            print(f"    {looking.unreadable_words(path, described.unreadable)}")
+    for line in blackbox.last_kernel(home).splitlines():
+        print(looking.plain(line))
     return DONE
 
 

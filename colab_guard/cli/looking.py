@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,11 @@ UNITS = (("GiB", 2**30), ("MiB", 2**20), ("KiB", 2**10))
 
 def rows(path: Path, *, everything: bool) -> Iterator[str]:
     """The commits of the store at `path`, who holds it, and what is to be known; the newest 20, or all."""
-    shown, count = store.describe_newest(path, None if everything else ROWS)
+    found = store.describe_newest(path, None if everything else ROWS)
+    shown, count = found.rows, found.in_all
     yield holder_words(path)
+    if found.unreadable:
+        yield unreadable_words(path, found.unreadable)
     for row in shown:
         mark = "whole" if row.whole else "record only"
         size_words = f"{size(row.bytes_total)} ({size(row.bytes_new)} new)"
@@ -39,10 +42,15 @@ def rows(path: Path, *, everything: bool) -> Iterator[str]:
 
 def as_json(path: Path, *, everything: bool) -> str:
     """The same as data."""
-    found, count = store.describe_newest(path, None if everything else ROWS)
+    found = store.describe_newest(path, None if everything else ROWS)
     held = store.holder(path)
-    listed = [asdict(row) for row in found]
-    told = {"store": str(path), "holder": asdict(held) if held is not None else None, "commits": listed, "in_all": count}
+    told = {
+        "store": str(path),
+        "holder": asdict(held) if held is not None else None,
+        "commits": list(map(asdict, found.rows)),
+        "in_all": found.in_all,
+        "unreadable": list(map(asdict, found.unreadable)),
+    }
     return json.dumps(told, indent=1)
 
 
@@ -107,6 +115,13 @@ def holder_words(path: Path) -> str:
     where = f"process {held.pid} on {held.host}"
     who = plain(f"{where} (generation {held.generation}, notebook {held.notebook or 'unknown'})")
     return f"held by {who} for {age(held.since)}" if held.held else f"held by nobody; written last by {who}"
+
+
+def unreadable_words(path: Path, unreadable: Sequence[store.PassedOver]) -> str:
+    """Which commits cannot be read, the newest first; most often there is one."""
+    newest = max(unreadable, key=lambda problem: problem.commit)
+    more = f", and {len(unreadable) - 1} more" if unreadable[1:] else ""
+    return plain(f"cannot be read: {newest.commit} ({newest.reason}){more}; colab-guard verify {path} tells all that is damaged")
 
 
 def change_words(changed: tuple[store.Changed, ...]) -> str:

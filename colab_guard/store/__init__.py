@@ -49,7 +49,7 @@ from __future__ import annotations
 from colab_guard.store.disk import make_folder as make_private_folder
 from colab_guard.store.disk import write_private
 from colab_guard.store.export import Exported, chosen_commit, export
-from colab_guard.store.inspect import Changed, Holder, Row, describe, describe_newest, holder, verify
+from colab_guard.store.inspect import Changed, Described, Holder, Row, describe, describe_newest, holder, verify
 from colab_guard.store.leases import newest_generation
 from colab_guard.store.mirror import (
     SETTLE_S,
@@ -91,6 +91,7 @@ __all__ = [
     "CommitDraft",
     "CommitKind",
     "CommitRecord",
+    "Described",
     "Exported",
     "Fetched",
     "FileInfo",

@@ -20,7 +20,7 @@ from colab_guard.store.leases import LEASE_NAME, Lease, read_leases
 from colab_guard.store.names import CHUNK_BYTES
 from colab_guard.store.packs import PACK_NAME, open_pack, packs_in, verify_pack
 from colab_guard.store.records import RECORD_NAME, read_record
-from colab_guard.store.types import CommitRecord
+from colab_guard.store.types import CommitRecord, PassedOver
 from colab_guard.store.view import StoreView, packs_needed, unit_packs
 
 MARK_NAME = re.compile(r"^\d{8}-[0-9a-f]{16}\.released$")
@@ -62,7 +62,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Who writes or wrote a store last, from its newest lease; `held`: not given back, as far as can be told from here."""
+    """Who writes or wrote a store last, from its newest lease; `held`: not given back, as far as can be told from here.
+
+    A process of this machine that is gone, with an earlier boot or by itself, holds nothing; of another machine's nobody knows.
+    """
 
     generation: int
     pid: int
@@ -72,15 +75,25 @@ class Holder:
     held: bool
 
 
-def describe(path: Path) -> list[Row]:
-    """The commits of the store at `path`, newest first, without what changed. Reads records and the ends of packs."""
-    records = StoreView(path).commits()
+@dataclass(frozen=True, slots=True)
+class Described:
+    """Commits, newest first; how many there are in all; and those whose records cannot be read, with the reasons."""
+
+    rows: list[Row]
+    in_all: int
+    unreadable: list[PassedOver]
+
+
+def describe(path: Path) -> Described:
+    """The commits of the store at `path` without what changed. Reads records and the ends of packs."""
+    view = StoreView(path)
+    records = view.commits()
     packs = _packs_there(path, records)
-    return [_row(record, packs, ()) for record in records]
+    return Described([_row(record, packs, ()) for record in records], len(records), view.problems)
 
 
-def describe_newest(path: Path, most: int | None) -> tuple[list[Row], int]:
-    """The newest `most` commits (None: all) with what each changed; and how many there are. Only those are looked into.
+def describe_newest(path: Path, most: int | None) -> Described:
+    """The newest `most` commits (None: all) with what each changed. Only those are looked into.
 
     Where a record went meanwhile, as it does in a store that is written, all of it is looked at again.
     """
@@ -90,14 +103,15 @@ def describe_newest(path: Path, most: int | None) -> tuple[list[Row], int]:
     return _described(path, most)
 
 
-def _described(path: Path, most: int | None) -> tuple[list[Row], int]:
+def _described(path: Path, most: int | None) -> Described:
     view = StoreView(path)
     names = view.standing()
     found = [view.record(name) for name in (names if most is None else names[: most + 1])]
     records = [record for record in found if isinstance(record, CommitRecord)]
+    unreadable = [*view.problems, *(one for one in found if isinstance(one, PassedOver))]
     packs = _packs_there(path, records)
     rows = [_row(record, packs, changes(record, before)) for record, before in zip_longest(records, records[1:])]
-    return rows[:most], len(names)
+    return Described(rows[:most], len(names), unreadable)
 
 
 def _packs_there(path: Path, records: Iterable[CommitRecord]) -> set[str]:
@@ -160,7 +174,7 @@ def holder(path: Path) -> Holder | None:
     if not leases:
         return None
     lease: Lease = leases[-1]
-    here = lease.owner.host == lease.owner.me().host and lease.owner.boot == lease.owner.me().boot
+    here = lease.owner.host == lease.owner.me().host
     held = not lease.released and (lease.owner.lives() or not here)
     return Holder(lease.generation, lease.owner.pid, lease.owner.host, lease.notebook, lease.created, held)
 

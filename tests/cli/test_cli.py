@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -14,7 +15,10 @@ from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from colab_guard.cli import main
 from colab_guard.cli.runner import run_notebook
-from colab_guard.store import BufferDraft, CommitDraft, Identity, Store
+from colab_guard.hosts import blackbox
+from colab_guard.store import BufferDraft, CommitDraft, Described, Identity, Store, describe
+from colab_guard.store.leases import Owner
+from tests.store.test_store import filled
 
 
 @pytest.fixture(autouse=True)
@@ -186,6 +190,54 @@ def test_what_widgets_showed_before_is_not_in_the_executed_notebook(tmp_path: Pa
     nbformat.write(book, source)
     assert run_notebook(source, output=tmp_path / "b.ipynb", out=io.StringIO()) == 0
     assert "widgets" not in nbformat.read(tmp_path / "b.ipynb", as_version=4).metadata
+
+
+def test_a_process_of_before_a_reboot_runs_no_more(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    real = Owner.me()
+    monkeypatch.setattr(Owner, "me", classmethod(lambda cls: replace(real, boot="an earlier boot")))
+    held = Store.open(home / "work", Identity("work", ""))
+    held.commit(CommitDraft("step", {"text": "here", "depth": 1}, {"graph": b"x"}))
+    monkeypatch.setattr(Owner, "me", classmethod(lambda cls: real))
+    assert [main([*words.split()]) for words in ("show work", "stop work", "doctor")] == [0, 0, 0]
+    told = capsys.readouterr().out
+    assert "held by nobody; written last by" in told and "work is not running here" in told and "no guarded work is running here" in told
+    monkeypatch.setattr(Owner, "me", classmethod(lambda cls: replace(real, host="another machine")))
+    assert main(["show", "work"]) == 0
+    assert f"held by process {os.getpid()} on {real.host}" in capsys.readouterr().out, "of another machine nobody can tell"
+
+
+def test_a_damaged_newest_record_is_named_by_show_and_status(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    filled(home / "work", 3, 5000)
+    newest = max((home / "work" / "commits").iterdir())
+    newest.write_bytes(newest.read_bytes()[:-1])
+    for words in (["status"], ["show", "work"]):
+        assert main(words) == 0
+        lines = [line for line in capsys.readouterr().out.splitlines() if newest.stem in line]
+        assert len(lines) == 1 and "cannot be read" in lines[0] and "cut short" in lines[0] and "colab-guard verify" in lines[0]
+    assert main(["show", "work", "--json"]) == 0
+    assert [one["commit"] for one in json.loads(capsys.readouterr().out)["unreadable"]] == [newest.stem]
+
+
+def test_status_moves_no_cursor_and_shows_what_cannot_be_shown(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store.open(home / "work", Identity("work", ""))
+    store.commit(CommitDraft("step", {"text": "a\x1b[2Jb"}, {"graph": b"x"}))
+    store.close()
+    assert main(["status"]) == 0
+    assert "at a�[2Jb;" in capsys.readouterr().out
+    rows = [replace(row, position="x\ud800") for row in describe(home / "work").rows]
+    monkeypatch.setattr("colab_guard.store.describe", lambda path: Described(rows, 1, []))
+    monkeypatch.setattr(blackbox, "last_kernel", lambda home: "died\nat \ud800 \x1b[2J")
+    assert main(["status"]) == 0
+    assert "at x�;" in (told := capsys.readouterr().out) and "died\nat � �[2J" in told
+
+
+def test_a_home_folder_of_nobody_is_one_clear_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLAB_GUARD_HOME", "~nobody-of-that-name/x")
+    for words in (["status"], ["doctor"], ["show", "work"], ["stop", "work"]):
+        assert main(words) == 2
+        assert re.fullmatch("colab-guard: COLAB_GUARD_HOME=~nobody-of-that-name/x: there is no user .*\n", capsys.readouterr().err)
 
 
 def test_show_tells_what_each_commit_changed_and_who_holds_the_store(home: Path, capsys: pytest.CaptureFixture[str]) -> None:

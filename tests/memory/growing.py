@@ -95,6 +95,6 @@ def saved_step(machine: Machine) -> int:
     """The step of the newest commit, all of whose bytes are as they were written; -1 where there is none."""
     path = machine.home / "growing"
     assert store.verify(path) == []
-    rows = store.describe(path)
+    rows = store.describe(path).rows
     found = re.search(r"iteration ([\d,]+)", rows[0].position) if rows else None
     return int(found[1].replace(",", "")) if found else -1

@@ -42,16 +42,16 @@ def test_verify_tells_a_missing_pack_and_who_needs_it(tmp_path: Path) -> None:
 
 def test_a_damaged_pack_is_told_with_who_needs_it_and_shown_where_its_end_is_gone(tmp_path: Path) -> None:
     filled(tmp_path / "s", 2, 5000)
-    newest = describe_newest(tmp_path / "s", None)[0][0]
+    newest = describe_newest(tmp_path / "s", None).rows[0]
     assert newest.whole
     packs = state_packs(next(record for record in Store.view(tmp_path / "s").commits() if record.id == newest.commit))
     pack = tmp_path / "s" / "packs" / f"{min(packs)}.pack"
     flip(pack, at=100)
     assert [line for line in verify(tmp_path / "s") if "is damaged; needed by" in line and newest.commit in line]
-    assert describe_newest(tmp_path / "s", None)[0][0].whole, "its ends are as they were"
+    assert describe_newest(tmp_path / "s", None).rows[0].whole, "its ends are as they were"
     os.truncate(pack, pack.stat().st_size - 1)
     assert [line for line in verify(tmp_path / "s") if "is cut short or damaged; needed by" in line and newest.commit in line]
-    assert not describe_newest(tmp_path / "s", None)[0][0].whole
+    assert not describe_newest(tmp_path / "s", None).rows[0].whole
 
 
 def test_whether_a_commit_is_readable_is_answered_as_the_newest_one_is_found_where_records_are_damaged(tmp_path: Path) -> None:

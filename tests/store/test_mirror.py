@@ -195,7 +195,7 @@ def test_a_mirror_folder_verifies_shows_and_exports_like_a_store(tmp_path: Path)
     assert verify(here.far) == []
     here.close()
     assert verify(here.far) == []
-    assert [row.commit for row in describe(here.far)] == [record.id]
+    assert [row.commit for row in describe(here.far).rows] == [record.id]
     assert export(here.far, tmp_path / "out").commit == record.id
     path = here.far / "commits" / f"{record.id}.json"
     data = bytearray(path.read_bytes())

@@ -261,7 +261,7 @@ def test_old_state_goes_and_unit_ends_keep_their_record_and_what_they_saved(tmp_
     view = Store.view(path)
     assert [unit.unit["key"] for unit in view.units() if unit.unit] == [f"k{n}" for n in range(5)]
     assert view.read_unit_file(view.units()[0], "adapter.bin") == random.Random(0).randbytes(10_000)
-    assert [row.position for row in describe(path) if row.whole] == ["step 4", "unit 4"]
+    assert [row.position for row in describe(path).rows if row.whole] == ["step 4", "unit 4"]
     assert sum(p.stat().st_size for p in (path / "packs").iterdir()) < 3.2 * 2**20
 
 
@@ -383,7 +383,7 @@ def test_a_store_that_is_being_written_is_not_called_damaged(tmp_path: Path) -> 
     writer.start()
     try:
         assert [verify(tmp_path / "s") for _ in range(40)] == [[]] * 40
-        assert all(describe_newest(tmp_path / "s", 20)[0] for _ in range(40))
+        assert all(describe_newest(tmp_path / "s", 20).rows for _ in range(40))
     finally:
         stopping.set()
         writer.join()
