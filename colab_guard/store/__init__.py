@@ -10,20 +10,52 @@ commit records, and state whose every byte was checked. The format, version 4, i
     STORE/leases/<generation>-<hash>.json        who writes; <hash> is the first 16 hex digits of the BLAKE3-256
     STORE/leases/<generation>-<hash>.released    the lease was given back, one line: "released", the generation and seq of
                                                  the last commit where one was written, and 16 hex digits (see below)
-    STORE/leases/<generation>-<hash>.beat        on a mirror only: rewritten every 20 s by a living holder
+    STORE/leases/<generation>-<hash>.beat        on a mirror only: rewritten every 20 s by a living holder: one line, of 16
+                                                 random hex digits
+    STORE/replaced/<time>/…                      files of the working folder as they were before a resume put the commit's in
+                                                 their place; under `committed/` the commit's, where the others were left
 
-Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `.tmp-` are of writers that were killed.
+Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `.tmp-` count for nothing: they are of writers
+that were killed (on a mirror `leases/.tmp-probe-…` too, by which it was tried), or of a living one: `.tmp-<pid>-file-<n>` in
+STORE are copies of files for the next commit.
 
 A commit record is JSON, gzipped: `format` (4), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
 is done), `created` (seconds since the epoch), `parent` (the id, that is name without ".json", of the commit before, or
 null), `name` (the NAME), `notebook` ("" where unknown), `cell` (hash of the code), `position` (`text` for people, `depth`,
-`unit`, `signature`, `frames`, `functions`: where the code stood), `meta` (versions, source, inputs, what was not kept),
-`parts` (name → entry: pickles; under names that begin with `output/`, what the cell printed and displayed, as JSON lines
-and images; `secrets`: JSON, where secrets are found that the pickles refer to), `buffers` (list of entries with `key`,
-`dtype`, `shape`, `stride` in elements, `label`), `files` and `unit_files` (name → entry with `mode`), `unit` (its group,
+`unit`, `signature`, `frames`, `functions`: where the code stood), `meta` and `parts` (name → entry; see below), `buffers`
+(list of entries with `key`, `dtype`, `shape`, `stride` in elements, `label`), `files` and `unit_files` (name → entry with `mode`), `unit` (its group,
 key and record, or null), `bytes_total`, `bytes_new`, and `hmac` where a key is set. An entry has `size`, `chunks`
 (BLAKE3-256 of each 1 MiB block from the entry's own start, the last one shorter) and `packs` (the pack that holds each).
 To read one: for each chunk find its offset and length in the pack's index, and join the blocks.
+
+`meta` is for comparing and for people; any of it may be missing: `cell` (hash of the code), `source` (the cell's text),
+`versions` (of python and libraries), `cwd` (the working folder), `inputs` (name → a print of what the cell reads: `kind`,
+`hash`, `words`, and `recipe`, a hash of the code that made it), `inexact` (why the last bits may differ from an
+uninterrupted run), `surroundings` (what decides last bits: machine, libraries in use, threads, devices, hash seed), `outside`
+(what of the process was `lost`, is `registered` by the user, or is put back, as `threads` are), `memory` (what fits: sizes of
+micro-batches that the guard of memory found), `not_kept` ("path: reason" of objects that are in no pickle), `held_files`
+(names of `files` that the cell had open for writing).
+
+Parts are state, and what the cell put out:
+
+    `graph-NN`, `graph`, `addresses`   pickles: one stream in this order, whose memo goes on from one to the next. The first are
+                                       models and optimizers, `graph` is the rest, `addresses` says where numbers are ids
+    `blocks`                           JSON: where the memory lies that the pickles refer to (see below)
+    `small`                            bytes: memory of less than 1 KiB each, one after the other
+    `orders`                           a pickle: the order in which sets are iterated
+    `outside`                          JSON: what is put back of the process: `environment`, `folder`, `from`, `path`, `ahead`
+    `secrets`                          JSON: where secrets are found that the pickles refer to
+    `output/index`                     JSON: `format` (1), the segments in order, what was left out between them, newer displays
+    `output/NNNNNN`                    a segment of what was printed and displayed: JSON lines
+    `output/<hash>`                    an image, or another large representation: its bytes
+
+`blocks` has `groups`, each a range of memory that objects share: `nbytes`, `device`, `torch` (whether it is torch's), `sole`
+(only one object looks into it), and `key`, that of the buffer which holds it, or `at`, where it begins in `small`. A short
+[nbytes, at, flags] is one in `small`, with the flags 1 for torch and 2 for sole. Its `blocks` are by the key that the
+pickles have: [group, offset in it, bytes], or a group's number for all of it; `next_hook` is torch's number of the next hook.
+What dtype and shape a block in `small` has, stands in the pickles alone, and `pickletools.dis` shows it without running
+them: `rebuild_tensor` is given (block, dtype, offset, shape, stride), in elements; `rebuild_array` block, dtype, shape,
+strides, offset, in bytes; and a block is `rebuild_block` of its key.
 
 A lease is JSON: `generation`, `owner` (`pid`, `started`: seconds since the epoch, `boot`: the kernel's boot id, `host`,
 `ticks`: its start in clock ticks since that boot, or null; leases of the first writers have none), `notebook`, `continues`

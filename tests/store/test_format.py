@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import re
 import shutil
+import struct
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -110,12 +113,84 @@ def test_a_store_of_today_is_read_from_the_documentation_too(tmp_path: Path) -> 
     assert found["parts"]["graph"] == b"again 1" and found["buffers"]["b0"] == written["commit 2"]
 
 
+def undocumented(record: dict[str, Any], parts: dict[str, bytes]) -> set[str]:
+    """Names in a record and its parts that the documentation does not have."""
+    told = colab_guard.store.__doc__ or ""
+    table = json.loads(parts["blocks"])
+    fields = {*record, *record["position"], *record["meta"], *table, *(key for group in table["groups"] if isinstance(group, dict) for key in group)}
+    fields |= {key for entry in (*record["buffers"], *record["files"].values()) for key in entry}
+    fields |= {key for told in record["meta"].get("inputs", {}).values() for key in told} | record["meta"].get("outside", {}).keys()
+    fields |= json.loads(parts.get("outside", b"{}")).keys()
+    short = (re.sub(r"^graph-\d\d$", "graph-NN", re.sub(r"^output/\d{6}$", "output/NNNNNN", name)) for name in parts)
+    fields |= {"output/<hash>" if re.fullmatch(r"output/[0-9a-f]{8,}", name) else name for name in short}
+    return {field for field in fields if f"`{field}`" not in told}
+
+
 def test_every_field_of_a_record_and_of_a_lease_is_documented() -> None:
     told = colab_guard.store.__doc__ or ""
     for path in STORES:
-        record = read(path)["record"]
-        fields = {*record, *record["position"], *record["buffers"][0], *next(iter(record["files"].values())), *leases(path)[0], *leases(path)[0]["owner"]}
-        assert {field for field in fields if f"`{field}`" not in told} == set()
+        found = read(path)
+        assert undocumented(found["record"], found["parts"]) == set()
+        lease = leases(path)[0]
+        assert {field for field in (*lease, *lease["owner"]) if f"`{field}`" not in told} == set()
+
+
+RICH = """import os, sys, threading, torch
+from IPython.display import display, Image
+torch.manual_seed(0)
+os.environ["MINE"] = "1"
+os.chdir("inner")
+sys.path.insert(0, os.getcwd())
+print(len(os.environ["HF_TOKEN"]))
+token, lock, letters = os.environ["HF_TOKEN"], threading.Thread(), {"a", "b", "c"}
+few, many = torch.arange(5.0), torch.ones(3000)
+view = few[1:3]
+by_id = {id(few): "few"}
+model = torch.nn.Linear(40, 40)
+optimizer = torch.optim.AdamW(model.parameters())
+file = open("notes.md", "w")
+display(Image(data=bytes(range(256)) * 400, format="png"))
+for i in range(4):
+    file.write("x")
+    optimizer.zero_grad()
+    model(torch.ones(2, 40)).sum().backward()
+    optimizer.step()
+    here()
+i"""
+
+
+def test_every_name_in_a_commit_of_a_real_cell_is_documented_and_small_memory_is_read_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("torch")
+    (tmp_path / "cwd" / "inner").mkdir(parents=True)
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "home"))
+    monkeypatch.setenv("HF_TOKEN", "hf_" + "aB3dE6gH9jK2mN5pQ8sT1vW4yZ7" * 2)
+    monkeypatch.chdir(tmp_path / "cwd")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv("MINE", "0")  # put back at the end
+    kernel = Kernel()
+    kernel.guarded(RICH, lose_at=4)
+    kernel.session.close()
+    found = read(tmp_path / "home" / "work")
+    record, parts = found["record"], found["parts"]
+    assert undocumented(record, parts) == set()
+    assert {"graph-00", "graph", "addresses", "blocks", "small", "orders", "outside", "secrets", "output/index", "output/000000"} < parts.keys()
+    assert undocumented({**record, "meta": {"other": 1}}, {**parts, "another": b""}) == {"other", "another"}
+    table = json.loads(parts["blocks"])
+
+    def block(key: str) -> bytes:
+        place = table["blocks"][key]
+        number, offset, nbytes = (place, 0, None) if isinstance(place, int) else place
+        group = table["groups"][number]
+        if isinstance(group, list):
+            group = {"nbytes": group[0], "at": group[1]}
+        data = found["buffers"][group["key"]] if "key" in group else parts["small"][group["at"] : group["at"] + group["nbytes"]]
+        assert len(data) == group["nbytes"]
+        return data[offset:][:nbytes]
+
+    assert struct.pack("<5f", *range(5)) in [block(key) for key in table["blocks"]]
+    assert struct.pack("<f", 1.0) * 3000 in [block(key) for key in table["blocks"]]
 
 
 @pytest.mark.parametrize("path", STORES, ids=lambda path: f"format {path.parent.name}")
