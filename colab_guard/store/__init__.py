@@ -19,14 +19,15 @@ Generations have 8 digits, seqs 10; all texts are UTF-8. Names that begin with `
 that were killed (on a mirror `leases/.tmp-probe-…` too, by which it was tried), or of a living one: `.tmp-<pid>-file-<n>` in
 STORE are copies of files for the next commit.
 
-A commit record is JSON, gzipped: `format` (4), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended; "cell": all
-is done), `created` (seconds since the epoch), `parent` (the id, that is name without ".json", of the commit before, or
-null), `name` (the NAME), `notebook` ("" where unknown), `cell` (hash of the code), `position` (`text` for people, `depth`,
-`unit`, `signature`, `frames`, `functions`: where the code stood), `meta` and `parts` (name → entry; see below), `buffers`
-(list of entries with `key`, `dtype`, `shape`, `stride` in elements, `label`), `files` and `unit_files` (name → entry with `mode`), `unit` (its group,
-key and record, or null), `bytes_total`, `bytes_new`, and `hmac` where a key is set. An entry has `size`, `chunks`
-(BLAKE3-256 of each 1 MiB block from the entry's own start, the last one shorter) and `packs` (the pack that holds each).
-To read one: for each chunk find its offset and length in the pack's index, and join the blocks.
+A commit record is JSON, gzipped: `format` (4), `generation`, `seq`, `kind` ("step": inside a unit; "unit": one ended;
+"cell": all is done), `created` (seconds since the epoch), `parent` (the id, that is name without ".json", of the commit
+before, or null), `name` (the NAME), `notebook` ("" where unknown), `cell` (hash of the code), `position` (`text` for
+people, `depth`, `unit`, `signature`, `frames`, `functions`: where the code stood), `meta` and `parts` (name → entry; see
+below), `buffers` (list of entries with `key`, `dtype`, `shape`, `stride` in elements, `label`), `files` and `unit_files`
+(name → entry with `mode`), `unit` (its group, key and record, or null), `bytes_total`, `bytes_new`, and `hmac` where a
+key is set. An entry has `size`, `chunks` (BLAKE3-256 of each 1 MiB block from the entry's own start, the last one
+shorter) and `packs` (the pack that holds each). To read one: for each chunk find its offset and length in the pack's
+index, and join the blocks.
 
 `meta` is for comparing and for people; any of it may be missing: `cell` (hash of the code), `source` (the cell's text),
 `versions` (of python and libraries), `cwd` (the working folder), `inputs` (name → a print of what the cell reads: `kind`,

@@ -171,7 +171,7 @@ def test_a_home_folder_of_nobody_is_one_line(monkeypatch: pytest.MonkeyPatch) ->
         with pytest.raises(MirrorUnusable, match="no user of that name"):
             hosts.mirror_place(where, "sweep")
     monkeypatch.setenv("COLAB_GUARD_HOME", "~nobody-of-that-name/x")
-    with pytest.raises(UserMistake, match="^COLAB_GUARD_HOME=~nobody-of-that-name/x: there is no user"):
+    with pytest.raises(UserMistake, match=r"^COLAB_GUARD_HOME=~nobody-of-that-name/x: there is no user"):
         hosts.home()
 
 

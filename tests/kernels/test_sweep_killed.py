@@ -139,8 +139,17 @@ def restoring(machine: Machine) -> Callable[[], bool]:
     return lambda: len(events(machine, "Resumed")) > before
 
 
+class WorkLost(AssertionError):
+    """Of this CI gives no second try; other failures may be the machine's, whose disk and cores others share."""
+
+
+def check_same(result: str, expected: str) -> None:
+    if result != expected:
+        raise WorkLost(f"other bits than without a loss:\n{result}\n{expected}")
+
+
 def check(machine: Machine, result: str, expected: str, kills: int) -> None:
-    assert result == expected
+    check_same(result, expected)
     resumed = events(machine, "Resumed")
     assert len(resumed) >= kills
     assert all(int(line.split()[2]) >= 1 for line in resumed), "a resume began the cell again"
@@ -156,7 +165,8 @@ def check(machine: Machine, result: str, expected: str, kills: int) -> None:
         elif line.startswith("step"):
             model = line[5:].rpartition(" ")[0]
             met += [] if model in met else [model]
-            assert met.index(model) >= saved, f"a finished model was trained again: {line}"
+            if met.index(model) < saved:
+                raise WorkLost(f"a finished model was trained again: {line}")
 
 
 @pytest.mark.parametrize("moments", [(4, 15, 30, 45, 58), (9, 20, 27, 40, 62), (2, 13, 25, 37, 50)], ids=str)
@@ -185,7 +195,7 @@ def test_the_machine_is_lost_and_only_the_mirror_is_left(tmp_path: Path, expecte
         shutil.rmtree(machine.home)
         shutil.rmtree(machine.work)
         machine.__post_init__()
-    assert once(machine, None, f"--to {far} --mirror-every 0.1s") == expected
+    check_same(once(machine, None, f"--to {far} --mirror-every 0.1s"), expected)
     resumed = events(machine, "Resumed")
     assert len(resumed) == 3
     assert all(int(line.split()[2]) >= 1 for line in resumed)

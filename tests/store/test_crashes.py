@@ -12,6 +12,9 @@ from tests.store.crashes.record import Recorder
 from tests.store.crashes.scenarios import SCENARIOS, Recording, record
 from tests.store.crashes.states import states, whole
 
+pytestmark = pytest.mark.flaky(reruns=0)
+"""A loss that was seen once is a loss: CI runs other tests that fail once more."""
+
 
 @pytest.fixture(params=SCENARIOS, ids=[scenario.__name__ for scenario in SCENARIOS])
 def recording(request: pytest.FixtureRequest, tmp_path: Path) -> Recording:

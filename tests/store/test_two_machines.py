@@ -12,12 +12,13 @@ from pathlib import Path
 import pytest
 
 from colab_guard.clock import FakeClock
-from colab_guard.errors import StoreInUse
+from colab_guard.errors import ForeignStore, StoreInUse
 from colab_guard.events import Event, EventBus, SnapshotDurable
 from colab_guard.store import FolderPlace, Mirror, Store, Watch, fetch_from_mirror
 from colab_guard.store.faults import Faults, FaultyPlace
 from colab_guard.store.leases import Owner
 from colab_guard.store.mirror import holders, sending
+from colab_guard.store.mirror.calls import Call
 from colab_guard.workers import Workers
 from tests.store.test_store import ME, draft
 
@@ -190,7 +191,7 @@ def test_a_removal_of_the_older_writer_that_wakes_after_a_take_over_harms_no_dur
 
 
 def test_the_older_writer_removes_nothing_of_the_new_ones(two: Two) -> None:
-    """Also where it looked at the leases before, and lists the new one's files after."""
+    """Also where it looked at the leases before, and takes the new one's files for its own."""
     one, second = two
     one.begin()
     assert one.commit("a")
@@ -199,11 +200,20 @@ def test_the_older_writer_removes_nothing_of_the_new_ones(two: Two) -> None:
     assert second.commit("theirs")
     before = {path.name for path in (far / "packs").iterdir()}
     one.here()
-    kept: set[str] = set()
     copies = one.mirror._copies
     copies.listed = {f"packs/{name}": 1 for name in before}
-    copies.mine -= {f"packs/{name}" for name in before}
-    from colab_guard.store.mirror.calls import Call
-
-    copies.tidy(kept, Call())
+    copies.mine |= copies.listed.keys()
+    with pytest.raises(ForeignStore, match="has taken over"):
+        copies.tidy(set(), Call())
     assert {path.name for path in (far / "packs").iterdir()} == before
+
+
+def test_a_file_that_may_be_on_its_way_out_proves_nothing(two: Two) -> None:
+    one, _ = two
+    one.begin()
+    assert one.commit("a")
+    copies = one.mirror._copies
+    names = [name for name in copies.receipts if name.startswith("packs/")]
+    assert names and copies.proof(names) is not None
+    copies.removing.add(names[0])
+    assert copies.proof(names) is None
