@@ -18,6 +18,7 @@ from colab_guard.events import Event, EventBus, LeaseWaitedFor, MirrorTried, Res
 from colab_guard.hosts import places
 from colab_guard.hosts.fake_colab import FakeColab
 from colab_guard.session import mirroring
+from colab_guard.session.cell_files import CellFiles
 from colab_guard.session.mirroring import Mirroring, place_at
 from colab_guard.session.options import CheckpointOptions
 from colab_guard.store import FolderPlace, Identity, Mirror, Store
@@ -71,6 +72,18 @@ def test_all_that_is_made_for_a_mirror_on_a_disk_is_private(scheme: str, tmp_pat
         os.umask(before)
     made = [tmp_path / "far", *(tmp_path / "far").rglob("*")]
     assert len(made) > 8 and {path.name for path in made if path.stat().st_mode & 0o077} == set()
+
+
+def test_a_mirror_below_the_working_folder_is_no_file_of_the_cell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "stores"))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "stores").mkdir()
+    watches = [CellFiles("sweep", CheckpointOptions(to=where), tmp_path / "stores", EventBus()).watch for where in ("far", "~/far", f"file://{tmp_path}/far")]
+    (tmp_path / "far").mkdir()
+    for name in ("far/a", "mine"):
+        (tmp_path / name).write_text("x")
+    assert [set(watch.captured()) for watch in watches] == [{"mine"}] * 3
 
 
 def test_drive_without_a_tab_says_that_it_needs_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
