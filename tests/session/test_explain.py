@@ -234,7 +234,7 @@ def test_a_name_of_another_notebook_is_told(new_kernel: New, monkeypatch: pytest
 
 def test_what_a_mirror_holds_is_told(new_kernel: New, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     mirror = str(tmp_path / "mirror")
-    assert "~nobody-of-that-name cannot be read" in row(explained(new_kernel(SETUP), to="~nobody-of-that-name"), "now")
+    assert "cannot be read: Could not determine home" in row(explained(new_kernel(SETUP), to="~nobody-of-that-name"), "now")
     assert "holds 0 commits" in row(explained(new_kernel(SETUP), to=mirror), "now")
     assert new_kernel(SETUP).guarded(CELL, to=mirror) == 4
     monkeypatch.setenv("COLAB_GUARD_HOME", str(tmp_path / "new"))
