@@ -30,19 +30,16 @@ from typing import Any
 
 from colab_guard.errors import StoreDamaged, UserMistake
 from colab_guard.store import tensors
-from colab_guard.store.disk import PRIVATE_FOLDER, make_folder, sync_folder, write_whole
+from colab_guard.store.disk import PRIVATE_FOLDER, make_folder, write_whole
 from colab_guard.store.index import state_packs, whole_of
-from colab_guard.store.names import is_inside, is_text, read_plain
+from colab_guard.store.names import is_inside, is_text
+from colab_guard.store.target import MADE, SHOWN, WROTE, check_target, expanded, files_below, put_in_place
 from colab_guard.store.types import CommitRecord
-from colab_guard.store.view import FORMAT_NAME, StoreView, check_format
+from colab_guard.store.view import StoreView, check_format
 
-MADE = "export.json"
-WROTE = "wrote"
-"""In it: the files of the export."""
 UNSAFE = frozenset('<>:"\\|?*%') | frozenset(map(chr, range(32))) | {chr(127)}
 DEVICES = frozenset({"con", "prn", "aux", "nul", *(f"{name}{n}" for name in ("com", "lpt") for n in range(10))})
 LONGEST_PART = 200
-SHOWN = 200
 CANNOT_BE_NAMED = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
 """Why one file has no place beside the others, where there is room: a folder has its name, or the way is too long."""
 OUTPUT = "output/"
@@ -73,8 +70,8 @@ def export(path: Path, target: Path, *, commit: str | None = None, force: bool =
     Somebody who writes there meanwhile removes what is read: then all is written anew, of what is there by then.
     """
     check_format(path)
-    target = _expanded(target)
-    _check_target(target, force)
+    target = expanded(target)
+    check_target(target, force)
     make_folder(target.parent)
     for left in reversed(range(LOOKS)):
         before = StoreView(path).standing()
@@ -101,8 +98,8 @@ def _exported(path: Path, target: Path, commit: str | None, force: bool, unchang
         missed = [*done.missing, *done.passed_over]
         if missed and not last and not unchanged():
             raise _WrittenMeanwhile
-        _check_target(target, force)  # something may have come there meanwhile
-        _put_in_place(beside, target)
+        check_target(target, force)  # something may have come there meanwhile
+        put_in_place(beside, target)
     except (StoreDamaged, UserMistake) as error:
         if unchanged():
             raise
@@ -155,65 +152,6 @@ def _check_kept(view: StoreView, record: CommitRecord) -> None:
         )
 
 
-def _expanded(target: Path) -> Path:
-    try:
-        return Path(os.path.abspath(target.expanduser()))
-    except RuntimeError:
-        raise UserMistake(f"--to {target}: there is no user of that name here; give the folder's whole path") from None
-
-
-def _check_target(target: Path, force: bool) -> None:
-    if target.is_symlink() or (target.exists() and not target.is_dir()):
-        raise UserMistake(f"{target} is {'a link' if target.is_symlink() else 'no folder'}; give another folder to --to")
-    real = target.resolve()
-    store = next(filter(_is_store, (real, *real.parents)), None)
-    if store is not None:
-        raise UserMistake(f"{target} lies in the store {store}, which would be damaged by it; give another folder to --to")
-    if not target.exists() or not any(target.iterdir()):
-        return
-    foreign = _foreign(target)
-    if foreign:
-        raise UserMistake(
-            f"{target} holds something else ({foreign[:SHOWN]!r}), which is never overwritten; give a folder that is new or empty to --to"
-        )
-    if not force:
-        raise UserMistake(f"{target} holds an earlier export; --force replaces it, or give another folder to --to")
-
-
-def _is_store(folder: Path) -> bool:
-    try:
-        return read_plain(folder / "FORMAT").startswith(FORMAT_NAME.encode())
-    except (OSError, StoreDamaged):
-        return False
-
-
-def _foreign(target: Path) -> str:
-    """The name of something in `target` that no export wrote there, by what the export says itself; "" for nothing."""
-    there = _files_below(target)
-    try:
-        told = json.loads(read_plain(target / MADE))
-        wrote = set(told[WROTE]) if told.keys() >= {"store", "units", WROTE} else set()
-    except (OSError, StoreDamaged, ValueError, TypeError, AttributeError, RecursionError):
-        wrote = set()
-    return next((name for name in there if name not in wrote), "")
-
-
-def _files_below(folder: Path) -> list[str]:
-    """The names of all that lies below `folder` and is no folder itself; what a link leads to does not."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_symlink() or not path.is_dir())
-
-
-def _put_in_place(beside: Path, target: Path) -> None:
-    old = None
-    if target.exists():
-        old = target.parent / f".colab_guard-export-{uuid.uuid4().hex}"
-        os.rename(target, old)
-    os.rename(beside, target)
-    sync_folder(target.parent)
-    if old is not None:
-        shutil.rmtree(old)
-
-
 class _Writing:
     """One export into the folder `root`, which is new and nobody else's."""
 
@@ -230,7 +168,7 @@ class _Writing:
             self._unit(record)
         done = self._done
         told |= {"store": self._view.path.name, "units": done.units, "missing": done.missing, "renamed": done.renamed}
-        told[WROTE] = sorted([MADE, *_files_below(self._root)])
+        told[WROTE] = sorted([MADE, *files_below(self._root)])
         self._json(MADE, told)
         return done
 

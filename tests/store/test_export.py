@@ -146,6 +146,9 @@ def test_a_folder_with_something_else_is_never_touched(tmp_path: Path) -> None:
         with pytest.raises(UserMistake, match="something else"):
             export(tmp_path / "s", mine, force=force)
     assert [path.name for path in mine.iterdir()] == ["thesis.tex"]
+    (tmp_path / "of folders" / "empty").mkdir(parents=True)
+    with pytest.raises(UserMistake, match="something else"):
+        export(tmp_path / "s", tmp_path / "of folders", force=True)
     (tmp_path / "link").symlink_to(mine)
     (tmp_path / "a file").write_text("x")
     for target in ("link", "a file"):
