@@ -32,6 +32,10 @@ class DamagedHere(StoreDamaged):
     """A file of the local store is not what its name says."""
 
 
+class GoneHere(StoreDamaged):
+    """A file of the local store is there no more: it was collected, since the disk is full, before it was sent."""
+
+
 @dataclass
 class Copies:
     """What `place` holds of `store`. Used by one call at a time."""
@@ -69,7 +73,7 @@ class Copies:
         try:
             size = source.stat().st_size
         except FileNotFoundError:
-            return 0  # collected meanwhile: a newer commit follows
+            raise GoneHere(f"{name} is no longer on this machine's disk; what is there now is sent next") from None
         self.mine.add(name)
         there = self.place.size(name) if name == "FORMAT" else self.listed.get(name)
         if there is None and name in self.awaited:
@@ -129,6 +133,10 @@ class Copies:
         call.moved()
         self.receipts[name] = receipt
         self.listed[name] = source.stat().st_size
+
+    def complete(self, names: Iterable[str]) -> bool:
+        """Whether all these files are known to be there, as they should be."""
+        return all(name in self.receipts and name not in self.removing for name in names)
 
     def proof(self, names: Iterable[str]) -> str | None:
         """The receipt of all these files in words; None where one has none, or may be on its way out."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import os
+import secrets
 import shutil
 import stat
 from collections.abc import Iterable
@@ -11,11 +11,9 @@ from pathlib import Path
 
 from colab_guard.errors import ForeignStore
 from colab_guard.store import disk
-from colab_guard.store.mirror.place import Moved, Receipt, Traits, go_on
+from colab_guard.store.mirror.place import SYNC_BYTES, Moved, Receipt, Traits, go_on
 from colab_guard.store.names import check_no_links, open_plain
 from colab_guard.store.packs import PIECE_BYTES
-
-_numbers = itertools.count()
 
 
 class FolderPlace:
@@ -78,16 +76,25 @@ class FolderPlace:
         self._put(name, [data], go_on)
 
     def _put(self, name: str, data: Iterable[bytes], moved: Moved) -> None:
-        """It appears under its name whole, as far as the place has a rename."""
+        """It appears under its name whole, as far as the place has a rename. Synced on the way: each fsync takes a short time."""
         target = self.path / name
-        temporary = target.with_name(f"{disk.TEMPORARY}{os.getpid()}-{next(_numbers)}-{target.name}")
+        temporary = target.with_name(f"{disk.TEMPORARY}{os.getpid()}-{secrets.token_hex(8)}-{target.name}")
+        # others may write in this folder: what lies under that name, or where a link leads, is not ours
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, disk.PRIVATE_FILE)
         try:
-            with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, disk.PRIVATE_FILE), "wb") as writing:
+            with os.fdopen(descriptor, "wb") as writing:
+                unsynced = 0
                 for piece in data:
                     moved()
                     writing.write(piece)
+                    unsynced += len(piece)
+                    if unsynced >= SYNC_BYTES:
+                        writing.flush()
+                        os.fsync(descriptor)
+                        unsynced = 0
                 writing.flush()
-                os.fsync(writing.fileno())
+                moved()
+                os.fsync(descriptor)
             moved()
             os.replace(temporary, target)
         except BaseException:

@@ -16,6 +16,8 @@ from typing import Protocol
 from colab_guard.errors import StoreDamaged
 from colab_guard.store.packs import PIECE_BYTES, Read, check_pack, digest
 
+SYNC_BYTES = 16 * 2**20
+"""After so many bytes a folder is synced while it is written to, and tells that it gets on."""
 PARTS = ("packs", "commits", "leases")
 Moved = Callable[[], None]
 
@@ -45,7 +47,7 @@ class Traits:
     beats: bool = True
     keeps_deleted: bool = False
     least_pause_s: float = 0.0
-    silent_bytes: int = PIECE_BYTES
+    silent_bytes: int = SYNC_BYTES
 
 
 class Place(Protocol):

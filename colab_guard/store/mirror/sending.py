@@ -19,7 +19,7 @@ from colab_guard.store.index import state_packs
 from colab_guard.store.leases import RELEASED, mark_line
 from colab_guard.store.mirror import calls, holders
 from colab_guard.store.mirror.catalogue import BEAT, FarLeases
-from colab_guard.store.mirror.copying import Copies, DamagedHere
+from colab_guard.store.mirror.copying import Copies, DamagedHere, GoneHere
 from colab_guard.store.mirror.folder import FolderPlace
 from colab_guard.store.mirror.owners import check_place, claim
 from colab_guard.store.mirror.place import PARTS, Place
@@ -28,7 +28,7 @@ from colab_guard.store.mirror.status import MirrorStatus, speed
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import packs_needed, unit_packs
 from colab_guard.store.writer import Store
-from colab_guard.workers import Workers
+from colab_guard.workers import Abandoned, Workers
 
 RETRY_S = 15.0
 LEAST_RETRY_S = 1.0
@@ -154,10 +154,11 @@ class Mirror:
             with self._turned:
                 self._sent = asked
                 self._behind_since = None if self._asked == asked else began
+        except GoneHere as error:  # neither noted nor tidied by: the local disk was short of room, and newer commits follow
+            self._degrade(error)
+            return 0.0 if self._closing else min(LEAST_RETRY_S, self._retry_s)
         except Exception as error:  # the one place where the mirror's errors end: degraded, shown, tried again
-            reason = f"{type(error).__name__}: {error}"
-            self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
-            self._wake.set()
+            self._degrade(error)
             return 0.0 if self._closing else self._retry_s
         if self._unsettled:
             self._wake.set()
@@ -166,6 +167,11 @@ class Mirror:
             return self._every_s
         spent = self._clock.monotonic() - began
         return pause_s(self._place.traits, spent, self.status.bytes_sent - before, self.status.free_bytes)
+
+    def _degrade(self, error: Exception) -> None:
+        reason = f"{type(error).__name__}: {error}"
+        self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
+        self._wake.set()
 
     @property
     def _retry_s(self) -> float:
@@ -189,8 +195,9 @@ class Mirror:
                 damaged.append(str(error))
         # only if the lease still holds now do these commits count
         calls.limited(self._workers, "look at the lease", lambda call: self._check())
-        self._note_sent(newest, self._needed(newest, units), damaged)
-        if not damaged and not self._store.careful:
+        needed = self._needed(newest, units)
+        self._note_sent(newest, needed, damaged)
+        if not damaged and not self._store.careful and self._copies.complete(needed):
             kept = {f"commits/{record.id}.json" for record in [*whole, *units]}
             kept |= {f"packs/{name}.pack" for name in packs_needed(whole, units)}
             calls.limited(self._workers, "tidy", lambda call: self._copies.tidy(kept, call))
@@ -228,7 +235,11 @@ class Mirror:
         began = self._clock.monotonic()
         source = self._store.path / name
         limit = calls.silence_s(min(_size(source), self._place.traits.silent_bytes), self.status.bytes_per_s)
-        sent = calls.limited(self._workers, f"send {name[:14]}", lambda call: self._copies.bring(name, call), limit)
+        try:
+            sent = calls.limited(self._workers, f"send {name[:14]}", lambda call: self._copies.bring(name, call), limit)
+        except Abandoned:  # it may have become slow: the speed is measured anew
+            self.status = replace(self.status, bytes_per_s=None)
+            raise
         took = self._clock.monotonic() - began
         self.status = replace(
             self.status,
