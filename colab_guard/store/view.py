@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,10 +97,16 @@ class StoreView:
         """The commit of that id, or why its record cannot be read."""
         return self._index.record(commit)
 
-    def retained(self, keep: int = KEPT_COMMITS) -> tuple[list[CommitRecord], list[CommitRecord]]:
-        """Commits whose state is kept, and unit ends of which the record and what it saved is kept."""
+    def retained(
+        self, keep: int = KEPT_COMMITS, packs: Set[str] | None = None
+    ) -> tuple[list[CommitRecord], list[CommitRecord]]:
+        """Commits whose state is kept, and unit ends of which the record and what it saved is kept.
+
+        `packs`: those that there are; a unit's end without its state is none of the first then.
+        """
         records = self.commits()
-        return whole_of_newest((r for r in records if r.id not in self._bad), keep), units_of(records)
+        alone = set() if packs is None else {r.id for r in units_of(records) if not state_packs(r) <= packs}
+        return whole_of_newest((r for r in records if r.id not in self._bad | alone), keep), units_of(records)
 
     def units(self) -> list[CommitRecord]:
         """Unit ends, oldest first; of several for one unit, the newest."""

@@ -85,7 +85,8 @@ def _fetch(
             return Fetched()
         damage = damaged_format(local)
         here = Here(local, None, ()) if damage else Here.at(local)
-        whole, units = there.retained()
+        packs = set(listed(place, "packs", moved))
+        whole, units = there.retained(packs={Path(pack).stem for pack in packs})
         records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
         leases = patiently(place, "the folder leases", FarLeases(place).look, moved)
         mine = (-1, -1) if damage else _newest_whole(local, moved)
@@ -96,7 +97,7 @@ def _fetch(
             return Fetched(apart=True)
         check_notebook(place, leases, identity, take_over=take_over)
         newest = readable if records else (0, 0)  # without commits its leases alone: they are to be continued
-        unread = unread_files(there, set(listed(place, "packs", moved)), packs_needed(whole, units))
+        unread = unread_files(there, packs, packs_needed(whole, units))
         have = {record.id for record in here.commits}
         passed = [p for p in there.problems if p.commit not in have and (mine < newest or place_of(p.commit) > mine)]
         if damage:

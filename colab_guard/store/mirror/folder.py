@@ -1,4 +1,8 @@
-"""A mirror in a folder: Drive's mount, a server's, a disk."""
+"""A mirror in a folder: Drive's mount, a server's, a disk.
+
+A mount may go while the folder that it hung on stays: what is written there then lies on this machine's own disk. So a
+folder that was there once is never made anew, and one that proves something must be the same as before.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +10,19 @@ import os
 import secrets
 import shutil
 import stat
+import time
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
-from colab_guard.errors import ForeignStore
+from colab_guard.errors import ForeignStore, MirrorUnusable
 from colab_guard.store import disk
 from colab_guard.store.mirror.place import SYNC_BYTES, Moved, Receipt, Traits, go_on
 from colab_guard.store.names import check_no_links, open_plain
 from colab_guard.store.packs import PIECE_BYTES
+
+LEFTOVER_S = 3600.0
+"""A temporary file that nobody wrote to for so long, by the clocks of the place and of this machine, is a killed writer's."""
 
 
 class FolderPlace:
@@ -23,6 +32,10 @@ class FolderPlace:
         self.path = path
         self._proof = proof
         self._traits = traits or Traits()
+        self._met: tuple[int, int] | None = None
+        """Device and number of the folder, since it was there."""
+        self._looked: float | None = None
+        """When leftovers were looked for."""
 
     @property
     def name(self) -> str:
@@ -70,6 +83,7 @@ class FolderPlace:
         return self._receipt()
 
     def _receipt(self) -> Receipt | None:
+        self._check_same()
         return None if self._proof is None else Receipt(self._proof, by_content=False)
 
     def write(self, name: str, data: bytes) -> None:
@@ -109,8 +123,37 @@ class FolderPlace:
     def make_folders(self, parts: Iterable[str]) -> None:
         parts = list(parts)
         self._check_no_links(parts)
+        self._check_same()
         for part in parts:
             _make_private(self.path / part)
+        self._met = self._found()
+        if self._looked is None or time.monotonic() - self._looked > LEFTOVER_S:
+            self._looked = time.monotonic()
+            self._remove_leftovers(parts)
+
+    def _check_same(self) -> None:
+        """MirrorUnusable where the folder went, or is another one. What proves nothing may be mounted anew."""
+        found = self._found()
+        if self._met is None or found == self._met or (found is not None and self._proof is None):
+            return
+        what = "is there no more" if found is None else "is another folder than before"
+        raise MirrorUnusable(
+            f"{self.path} {what}: it was removed, or is not mounted; put it back, or run the cell again to begin it anew"
+        )
+
+    def _found(self) -> tuple[int, int] | None:
+        try:
+            status = self.path.lstat()
+        except FileNotFoundError:
+            return None
+        return status.st_dev, status.st_ino
+
+    def _remove_leftovers(self, parts: Iterable[str]) -> None:
+        for part in parts:
+            for path in (self.path / part).glob(f"{disk.TEMPORARY}*"):
+                with suppress(OSError):  # somebody else may remove it at the same time; it is looked for again
+                    if time.time() - path.lstat().st_mtime > LEFTOVER_S:
+                        path.unlink()
 
     def _check_no_links(self, parts: Iterable[str]) -> None:
         """A mirror's files are its own: what lies behind a link is somebody else's, and is neither read nor removed."""

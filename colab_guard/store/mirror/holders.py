@@ -1,8 +1,9 @@
 """Who holds a mirror's lease, seen from another machine: does its heartbeat change?
 
-A holder rewrites the file beside its lease every `BEAT_S` seconds. Whoever comes second watches that file, and the commits, by
-the clock of its own machine alone: two clocks are never compared. Changed once: the holder lives. Unchanged for `DEAD_S`: the lease is
-free. One that was given back is free at once, and so is one of this machine whose process is gone.
+A holder rewrites the file beside its lease every `BEAT_S` seconds. Whoever comes second watches that file, and the commits,
+by the clock of its own machine alone: two clocks are never compared. Changed once: the holder lives. Unchanged for `DEAD_S`:
+the lease is free. (Where a place cannot be written so often nobody knows, and the user has to say so.) One that was given
+back is free at once, and so is one of this machine whose process is gone.
 """
 
 from __future__ import annotations
@@ -54,6 +55,11 @@ class Watch:
             raise StoreInUse(
                 f"the mirror of {self._name!r} ({self._place.name}) is being written by {who} ({self.holder}); stop it, "
                 "use another NAME, or --take-over"
+            )
+        if not self._place.traits.beats:
+            raise StoreInUse(
+                f"the mirror of {self._name!r} ({self._place.name}) was not given back by {self.holder}, and a place of this kind shows "
+                "no signs of life; if that one is gone, --take-over, else use another NAME"
             )
         return max(0.0, self._since + DEAD_S - now)
 

@@ -10,6 +10,8 @@ when the place answers again.
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Set
 from dataclasses import replace
 from pathlib import Path
 
@@ -27,7 +29,7 @@ from colab_guard.store.mirror.schedule import pause_s
 from colab_guard.store.mirror.status import MirrorStatus, speed
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import packs_needed, unit_packs
-from colab_guard.store.writer import Store
+from colab_guard.store.writer import NO_SPACE, Store
 from colab_guard.workers import Abandoned, Workers
 
 RETRY_S = 15.0
@@ -60,6 +62,7 @@ class Mirror:
         self._store = store
         self._place: Place = FolderPlace(place) if isinstance(place, Path) else place
         self._workers = workers
+        self._calls = calls.Calls(workers)
         self._bus = bus
         self._clock: Clock = clock or workers.clock
         self._every_s = every_s
@@ -74,6 +77,10 @@ class Mirror:
         """Numbers of nudges: asked for, looked after (sent or failed), sent."""
         self._copies = Copies(store, self._place, FarLeases(self._place), take_over, unread=unread)
         self._copies.mine = {f"{part}/{path.name}" for part in PARTS for path in (store.path / part).iterdir()}
+        self._wanted: set[str] = set()
+        """Files without which the commit that is being sent would not come back."""
+        self._there: set[str] = set()
+        """Those of the one that was sent last."""
         self._claimed: str | None = None
         self.beats_missed = 0
         self._closing = False
@@ -103,11 +110,14 @@ class Mirror:
             self._turned.wait_for(lambda: self._answered >= asked, timeout_s)
             return self._sent >= asked
 
-    def close(self, timeout_s: float) -> None:
-        """Send what is left, for at most `timeout_s` seconds, give the lease there back, and end."""
+    def close(self, silence_s: float) -> None:
+        """Send what is left, as long as that gets on at least every `silence_s` seconds; give the lease there back, and end."""
         self._closing = True
-        if not self.flush(timeout_s) and self.status.state != "degraded":
-            late = f"it did not get on within {timeout_s:g} s of the work's end"
+        try:
+            late = "" if self._flush_while_it_gets_on(silence_s) else f"it did not get on for {silence_s:g} s after the work's end"
+        except KeyboardInterrupt:  # the work has ended; whoever does not wait for this has it as it was
+            late = "it was not waited for"
+        if late and self.status.state != "degraded":
             reason = f"what was saved last is not there; {late}. Run the cell again to send it"
             self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
         self._worker.stopping.set()
@@ -120,6 +130,18 @@ class Mirror:
         if ended and not self._copies.removing:
             self._give_back()
         self._change(replace(self.status, state="off"))
+
+    def _flush_while_it_gets_on(self, silence_s: float) -> bool:
+        self.nudge()
+        self._hurry.set()
+        with self._turned:
+            asked = self._asked
+            while not self._turned.wait_for(lambda: self._answered >= asked, silence_s):
+                if time.monotonic() - self._calls.moved_at >= silence_s:
+                    return False
+                told = "sending what was saved last; interrupt to end without it"
+                self._change(replace(self.status, state="catching up", reason=told, lag_s=self._lag()))
+            return self._sent >= asked
 
     # the thread
 
@@ -179,32 +201,45 @@ class Mirror:
         return RETRY_S if self._every_s is None else min(RETRY_S, max(self._every_s, LEAST_RETRY_S))
 
     def _send(self, whole: list[CommitRecord], units: list[CommitRecord]) -> None:
+        """The units' ends, then the newest commit, which is noted at once; the state of those before it comes last."""
         if not whole:
             self._change(replace(self.status, state="ok", reason=""))
             return
-        newest = max(whole, key=lambda record: (record.generation, record.seq))
-        damaged = self._prepare()
-        for record in sorted({r.id: r for r in [*units, *whole]}.values(), key=lambda r: r.seq):
-            packs = unit_packs(record) | (state_packs(record) if record in whole else set())
-            try:
-                for name in [*(f"packs/{pack}.pack" for pack in sorted(packs)), f"commits/{record.id}.json"]:
-                    self._bring(name)
-            except DamagedHere as error:  # the others are sent all the same
-                if record is newest:
-                    raise
-                damaged.append(str(error))
-        # only if the lease still holds now do these commits count
-        calls.limited(self._workers, "look at the lease", lambda call: self._check())
+        newest = max(whole, key=_place)
         needed = self._needed(newest, units)
+        self._wanted = set(needed)
+        damaged = self._prepare()
+        for record in sorted(units, key=_place):
+            if record is not newest:
+                self._bring_commit(record, unit_packs(record), damaged)
+        self._bring_commit(newest, unit_packs(newest) | state_packs(newest), None)
+        # only if the lease still holds now do these commits count
+        self._calls.limited("look at the lease", lambda call: self._check())
         self._note_sent(newest, needed, damaged)
+        self._there = set(needed)
+        told = len(damaged)
+        for record in sorted(whole, key=_place):
+            self._bring_commit(record, unit_packs(record) | state_packs(record), damaged)
+        if len(damaged) > told:
+            self._change(replace(self.status, state="degraded", reason=damaged[0]))
         if not damaged and not self._store.careful and self._copies.complete(needed):
             kept = {f"commits/{record.id}.json" for record in [*whole, *units]}
             kept |= {f"packs/{name}.pack" for name in packs_needed(whole, units)}
-            calls.limited(self._workers, "tidy", lambda call: self._copies.tidy(kept, call))
+            self._calls.limited("tidy", lambda call: self._copies.tidy(kept, call))
+
+    def _bring_commit(self, record: CommitRecord, packs: Set[str], damaged: list[str] | None) -> None:
+        """Its packs, then its record. What is damaged here is added to `damaged`, and the others are sent all the same; None: raised."""
+        try:
+            for name in [*(f"packs/{pack}.pack" for pack in sorted(packs)), f"commits/{record.id}.json"]:
+                self._bring(name)
+        except DamagedHere as error:
+            if damaged is None:
+                raise
+            damaged.append(str(error))
 
     def _prepare(self) -> list[str]:
         """The leases, the own one at last; what is said of those that are damaged here and there."""
-        calls.limited(self._workers, "look at the place", self._open)
+        self._calls.limited("look at the place", self._open)
         damaged = []
         for name in ["FORMAT", *(f"leases/{path.name}" for path in sorted((self._store.path / "leases").glob("*.json")))]:
             try:
@@ -214,8 +249,7 @@ class Mirror:
                     raise
                 damaged.append(str(error))
         leases = self._copies.leases
-        calls.limited(
-            self._workers, "claim", lambda call: claim(self._place, leases, self._store, take_over=self._take_over)
+        self._calls.limited("claim", lambda call: claim(self._place, leases, self._store, take_over=self._take_over)
         )
         if self._claimed != self._store.lease_name:
             self._claimed = self._store.lease_name
@@ -232,11 +266,28 @@ class Mirror:
         check_place(self._place, self._copies.leases, self._store, take_over=self._take_over)
 
     def _bring(self, name: str) -> None:
+        """Send a file; where the place is full, once more after room was made there."""
+        try:
+            self._bring_once(name)
+        except OSError as error:
+            if error.errno not in NO_SPACE or not self._make_room():
+                raise
+            self._bring_once(name)
+
+    def _make_room(self) -> bool:
+        """Remove there what neither the commit that is being sent needs nor the one that was sent last; whether that was anything."""
+        if not self._there or self._store.careful or self._place.traits.keeps_deleted:
+            return False
+        before = set(self._copies.listed)
+        self._calls.limited("make room", lambda call: self._copies.tidy(self._there | self._wanted, call))
+        return before != set(self._copies.listed)
+
+    def _bring_once(self, name: str) -> None:
         began = self._clock.monotonic()
         source = self._store.path / name
         limit = calls.silence_s(min(_size(source), self._place.traits.silent_bytes), self.status.bytes_per_s)
         try:
-            sent = calls.limited(self._workers, f"send {name[:14]}", lambda call: self._copies.bring(name, call), limit)
+            sent = self._calls.limited(f"send {name[:14]}", lambda call: self._copies.bring(name, call), limit)
         except Abandoned:  # it may have become slow: the speed is measured anew
             self.status = replace(self.status, bytes_per_s=None)
             raise
@@ -262,7 +313,7 @@ class Mirror:
         if stem is None or self._closing or not self._place.traits.beats:
             return
         try:
-            calls.limited(self._workers, "beat", lambda call: holders.beat(self._place, stem), holders.BEAT_S)
+            self._calls.limited("beat", lambda call: holders.beat(self._place, stem), holders.BEAT_S)
         except Exception:  # the next beat comes by itself; what is to be said of the mirror is said by its turns
             self.beats_missed += 1
 
@@ -277,7 +328,7 @@ class Mirror:
             self._place.remove(f"leases/{stem}{BEAT}")
 
         try:
-            calls.limited(self._workers, "give the lease back", give, RELEASE_LIMIT_S)
+            self._calls.limited("give the lease back", give, RELEASE_LIMIT_S)
         except Exception as error:  # it is free to others after DEAD_S then
             self._change(replace(self.status, state="degraded", reason=f"the lease was not given back: {error}"))
 
@@ -316,6 +367,10 @@ class Mirror:
     def _post(self, event: MirrorChanged | SnapshotDurable | SnapshotSent) -> None:
         if self._bus is not None:
             self._bus.post(event)
+
+
+def _place(record: CommitRecord) -> tuple[int, int]:
+    return record.generation, record.seq
 
 
 def _size(path: Path) -> int:
