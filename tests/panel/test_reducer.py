@@ -335,7 +335,8 @@ def test_the_connection_is_lost_and_found_in_words(story: Story) -> None:
 
 def test_a_degraded_mirror_is_said_with_its_reason_and_so_is_its_return(story: Story) -> None:
     story.begin(where="FOLDER")
-    story.post(MirrorChanged(name=NAME, state="degraded", reason="errno 107", lag_s=300))
+    for lag_s in (285, 300):
+        story.post(MirrorChanged(name=NAME, state="degraded", reason="errno 107", lag_s=lag_s))
     assert "mirror: FOLDER: degraded: errno 107, 5 min 00 s behind" in story.panel.text()
     story.post(MirrorChanged(name=NAME, state="ok"))
     assert [line.text for line in story.panel.state.events] == ["Mirror degraded: errno 107", "Mirror is back"]

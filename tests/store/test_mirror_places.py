@@ -13,7 +13,7 @@ import pytest
 from colab_guard.errors import MirrorUnusable, StoreInUse
 from colab_guard.events import MirrorChanged, SnapshotDurable
 from colab_guard.store import FolderPlace, Mirror, Store, verify
-from colab_guard.store.mirror import calls, folder, holders
+from colab_guard.store.mirror import calls, folder, holders, sending
 from colab_guard.store.mirror.place import PARTS, Moved, Traits, go_on
 from colab_guard.workers import Abandoned, Workers
 from tests.store.test_mirror import Setup
@@ -164,4 +164,21 @@ def test_whoever_does_not_wait_for_the_mirror_ends_it_and_nothing_else(tmp_path:
     here.mirror.close(5)
     assert here.mirror.status.state == "off"
     assert any("not waited for" in event.reason for event in here.events if isinstance(event, MirrorChanged))
+    here.close()
+
+
+def test_while_a_place_fails_the_told_lag_grows(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sending, "LEAST_RETRY_S", 0.02)
+    here = Setup(tmp_path)
+    healthy = FolderPlace.names
+    monkeypatch.setattr(FolderPlace, "names", lambda place, part: os.listdir(tmp_path / "nowhere"))
+    here.store.commit(draft("a", b"aaaa"))
+    here.mirror.nudge()
+    lags: list[float] = []
+    until = time.monotonic() + 10
+    while len(lags) < 3 and time.monotonic() < until:
+        time.sleep(0.01)
+        lags = [event.lag_s or 0.0 for event in list(here.events) if isinstance(event, MirrorChanged) and event.state == "degraded"]
+    assert len(lags) >= 3 and lags == sorted(lags) and lags[-1] > lags[0]
+    monkeypatch.setattr(FolderPlace, "names", healthy)
     here.close()

@@ -78,7 +78,8 @@ def _mirror_changed(state: PanelState, event: e.MirrorChanged, at: float) -> Pan
     before, reason = state.mirror, clip(event.reason, 140)
     state = replace(state, mirror=MirrorPart(event.state, reason, event.lag_s, event.bytes_per_s))
     if event.state == "degraded":
-        return said(state, at, "bad", f"Mirror degraded: {reason}")
+        known = (before.state, before.reason) == (event.state, reason)
+        return state if known else said(state, at, "bad", f"Mirror degraded: {reason}")
     if event.state == "ok" and before.state == "degraded":
         return said(state, at, "good", "Mirror is back")
     return state

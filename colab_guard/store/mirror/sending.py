@@ -12,11 +12,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Set
-from dataclasses import replace
 from pathlib import Path
 
 from colab_guard.clock import Clock
-from colab_guard.events import EventBus, MirrorChanged, SnapshotDurable, SnapshotSent
+from colab_guard.events import EventBus
 from colab_guard.store.index import state_packs
 from colab_guard.store.leases import RELEASED, mark_line
 from colab_guard.store.mirror import calls, holders
@@ -27,6 +26,7 @@ from colab_guard.store.mirror.owners import check_place, claim
 from colab_guard.store.mirror.place import PARTS, Place
 from colab_guard.store.mirror.schedule import pause_s
 from colab_guard.store.mirror.status import MirrorStatus, speed
+from colab_guard.store.mirror.told import Told
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import packs_needed, unit_packs
 from colab_guard.store.writer import NO_SPACE, Store
@@ -63,7 +63,6 @@ class Mirror:
         self._place: Place = FolderPlace(place) if isinstance(place, Path) else place
         self._workers = workers
         self._calls = calls.Calls(workers)
-        self._bus = bus
         self._clock: Clock = clock or workers.clock
         self._every_s = every_s
         self._take_over = take_over
@@ -84,9 +83,15 @@ class Mirror:
         self._claimed: str | None = None
         self.beats_missed = 0
         self._closing = False
-        self.status = MirrorStatus(bytes_per_s=bytes_per_s, free_bytes=free_bytes)
+        status = MirrorStatus(bytes_per_s=bytes_per_s, free_bytes=free_bytes)
+        self._told = Told(store.identity.name, self._place.name, bus, status)
         self._worker = workers.start("mirror", self._loop)
         self._beats = workers.periodic("mirror: beat", holders.BEAT_S, self._beat) if self._place.traits.beats else None
+
+    @property
+    def status(self) -> MirrorStatus:
+        """The mirror now."""
+        return self._told.status
 
     @property
     def unsettled(self) -> bool:
@@ -119,7 +124,7 @@ class Mirror:
             late = "it was not waited for"
         if late and self.status.state != "degraded":
             reason = f"what was saved last is not there; {late}. Run the cell again to send it"
-            self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
+            self._told.change(state="degraded", reason=reason, lag_s=self._lag())
         self._worker.stopping.set()
         self._wake.set()
         self._hurry.set()
@@ -129,7 +134,7 @@ class Mirror:
         # where something may still be on its way, the next holder is to wait
         if ended and not self._copies.removing:
             self._give_back()
-        self._change(replace(self.status, state="off"))
+        self._told.change(state="off")
 
     def _flush_while_it_gets_on(self, silence_s: float) -> bool:
         self.nudge()
@@ -140,7 +145,7 @@ class Mirror:
                 if time.monotonic() - self._calls.moved_at >= silence_s:
                     return False
                 told = "sending what was saved last; interrupt to end without it"
-                self._change(replace(self.status, state="catching up", reason=told, lag_s=self._lag()))
+                self._told.change(state="catching up", reason=told, lag_s=self._lag())
             return self._sent >= asked
 
     # the thread
@@ -192,7 +197,7 @@ class Mirror:
 
     def _degrade(self, error: Exception) -> None:
         reason = f"{type(error).__name__}: {error}"
-        self._change(replace(self.status, state="degraded", reason=reason, lag_s=self._lag()))
+        self._told.change(state="degraded", reason=reason, lag_s=self._lag(), again=True)
         self._wake.set()
 
     @property
@@ -203,7 +208,7 @@ class Mirror:
     def _send(self, whole: list[CommitRecord], units: list[CommitRecord]) -> None:
         """The units' ends, then the newest commit, which is noted at once; the state of those before it comes last."""
         if not whole:
-            self._change(replace(self.status, state="ok", reason=""))
+            self._told.change(state="ok", reason="")
             return
         newest = max(whole, key=_place)
         needed = self._needed(newest, units)
@@ -221,7 +226,7 @@ class Mirror:
         for record in sorted(whole, key=_place):
             self._bring_commit(record, unit_packs(record) | state_packs(record), damaged)
         if len(damaged) > told:
-            self._change(replace(self.status, state="degraded", reason=damaged[0]))
+            self._told.change(state="degraded", reason=damaged[0])
         if not damaged and not self._store.careful and self._copies.complete(needed):
             kept = {f"commits/{record.id}.json" for record in [*whole, *units]}
             kept |= {f"packs/{name}.pack" for name in packs_needed(whole, units)}
@@ -289,14 +294,10 @@ class Mirror:
         try:
             sent = self._calls.limited(f"send {name[:14]}", lambda call: self._copies.bring(name, call), limit)
         except Abandoned:  # it may have become slow: the speed is measured anew
-            self.status = replace(self.status, bytes_per_s=None)
+            self._told.note(bytes_per_s=None)
             raise
         took = self._clock.monotonic() - began
-        self.status = replace(
-            self.status,
-            bytes_sent=self.status.bytes_sent + sent,
-            bytes_per_s=speed(self.status.bytes_per_s, sent, took),
-        )
+        self._told.note(bytes_sent=self.status.bytes_sent + sent, bytes_per_s=speed(self.status.bytes_per_s, sent, took))
 
     def _needed(self, newest: CommitRecord, units: list[CommitRecord]) -> list[str]:
         """All files without which the newest commit, or a unit's end, would not come back."""
@@ -330,7 +331,7 @@ class Mirror:
         try:
             self._calls.limited("give the lease back", give, RELEASE_LIMIT_S)
         except Exception as error:  # it is free to others after DEAD_S then
-            self._change(replace(self.status, state="degraded", reason=f"the lease was not given back: {error}"))
+            self._told.change(state="degraded", reason=f"the lease was not given back: {error}")
 
     # what is said
 
@@ -339,34 +340,9 @@ class Mirror:
         return 0.0 if self._behind_since is None else self._clock.monotonic() - self._behind_since
 
     def _note_sent(self, record: CommitRecord, needed: list[str], damaged: list[str]) -> None:
-        now = self._clock.time()
-        state, reason = ("degraded", damaged[0]) if damaged else ("ok", "")
-        sent = replace(self.status, last_sent_commit=record.id, last_sent_at=now, lag_s=now - record.created)
-        status = replace(sent, state=state, reason=reason)
-        name, where = self._store.identity.name, self._place.name
         proof = self._copies.proof(needed)
         self._unsettled = proof is not None and self._clock.monotonic() < self._durable_from
-        if self._unsettled:
-            proof = None
-        if proof is not None and record.id != self.status.durable_commit:
-            self._post(SnapshotDurable(name=name, commit=record.id, where=where, receipt=proof))
-            status = replace(status, durable_commit=record.id, durable_at=now)
-        elif proof is None and record.id != self.status.last_sent_commit:
-            self._post(SnapshotSent(name=name, commit=record.id, where=where))
-        self._change(status, said=record.id != self.status.last_sent_commit)
-
-    def _change(self, status: MirrorStatus, said: bool = False) -> None:
-        changed = said or (status.state, status.reason) != (self.status.state, self.status.reason)
-        self.status = status
-        if changed:
-            name, speed_now = self._store.identity.name, status.bytes_per_s
-            self._post(
-                MirrorChanged(name=name, state=status.state, reason=status.reason, lag_s=status.lag_s, bytes_per_s=speed_now)
-            )
-
-    def _post(self, event: MirrorChanged | SnapshotDurable | SnapshotSent) -> None:
-        if self._bus is not None:
-            self._bus.post(event)
+        self._told.sent(record, None if self._unsettled else proof, self._clock.time(), damaged[0] if damaged else "")
 
 
 def _place(record: CommitRecord) -> tuple[int, int]:
