@@ -15,6 +15,8 @@ from tests.kernels.harness import Machine
 from tests.memory.groups import memory_group
 
 LIMIT = 2**30
+QUICK_S = 0.001
+"""Between two MiB: so quick that the limit is reached in a second, and not so quick that no snapshot is due before."""
 SETUP = """
 %load_ext colab_guard
 exec('''
@@ -69,7 +71,7 @@ class Try:
         return "HostMemoryPressure" in self.error and self.share < 0.95 and self.saved > 0
 
 
-def one(root: Path, *, python: str = sys.executable, pause: float = 0.0, in_group: bool = False) -> Try:
+def one(root: Path, *, python: str = sys.executable, pause: float = QUICK_S, in_group: bool = False) -> Try:
     """Let a loop grow in a kernel of its own: against a limit given to the probe, or one of a real cgroup."""
     machine = Machine(root, python)
     began = time.monotonic()

@@ -12,10 +12,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.memory.growing import one
+from tests.memory.growing import QUICK_S, one
 
-PAUSES = (0.0, 0.002, 0.01)
-"""Seconds between two MiB: as fast as memory can be touched, and slower."""
+PAUSES = (QUICK_S, 0.002, 0.01)
+"""Seconds between two MiB."""
 
 
 def main() -> int:

@@ -14,6 +14,7 @@ from colab_guard.store import FolderPlace, Mirror, Store, disk, fetch_from_mirro
 from colab_guard.store.faults import Faults, FaultyPlace
 from colab_guard.store.mirror import copying, reading
 from colab_guard.workers import Workers
+from tests.store.test_mirror import Setup
 from tests.store.test_mirror_owners import a_mirror, mirrored, workers  # noqa: F401
 from tests.store.test_store import ME, draft
 
@@ -260,3 +261,17 @@ def test_two_histories_with_nothing_in_common_are_named_and_one_is_chosen(
         store.close()
         assert not fetch_from_mirror(far, local, ME).apart
     assert newest(far) == "goes on"
+
+
+def test_leases_that_a_fetch_which_was_cut_off_left_out_are_brought_at_the_next(tmp_path: Path) -> None:
+    here = Setup(tmp_path)
+    here.store.commit(draft("first", os.urandom(3000)))
+    assert here.mirror.flush(10)
+    here.close()
+    shutil.rmtree(here.local)
+    assert fetch_from_mirror(here.far, here.local, ME)
+    for lease in (here.local / "leases").iterdir():  # they come last
+        lease.unlink()
+    assert fetch_from_mirror(here.far, here.local, ME)
+    assert {path.name for path in (here.local / "leases").iterdir()} >= {path.name for path in (here.far / "leases").glob("*.json")}
+    assert not fetch_from_mirror(here.far, here.local, ME)

@@ -103,9 +103,12 @@ def _fetch(
         if damage:
             moved()
             aside(damage, _moved_aside(local, identity, take_over=take_over))
-        elif mine >= newest or (not records and there.problems):
+        elif not records and there.problems:
             return Fetched(passed=tuple(passed), unread=unread)
-        passed += superseded(here, leases)
+        elif mine >= newest:
+            whole, units = [], []  # a fetch that was cut off may have left out leases
+        else:
+            passed += superseded(here, leases)
         return _bring(place, local, there, whole, units, moved, passed, unread)
 
 

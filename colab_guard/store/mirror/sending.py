@@ -206,7 +206,7 @@ class Mirror:
         return RETRY_S if self._every_s is None else min(RETRY_S, max(self._every_s, LEAST_RETRY_S))
 
     def _send(self, whole: list[CommitRecord], units: list[CommitRecord]) -> None:
-        """The units' ends, then the newest commit, which is noted at once; the state of those before it comes last."""
+        """The units' ends, then the newest commit, which is noted at once; a step before it comes last."""
         if not whole:
             self._told.change(state="ok", reason="")
             return
@@ -214,23 +214,28 @@ class Mirror:
         needed = self._needed(newest, units)
         self._wanted = set(needed)
         damaged = self._prepare()
-        for record in sorted(units, key=_place):
-            if record is not newest:
-                self._bring_commit(record, unit_packs(record), damaged)
-        self._bring_commit(newest, unit_packs(newest) | state_packs(newest), None)
+        for record in sorted(units, key=_place):  # no record is there before all that it needs, and no later one before a unit's end
+            if record.id != newest.id:
+                self._bring_commit(record, self._packs_of(record, whole), damaged)
+        self._bring_commit(newest, self._packs_of(newest, whole), None)
         # only if the lease still holds now do these commits count
         self._calls.limited("look at the lease", lambda call: self._check())
         self._note_sent(newest, needed, damaged)
         self._there = set(needed)
         told = len(damaged)
         for record in sorted(whole, key=_place):
-            self._bring_commit(record, unit_packs(record) | state_packs(record), damaged)
+            self._bring_commit(record, self._packs_of(record, whole), damaged)
         if len(damaged) > told:
             self._told.change(state="degraded", reason=damaged[0])
         if not damaged and not self._store.careful and self._copies.complete(needed):
             kept = {f"commits/{record.id}.json" for record in [*whole, *units]}
             kept |= {f"packs/{name}.pack" for name in packs_needed(whole, units)}
             self._calls.limited("tidy", lambda call: self._copies.tidy(kept, call))
+
+    @staticmethod
+    def _packs_of(record: CommitRecord, whole: list[CommitRecord]) -> Set[str]:
+        kept = any(record.id == other.id for other in whole)
+        return unit_packs(record) | (state_packs(record) if kept else frozenset())
 
     def _bring_commit(self, record: CommitRecord, packs: Set[str], damaged: list[str] | None) -> None:
         """Its packs, then its record. What is damaged here is added to `damaged`, and the others are sent all the same; None: raised."""
