@@ -8,7 +8,6 @@ commit's version is put under `replaced/<time>/committed/`. Only a text that the
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import time
@@ -17,12 +16,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from colab_guard.errors import CannotResume
-from colab_guard.store import make_private_folder
+from colab_guard.store import NO_SPACE, make_private_folder
 
 KEPT_RESUMES = 10
 KEPT_BYTES = 2 * 2**30
 """Older resumes' replaced files go when there is more than this; those of the newest one always stay."""
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 EDITED = frozenset(
     {".py", ".pyi", ".ipynb", ".md", ".rst", ".tex", ".toml", ".yaml", ".yml", ".cfg", ".ini", ".sh", ".r", ".jl"}
     | {".c", ".h", ".cc", ".cpp", ".hpp", ".cu", ".js", ".ts", ".css", ".sql"}

@@ -79,8 +79,8 @@ its bytes, as told in `packs`; in version 1 commit records are plain JSON.
 
 from __future__ import annotations
 
+from colab_guard.store.disk import NO_SPACE, write_private
 from colab_guard.store.disk import make_folder as make_private_folder
-from colab_guard.store.disk import write_private
 from colab_guard.store.export import Exported, chosen_commit, export
 from colab_guard.store.inspect import Changed, Described, Holder, Row, describe, describe_newest, holder, verify
 from colab_guard.store.leases import newest_generation
@@ -132,6 +132,7 @@ __all__ = [
     "Holder",
     "Identity",
     "KEY_VARIABLE",
+    "NO_SPACE",
     "Loaded",
     "Mirror",
     "MirrorStatus",

@@ -12,6 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 
 TEMPORARY = ".tmp-"
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 PRIVATE_FILE = 0o600
 PRIVATE_FOLDER = 0o700
 LARGE = 16 * 2**20

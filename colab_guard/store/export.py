@@ -113,7 +113,7 @@ def _exported(path: Path, target: Path, commit: str | None, force: bool, unchang
 def _written(path: Path, beside: Path, commit: str | None) -> Exported:
     view = StoreView(path)
     chosen, passed = _newest(view) if commit is None else (chosen_commit(view, commit), [])
-    units = [record for record in view.units() if chosen is None or (record.generation, record.seq) <= (chosen.generation, chosen.seq)]
+    units = [record for record in view.units() if chosen is None or record.place <= chosen.place]
     if chosen is None and not units:
         raise UserMistake(f"{path} holds no commit that is whole, and no finished unit; colab-guard verify tells what is damaged")
     if chosen is not None:

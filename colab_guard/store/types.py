@@ -81,6 +81,11 @@ class CommitRecord:
     bytes_total: int = 0
     bytes_new: int = 0
 
+    @property
+    def place(self) -> tuple[int, int]:
+        """Its order within a store."""
+        return self.generation, self.seq
+
 
 @dataclass(frozen=True, slots=True)
 class Loaded:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,8 +21,6 @@ from colab_guard.store.retention import Retention
 from colab_guard.store.types import CommitDraft, CommitRecord, Identity, Loaded, PassedOver
 from colab_guard.store.view import FOLDERS, FORMAT_NAME, FORMAT_VERSION, KEPT_COMMITS, StoreView, format_of, packs_needed
 from colab_guard.store.writing import KnownByRole, Writing
-
-NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 _open_here: set[Path] = set()
 
@@ -82,7 +79,7 @@ class Store(StoreView):
                 store._take_lease(take_over, above)
             store._tidy()
         except OSError as error:
-            what = "free some space there, or " if error.errno in NO_SPACE else ""
+            what = "free some space there, or " if error.errno in disk.NO_SPACE else ""
             raise UserMistake(
                 f"the local store {path} cannot be written ({error.strerror or error}); {what}set COLAB_GUARD_HOME to a folder "
                 "that can be"
@@ -171,7 +168,7 @@ class Store(StoreView):
         except Exception as error:
             self._retention = None  # what was half written is to go as well
             self._stamped = {}
-            if not isinstance(error, OSError) or error.errno not in NO_SPACE:
+            if not isinstance(error, OSError) or error.errno not in disk.NO_SPACE:
                 with suppress(OSError):  # what went wrong first is told
                     self._collect()
                 if isinstance(error, FileNotFoundError):
@@ -192,7 +189,7 @@ class Store(StoreView):
         try:
             return self._commit(draft)
         except OSError as error:
-            if error.errno not in NO_SPACE:
+            if error.errno not in disk.NO_SPACE:
                 raise
             raise StoreFull(
                 f"no space left for {self.identity.name!r} in {self.path}; the commit before is kept: free some space "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from operator import attrgetter
 from pathlib import Path
 
 from colab_guard.errors import GuardError, StoreInUse, UserMistake
@@ -87,11 +88,11 @@ def _fetch(
         here = Here(local, None, ()) if damage else Here.at(local)
         packs = set(listed(place, "packs", moved))
         whole, units = there.retained(packs={Path(pack).stem for pack in packs})
-        records = sorted({r.id: r for r in [*whole, *units]}.values(), key=_place)
+        records = sorted({r.id: r for r in [*whole, *units]}.values(), key=attrgetter("place"))
         leases = patiently(place, "the folder leases", FarLeases(place).look, moved)
         mine = (-1, -1) if damage else _newest_whole(local, moved)
         strange = here.newest is not None and not here.shares(there)
-        readable = _place(records[-1]) if records else (-1, -1)
+        readable = records[-1].place if records else (-1, -1)
         check_read(there, leases, readable if strange else max(mine, readable), place.name, local=here.newest is not None)
         if strange and apart(here, there, records[-1] if records else None, identity, place.name, take_over=take_over):
             return Fetched(apart=True)
@@ -166,7 +167,7 @@ def _newest_whole(path: Path, moved: Moved) -> tuple[int, int]:
         return (-1, -1)
     for record in StoreView(path).commits():
         if all(_pack_whole(path, name, moved) for name in packs_needed([record], [])):
-            return _place(record)
+            return record.place
     return (-1, -1)
 
 
@@ -177,7 +178,3 @@ def _pack_whole(local: Path, pack: str, moved: Moved) -> bool:
         raise
     except OSError:
         return False  # it is brought anew
-
-
-def _place(record: CommitRecord) -> tuple[int, int]:
-    return record.generation, record.seq

@@ -85,7 +85,7 @@ def superseded(here: Here, leases: FarLeases) -> list[PassedOver]:
     mine = {name for name in _names(here.path, "leases") if int(name[:8]) == newest.generation}
     last = last_that_counts(newest.generation, leases.leases)
     if mine & set(leases.names):
-        gone = [record for record in here.commits if (record.generation, record.seq) > last]
+        gone = [record for record in here.commits if record.place > last]
     else:  # the mirror never saw who wrote it
         gone = [record for record in here.commits if record.generation == newest.generation]
     if newest not in gone:

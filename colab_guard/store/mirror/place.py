@@ -19,6 +19,8 @@ from colab_guard.store.packs import PIECE_BYTES, Read, check_pack, digest
 SYNC_BYTES = 16 * 2**20
 """After so many bytes a folder is synced while it is written to, and tells that it gets on."""
 PARTS = ("packs", "commits", "leases")
+HASHED = re.compile(r"-([0-9a-f]+)\.json$")
+"""The name of a record or a lease, with the hash of its bytes."""
 Moved = Callable[[], None]
 
 
@@ -120,7 +122,7 @@ def intact(place: Place, name: str, original: Path | None = None, moved: Moved =
     if name.endswith(".pack"):
         return _pack_intact(place, name, lies, size, moved)
     data = place.read(lies)
-    hashed = re.search(r"-([0-9a-f]+)\.json$", name)
+    hashed = HASHED.search(name)
     if hashed is not None:
         return digest(data).startswith(hashed[1])
     return original is not None and original.exists() and data == original.read_bytes()

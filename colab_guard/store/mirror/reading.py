@@ -7,7 +7,6 @@ it is the same twice it is damaged there; where it is another each time, nobody 
 from __future__ import annotations
 
 import os
-import re
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,14 +17,13 @@ from blake3 import blake3
 from colab_guard.errors import GuardError, MirrorUnusable
 from colab_guard.store import disk
 from colab_guard.store.mirror.folder import FolderPlace
-from colab_guard.store.mirror.place import Moved, Place, go_on, intact, pieces
+from colab_guard.store.mirror.place import HASHED, Moved, Place, go_on, intact, pieces
 from colab_guard.store.packs import digest
 from colab_guard.workers import Abandoned
 
 T = TypeVar("T")
 TRIES = 3
 PAUSE_S = 0.2
-HASHED = re.compile(r"-([0-9a-f]+)\.json$")
 
 
 def patiently(place: Place, what: str, action: Callable[[], T], moved: Moved = go_on) -> T:

@@ -12,10 +12,12 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Set
+from operator import attrgetter
 from pathlib import Path
 
 from colab_guard.clock import Clock
 from colab_guard.events import EventBus
+from colab_guard.store.disk import NO_SPACE
 from colab_guard.store.index import state_packs
 from colab_guard.store.leases import RELEASED, mark_line
 from colab_guard.store.mirror import calls, holders
@@ -29,7 +31,7 @@ from colab_guard.store.mirror.status import MirrorStatus, speed
 from colab_guard.store.mirror.told import Told
 from colab_guard.store.types import CommitRecord
 from colab_guard.store.view import packs_needed, unit_packs
-from colab_guard.store.writer import NO_SPACE, Store
+from colab_guard.store.writer import Store
 from colab_guard.workers import Abandoned, Workers
 
 RETRY_S = 15.0
@@ -210,11 +212,12 @@ class Mirror:
         if not whole:
             self._told.change(state="ok", reason="")
             return
-        newest = max(whole, key=_place)
+        newest = max(whole, key=attrgetter("place"))
         needed = self._needed(newest, units)
         self._wanted = set(needed)
         damaged = self._prepare()
-        for record in sorted(units, key=_place):  # no record is there before all that it needs, and no later one before a unit's end
+        for record in sorted(units, key=attrgetter("place")):
+            # no record is there before all that it needs, and no later one before a unit's end
             if record.id != newest.id:
                 self._bring_commit(record, self._packs_of(record, whole), damaged)
         self._bring_commit(newest, self._packs_of(newest, whole), None)
@@ -223,7 +226,7 @@ class Mirror:
         self._note_sent(newest, needed, damaged)
         self._there = set(needed)
         told = len(damaged)
-        for record in sorted(whole, key=_place):
+        for record in sorted(whole, key=attrgetter("place")):
             self._bring_commit(record, self._packs_of(record, whole), damaged)
         if len(damaged) > told:
             self._told.change(state="degraded", reason=damaged[0])
@@ -348,10 +351,6 @@ class Mirror:
         proof = self._copies.proof(needed)
         self._unsettled = proof is not None and self._clock.monotonic() < self._durable_from
         self._told.sent(record, None if self._unsettled else proof, self._clock.time(), damaged[0] if damaged else "")
-
-
-def _place(record: CommitRecord) -> tuple[int, int]:
-    return record.generation, record.seq
 
 
 def _size(path: Path) -> int:
